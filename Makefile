@@ -1,0 +1,80 @@
+# make build    bin/vitrine, one static binary
+# make demo     a node on this machine with generated sample data; Ctrl-C stops it
+# make test     every test, in under 15 minutes on 2 cores
+# make soak     the same with longer runs, the race detector and a minute for each fuzz target
+# make bench    measures this tree beside other archives and tools (docs/performance.md)
+# make lint     golangci-lint, in a pinned version
+# make fmt      formats the code
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# One static binary; and nothing here needs a C compiler, but for `make race`.
+export CGO_ENABLED ?= 0
+
+# A release archive without .git says its version in the environment.
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+GOLANGCI := v2.15.0
+FUZZTIME ?= 60s
+TESTFLAGS ?=
+BENCHFLAGS ?=
+
+.PHONY: all build bootstrap demo test race soak fuzz bench microbench lint fmt clean
+
+all: build
+
+build:
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vitrine ./cmd/vitrine
+
+bootstrap:
+	@script/bootstrap
+
+demo: bootstrap build
+	@script/demo
+
+# Two packages at a time: a PostgreSQL and a node under test want a core of their own.
+test: bootstrap
+	go vet ./...
+	go test -p 2 -timeout 14m $(TESTFLAGS) ./...
+
+race: bootstrap
+	CGO_ENABLED=1 go test -race -p 2 -timeout 60m $(TESTFLAGS) ./...
+
+# Tests read VITRINE_SOAK to choose their longer form.
+soak: bootstrap
+	VITRINE_SOAK=1 go test -p 1 -count 1 -timeout 180m $(TESTFLAGS) ./...
+	$(MAKE) race fuzz
+
+fuzz:
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# BENCHFLAGS='-phases store,search -rounds 5' measures some of it more often; `go run ./internal/bench -h` lists them.
+bench: build
+	@script/bootstrap --bench
+	go run ./internal/bench -vitrine bin/vitrine $(BENCHFLAGS)
+
+# Every Go benchmark, for benchstat.
+microbench:
+	@script/microbench
+
+# Built once into bin/tools, away from go.mod: its hundred dependencies are none of the product's.
+bin/tools/golangci-lint-$(GOLANGCI):
+	@mkdir -p bin/tools
+	GOFLAGS=-mod=mod GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@mv bin/tools/golangci-lint $@
+
+lint: bin/tools/golangci-lint-$(GOLANGCI)
+	$< run ./...
+
+fmt: bin/tools/golangci-lint-$(GOLANGCI)
+	$< fmt ./...
+
+clean:
+	rm -rf bin build
