@@ -1,0 +1,284 @@
+package keys
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Remembered is how long a ring may hand out a key from memory without asking its database: the time within which a destruction in one process
+// reaches the others.
+const Remembered = 10 * time.Second
+
+// maxRemembered bounds the memory of a ring.
+const maxRemembered = 4096
+
+// Ring is the keys of one archive, in a database of its own (SQLite, apart from the catalogue so that it is backed up apart) or in the shared
+// PostgreSQL. It is safe for use by many goroutines and processes.
+type Ring struct {
+	d      *db.DB
+	master *Master
+	now    func() time.Time
+
+	mu     sync.Mutex
+	memory map[string]remembered
+	epoch  uint64 // counts destructions, so that a key read before one is not remembered after it
+}
+
+type remembered struct {
+	key   Key
+	until time.Time
+}
+
+// OpenRing opens the ring, creates its tables, and checks that this is the master key its keys are wrapped by. An SQLite database must have been
+// opened with db.Durable and db.SecureDelete.
+func OpenRing(ctx context.Context, d *db.DB, m *Master) (*Ring, error) {
+	const attempt = "open key ring"
+	r := &Ring{d: d, master: m, now: time.Now, memory: map[string]remembered{}}
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, attempt, "", err)
+	}
+	if err := d.Migrate(ctx, "keys", sub); err != nil {
+		return nil, err
+	}
+	err = r.write(ctx, func(tx *db.Tx) error {
+		if tx.Engine() == db.SQLite {
+			var synchronous, secure int64
+			if err := tx.QueryRow(`PRAGMA synchronous`).Scan(&synchronous); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(`PRAGMA secure_delete`).Scan(&secure); err != nil {
+				return err
+			}
+			if synchronous < 2 || secure != 1 {
+				return fault.New(fault.Invalid, attempt, "", "its database is not open for durable writes and secure deletion")
+			}
+		}
+		if err := tx.Lock("keys check"); err != nil {
+			return err
+		}
+		check := m.Derive("key ring check")
+		var stored []byte
+		err := tx.QueryRow(`SELECT value FROM key_check WHERE id = 1`).Scan(&stored)
+		if errors.Is(err, sql.ErrNoRows) {
+			var n int64
+			if err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM subject_key) + (SELECT COUNT(*) FROM collection_key)`).Scan(&n); err != nil {
+				return err
+			}
+			if n != 0 {
+				return fault.New(fault.Corrupt, attempt, "", "it holds keys, but the value that tells their master key is gone")
+			}
+			_, err = tx.Exec(`INSERT INTO key_check (id, value) VALUES (1, ?)`, check[:])
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if subtle.ConstantTimeCompare(stored, check[:]) != 1 {
+			return fault.New(fault.Denied, attempt, "", "this is not the master key that the data was written with")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// write is a durable transaction.
+func (r *Ring) write(ctx context.Context, fn func(*db.Tx) error) error {
+	return r.d.Write(ctx, func(tx *db.Tx) error {
+		if tx.Engine() == db.PostgreSQL {
+			// Whatever the server's default: a key handed out and lost would lose what is encrypted under it.
+			if _, err := tx.Exec(`SET LOCAL synchronous_commit = on`); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	})
+}
+
+func aboutSubject(id ID) string        { return "subject " + id.String() }
+func aboutCollection(id string) string { return "collection " + id }
+
+func (r *Ring) forget(about string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.memory, about)
+	r.epoch++
+}
+
+func (r *Ring) recall(about string) (Key, uint64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.memory[about]
+	if ok && r.now().After(m.until) {
+		delete(r.memory, about)
+		ok = false
+	}
+	return m.key, r.epoch, ok
+}
+
+func (r *Ring) remember(about string, key Key, epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if epoch != r.epoch {
+		return
+	}
+	if len(r.memory) >= maxRemembered {
+		for old := range r.memory { // any: it comes back at the cost of one query
+			delete(r.memory, old)
+			break
+		}
+	}
+	r.memory[about] = remembered{key, r.now().Add(Remembered)}
+}
+
+// New makes the key of a new subject.
+func (r *Ring) New(ctx context.Context) (ID, Key, error) {
+	var id ID
+	var key Key
+	rand.Read(id[:])
+	rand.Read(key[:])
+	about := aboutSubject(id)
+	wrapped := r.master.Wrap(key, about)
+	err := r.write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`INSERT INTO subject_key (id, wrapped, created) VALUES (?, ?, ?)`, id.String(), wrapped, db.Micros(r.now()))
+		return err
+	})
+	if err != nil {
+		return ID{}, Key{}, err
+	}
+	_, epoch, _ := r.recall(about) // nobody else knows the key yet, so nobody destroyed it meanwhile
+	r.remember(about, key, epoch)
+	return id, key, nil
+}
+
+// Get is the key of a subject; the fault is NotFound when it was destroyed or never was.
+func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
+	about := aboutSubject(id)
+	key, epoch, ok := r.recall(about)
+	if ok {
+		return key, nil
+	}
+	var wrapped []byte
+	err := r.d.QueryRow(ctx, `SELECT wrapped FROM subject_key WHERE id = ?`, id.String()).Scan(&wrapped)
+	if errors.Is(err, sql.ErrNoRows) {
+		at, gone, err := r.Destroyed(ctx, id)
+		if err != nil {
+			return Key{}, err
+		}
+		why := "there is no such key"
+		if gone {
+			why = "it was destroyed at " + at.Format(time.RFC3339)
+		}
+		return Key{}, fault.New(fault.NotFound, "get key", id.String(), why)
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	if key, err = r.master.Unwrap(wrapped, about); err != nil {
+		return Key{}, fault.Wrap(fault.Corrupt, "get key", id.String(), err)
+	}
+	r.remember(about, key, epoch)
+	return key, nil
+}
+
+// Destroy removes a key for ever; its identifier and the time stay. Destroying it again changes nothing.
+func (r *Ring) Destroy(ctx context.Context, id ID) error {
+	about := aboutSubject(id)
+	err := r.write(ctx, func(tx *db.Tx) error {
+		res, err := tx.Exec(`DELETE FROM subject_key WHERE id = ?`, id.String())
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return db.Fault("destroy key", err)
+		}
+		if n == 0 {
+			var at int64
+			err := tx.QueryRow(`SELECT destroyed FROM destroyed_key WHERE id = ?`, id.String()).Scan(&at)
+			if errors.Is(err, sql.ErrNoRows) {
+				return fault.New(fault.NotFound, "destroy key", id.String(), "there is no such key")
+			}
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO destroyed_key (id, destroyed) VALUES (?, ?)`, id.String(), db.Micros(r.now()))
+		return err
+	})
+	r.forget(about)
+	if err != nil {
+		return err
+	}
+	return r.scrub(ctx)
+}
+
+// scrub takes the deleted row out of what the engine keeps beside its tables: SQLite's write-ahead log, PostgreSQL's dead rows.
+func (r *Ring) scrub(ctx context.Context) error {
+	if r.d.Engine() == db.SQLite {
+		return r.d.Checkpoint(ctx)
+	}
+	rows, err := r.d.Query(ctx, `VACUUM subject_key`)
+	if err != nil {
+		return err
+	}
+	return db.Fault("destroy key", rows.Close())
+}
+
+// Destroyed says whether and when a key was destroyed.
+func (r *Ring) Destroyed(ctx context.Context, id ID) (time.Time, bool, error) {
+	var at int64
+	err := r.d.QueryRow(ctx, `SELECT destroyed FROM destroyed_key WHERE id = ?`, id.String()).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	return db.Time(at), true, nil
+}
+
+// Collection is the key of a collection, made when it is first asked for. All who ask get the same.
+func (r *Ring) Collection(ctx context.Context, id string) (Key, error) {
+	about := aboutCollection(id)
+	key, epoch, ok := r.recall(about)
+	if ok {
+		return key, nil
+	}
+	var wrapped []byte
+	err := r.d.QueryRow(ctx, `SELECT wrapped FROM collection_key WHERE id = ?`, id).Scan(&wrapped)
+	if errors.Is(err, sql.ErrNoRows) {
+		var fresh Key
+		rand.Read(fresh[:])
+		candidate := r.master.Wrap(fresh, about)
+		err = r.write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(`INSERT INTO collection_key (id, wrapped, created) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`, id, candidate, db.Micros(r.now()))
+			if err != nil {
+				return err
+			}
+			return tx.QueryRow(`SELECT wrapped FROM collection_key WHERE id = ?`, id).Scan(&wrapped)
+		})
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	if key, err = r.master.Unwrap(wrapped, about); err != nil {
+		return Key{}, fault.Wrap(fault.Corrupt, "get key of collection", "", err)
+	}
+	r.remember(about, key, epoch)
+	return key, nil
+}

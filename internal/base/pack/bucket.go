@@ -1,0 +1,380 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+)
+
+// bucket copies sealed packs to an object store, and reads them from there. It keeps no state of its own: what is to be done follows from the two
+// listings.
+type bucket struct {
+	s  *Store
+	to *blob.Bucket
+
+	wake chan struct{} // something was sealed
+
+	mu       sync.Mutex
+	verified map[ID]bool   // read back and found equal, by this process
+	round    uint64        // counts begun rounds
+	settled  uint64        // the last round after which nothing was left to copy
+	changed  chan struct{} // closed and renewed with either
+}
+
+const prefix = "packs/"
+
+func newBucket(s *Store, to *blob.Bucket) *bucket {
+	return &bucket{s: s, to: to, wake: make(chan struct{}, 1), verified: map[ID]bool{}, changed: make(chan struct{})}
+}
+
+func (b *bucket) key(id ID) string { return prefix + id.String() + ".pack" }
+
+func (b *bucket) notify() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run copies what is sealed, now and whenever something is sealed, until the context ends.
+func (b *bucket) run(ctx context.Context) {
+	first := b.s.opts.Retry
+	if first <= 0 {
+		first = time.Second
+	}
+	pause := first
+	for {
+		b.mu.Lock()
+		b.round++
+		round := b.round
+		b.mu.Unlock()
+		err := b.ship(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			b.mu.Lock()
+			b.settled = round
+			close(b.changed)
+			b.changed = make(chan struct{})
+			b.mu.Unlock()
+			pause = first
+			select {
+			case <-ctx.Done():
+				return
+			case <-b.wake:
+			}
+			continue
+		}
+		b.s.log.Warn("sealed packs are not in the bucket yet", "again", pause.String(), "error", err)
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		pause = min(2*pause, time.Minute)
+	}
+}
+
+// Shipped returns when every pack that was sealed before the call is in the bucket and, in a Tier, what exceeds KeepLocal is gone from the folder.
+// Without a bucket it returns at once.
+func (s *Store) Shipped(ctx context.Context) error {
+	b := s.bucket
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	want := b.round + 1 // a round that begins after now
+	b.mu.Unlock()
+	b.notify()
+	for {
+		b.mu.Lock()
+		done, changed := b.settled >= want, b.changed
+		b.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// ship copies each sealed pack that the bucket lacks, oldest first, then lets local files go. One that fails does not keep the others back.
+func (b *bucket) ship(ctx context.Context) error {
+	local, err := b.sealed()
+	if err != nil {
+		return err
+	}
+	remote, err := b.list(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var kept int64
+	for _, p := range local {
+		if size, ok := remote[p.id]; !ok || size != p.size {
+			if err := b.copy(ctx, p.id); err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				errs = append(errs, err)
+			}
+		}
+		kept += p.size
+	}
+	if b.s.opts.Mode != Tier {
+		return errors.Join(errs...)
+	}
+	for _, p := range local {
+		if kept <= b.s.opts.KeepLocal {
+			break
+		}
+		// What another run copied is compared by this one before the last local copy goes.
+		b.mu.Lock()
+		ok := b.verified[p.id]
+		b.mu.Unlock()
+		if !ok {
+			if err := b.compare(ctx, p.id); err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				errs = append(errs, err)
+				continue
+			}
+		}
+		if err := b.s.disk.remove(p.id.String() + ".pack"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fault.Wrap(fault.Unavailable, "remove local pack", p.id.String(), err))
+			continue
+		}
+		b.s.files.drop(p.id)
+		b.mu.Lock()
+		delete(b.verified, p.id)
+		b.mu.Unlock()
+		kept -= p.size
+	}
+	return errors.Join(errs...)
+}
+
+type sealedPack struct {
+	id    ID
+	size  int64
+	mtime time.Time
+}
+
+// sealed lists the sealed packs in the folder, oldest first.
+func (b *bucket) sealed() ([]sealedPack, error) {
+	entries, err := b.s.disk.list()
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "list packs", "", err)
+	}
+	var out []sealedPack
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".pack")
+		if !ok {
+			continue
+		}
+		id, err := ParseID(name)
+		if err != nil {
+			continue
+		}
+		fi, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) { // another process of the same folder moved it
+			continue
+		}
+		if err != nil {
+			return nil, fault.Wrap(fault.Unavailable, "list packs", "", err)
+		}
+		out = append(out, sealedPack{id, fi.Size(), fi.ModTime()})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].mtime.Before(out[j].mtime) })
+	return out, nil
+}
+
+// list gives the packs in the bucket and their sizes.
+func (b *bucket) list(ctx context.Context) (map[ID]int64, error) {
+	out := map[ID]int64{}
+	it := b.to.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, bucketFault("list bucket", "", err)
+		}
+		if name, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), ".pack"); ok {
+			if id, err := ParseID(name); err == nil {
+				out[id] = o.Size
+			}
+		}
+	}
+}
+
+// bucketFault gives an error of the object store its kind. Its text names buckets, keys and hosts, all of which are the operator's own.
+func bucketFault(attempt, object string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	kind := fault.Unavailable
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		kind = fault.NotFound
+	}
+	return fault.Wrap(kind, attempt, object, err)
+}
+
+// copy uploads a pack, reads it back, and compares.
+func (b *bucket) copy(ctx context.Context, id ID) error {
+	const attempt = "copy pack to bucket"
+	f, err := b.s.disk.open(id.String() + ".pack")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, attempt, id.String(), err)
+	}
+	defer f.Close()
+	size, err := f.size()
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, attempt, id.String(), err)
+	}
+	// Given up, the object never appears: the writer is closed after its context has ended.
+	uploading, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	w, err := b.to.NewWriter(uploading, b.key(id), &blob.WriterOptions{
+		ContentType: "application/octet-stream", DisableContentTypeDetection: true, BufferSize: 8 << 20, MaxConcurrency: 2,
+	})
+	if err != nil {
+		return bucketFault(attempt, id.String(), err)
+	}
+	sum := sha256.New()
+	buf := getBuffer(1 << 20)
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(w, sum)}, struct{ io.Reader }{io.NewSectionReader(f, 0, size)}, buf.b)
+	buf.free()
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		giveUp()
+	}
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return bucketFault(attempt, id.String(), err)
+	}
+	err = b.match(ctx, id, size, [32]byte(sum.Sum(nil)))
+	if fault.Is(err, fault.Corrupt) { // what was just written from the file differs from it: away with it, so that it is written again
+		if derr := b.to.Delete(ctx, b.key(id)); derr != nil {
+			return bucketFault(attempt, id.String(), derr)
+		}
+	}
+	return err
+}
+
+// compare reads a pack in both places. When they differ nobody can tell here which is right, so both stay.
+func (b *bucket) compare(ctx context.Context, id ID) error {
+	f, err := b.s.disk.open(id.String() + ".pack")
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "compare pack with bucket", id.String(), err)
+	}
+	defer f.Close()
+	size, err := f.size()
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "compare pack with bucket", id.String(), err)
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, size)); err != nil {
+		return fault.Wrap(fault.Unavailable, "compare pack with bucket", id.String(), err)
+	}
+	return b.match(ctx, id, size, [32]byte(sum.Sum(nil)))
+}
+
+// match reads a pack back from the bucket and compares it with a digest.
+func (b *bucket) match(ctx context.Context, id ID, size int64, want [32]byte) error {
+	const attempt = "read pack back from bucket"
+	r, err := b.to.NewReader(ctx, b.key(id), nil)
+	if err != nil {
+		return bucketFault(attempt, id.String(), err)
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, r)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return bucketFault(attempt, id.String(), err)
+	}
+	if n != size || [32]byte(sum.Sum(nil)) != want {
+		return fault.New(fault.Corrupt, attempt, id.String(), "the copy differs from the file")
+	}
+	b.mu.Lock()
+	b.verified[id] = true
+	b.mu.Unlock()
+	return nil
+}
+
+func (b *bucket) source(_ context.Context, id ID) (source, error) {
+	return &remote{b: b, id: id}, nil
+}
+
+// remote reads a pack in the bucket by ranges.
+type remote struct {
+	b  *bucket
+	id ID
+}
+
+func (r *remote) release() {}
+
+func (r *remote) size(ctx context.Context) (int64, error) {
+	a, err := r.b.to.Attributes(ctx, r.b.key(r.id))
+	if err != nil {
+		return 0, bucketFault("read pack", r.id.String(), err)
+	}
+	return a.Size, nil
+}
+
+func (r *remote) readAt(ctx context.Context, b []byte, off int64) (int, error) {
+	body, err := r.stream(ctx, off, int64(len(b)))
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	n, err := io.ReadFull(body, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // shorter at the end of the pack; a connection that broke is told apart below
+		if size, serr := r.size(ctx); serr != nil {
+			err = serr
+		} else if off+int64(n) < size && n < len(b) {
+			err = fault.New(fault.Unavailable, "read pack", r.id.String(), fmt.Sprintf("the bucket gave %d of %d bytes", n, len(b)))
+		}
+	}
+	if err != nil {
+		return n, readFault("read pack", Ref{r.id, off}, err)
+	}
+	return n, nil
+}
+
+func (r *remote) stream(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	body, err := r.b.to.NewRangeReader(ctx, r.b.key(r.id), off, n, nil)
+	if err != nil {
+		return nil, bucketFault("read pack", r.id.String(), err)
+	}
+	return body, nil
+}
