@@ -1,0 +1,119 @@
+package deid
+
+import (
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+)
+
+// What Vitrine calls itself in the objects that it writes: its own class and version, nothing of the site that runs it.
+const (
+	ImplementationClassUID    = "2.25.280361938241793226034106178532017463519"
+	ImplementationVersionName = "VITRINE_1"
+	equipment                 = "Vitrine"
+	purposeCode               = "109104"
+	purposeMeaning            = "De-identifying Equipment" // PS3.16 CID 7005
+)
+
+// markers are the encoded sequences that say what was done, for one encoding.
+type markers struct {
+	codes     []byte // value of (0012,0064)
+	equipment []byte // an item of (0018,A001)
+}
+
+// method is what (0012,0063) says: the profile, its version and the table's edition (PS3.15 E.1.1).
+func (p *Profile) method() string {
+	return "Vitrine " + p.Name + " " + p.Version + `\PS3.15 2024e with 2025b`
+}
+
+func methodValue(v string) bool {
+	if v == "PS3.15 2024e with 2025b" {
+		return true
+	}
+	for _, p := range profiles {
+		if v == "Vitrine "+p.Name+" "+p.Version {
+			return true
+		}
+	}
+	return false
+}
+
+// markerValue reports a text that markers hold.
+func markerValue(s string) bool {
+	switch s {
+	case "", equipment, purposeCode, purposeMeaning, "DCM", Version:
+		return true
+	}
+	for _, c := range methodCodes {
+		if s == c.code || s == c.meaning {
+			return true
+		}
+	}
+	return false
+}
+
+// temporal is what (0028,0303) says.
+func (p *Profile) temporal() string {
+	switch {
+	case p.has(RetainModifiedDates):
+		return "MODIFIED"
+	case p.has(RetainFullDates):
+		return "UNMODIFIED"
+	}
+	return "REMOVED"
+}
+
+// markersFor are the markers in the encoding of a transfer syntax.
+func (p *Profile) markersFor(ts *dicom.TransferSyntax) (*markers, error) {
+	slot, plain := 0, dicom.ExplicitVRLittleEndian
+	switch {
+	case !ts.Explicit:
+		slot, plain = 1, dicom.ImplicitVRLittleEndian
+	case ts.BigEndian:
+		slot, plain = 2, dicom.ExplicitVRBigEndian
+	}
+	if m := p.markers[slot].Load(); m != nil {
+		return m, nil
+	}
+	code := func(value, meaning string) func(*dicom.Builder) {
+		return func(b *dicom.Builder) {
+			b.String(dicom.TagCodeValue, value)
+			b.String(dicom.TagCodingSchemeDesignator, "DCM")
+			b.String(dicom.TagCodeMeaning, meaning)
+		}
+	}
+	var items []func(*dicom.Builder)
+	for _, c := range methodCodes {
+		if c.option == 0 || p.has(c.option) {
+			items = append(items, code(c.code, c.meaning))
+		}
+	}
+	var m markers
+	var err error
+	if m.codes, err = dicom.NewBuilder(plain).Items(items...); err != nil {
+		return nil, err
+	}
+	m.equipment, err = dicom.NewBuilder(plain).Items(func(b *dicom.Builder) {
+		b.String(dicom.TagManufacturer, equipment)
+		b.String(dicom.TagManufacturerModelName, equipment)
+		b.String(dicom.TagSoftwareVersions, p.Version)
+		b.Sequence(dicom.TagPurposeOfReferenceCodeSequence, code(purposeCode, purposeMeaning))
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.markers[slot].Store(&m)
+	return &m, nil
+}
+
+// Meta is fresh file meta information (PS3.10 7.1) for a cleaned object: no title of an application entity, no implementation but Vitrine's. With
+// [dicom.WriteFile], which zeroes the preamble, nothing of the original file's head remains (PS3.15 E.1.1).
+func Meta(sopClass, sopInstance string, ts *dicom.TransferSyntax) (*dicom.Dataset, error) {
+	return dicom.NewMeta(dicom.MetaInfo{
+		SOPClassUID:               strings.TrimRight(sopClass, " \x00"),
+		SOPInstanceUID:            sopInstance,
+		TransferSyntaxUID:         ts.UID,
+		ImplementationClassUID:    ImplementationClassUID,
+		ImplementationVersionName: ImplementationVersionName,
+	})
+}

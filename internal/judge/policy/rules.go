@@ -1,0 +1,217 @@
+package policy
+
+import "strings"
+
+// stateSet is a set of states, a bit each.
+type stateSet uint8
+
+func in(states ...State) stateSet {
+	var s stateSet
+	for _, st := range states {
+		s |= 1 << st
+	}
+	return s
+}
+
+func (s stateSet) has(st State) bool { return st < 8 && s&(1<<st) != 0 }
+
+func (s stateSet) list() []State {
+	var l []State
+	for _, st := range States() {
+		if s.has(st) {
+			l = append(l, st)
+		}
+	}
+	return l
+}
+
+func (s stateSet) first() State {
+	if l := s.list(); len(l) > 0 {
+		return l[0]
+	}
+	return NoState
+}
+
+func (s stateSet) String() string {
+	l := s.list()
+	names := make([]string, len(l))
+	for i, st := range l {
+		names[i] = st.String()
+	}
+	return strings.Join(names, " or ")
+}
+
+// linkNeed is what an association must prove for a rule of peers.
+type linkNeed uint8
+
+const (
+	linkAny    linkNeed = iota
+	linkKnown           // the registered address, or loopback
+	linkProven          // the registered address and the client certificate, or loopback
+	linkDemo            // loopback and --demo
+)
+
+var linkText = [...]string{"", "from its registered address, or this machine", "from its registered address with its client certificate, or this machine", "from this machine, with --demo"}
+
+// A rule permits. There are no rules that deny: what none permits is denied.
+type rule struct {
+	action  Action
+	roles   []Role
+	states  stateSet // for actions on objects
+	own     bool     // only what came with the caller's own deposit
+	node    bool     // may concern the node as a whole, then with a grant for all collections
+	link    linkNeed
+	terms   []string
+	because string
+}
+
+var (
+	viewTerms   = []string{TermNoStore, TermAudit}
+	reviewTerms = []string{TermNoStore, TermAuditEach}
+	actTerms    = []string{TermAuditEach}
+)
+
+// unreleased is what a steward works on. Withdrawn is in no rule.
+var unreleased = in(Received, Admitted, Held, Conflict)
+
+// rules is the whole policy. Order is the order of the table.
+var rules = []rule{
+	{action: Echo, roles: []Role{Anonymous}, because: "anybody may ask whether the node answers"},
+	{action: SeeDirectory, roles: []Role{Anonymous}, because: "the directory is public"},
+
+	{action: Deposit, roles: []Role{Depositor, Steward}, terms: actTerms, because: "may give objects to this collection"},
+
+	{action: Search, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "finds what is released"},
+	{action: Search, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "finds what is admitted, to judge its quality"},
+	{action: Search, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "finds everything in the collection that is not held"},
+
+	{action: ReadMetadata, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "reads what is released"},
+	{action: ReadMetadata, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "reads what is admitted, to judge its quality"},
+	{action: ReadMetadata, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "reads everything in the collection"},
+	{action: ReadMetadata, roles: []Role{Steward}, states: in(Held, Conflict), terms: reviewTerms, because: "reviews what is held"},
+
+	{action: ReadPixels, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "reads what is released"},
+	{action: ReadPixels, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "reads what is admitted, to judge its quality"},
+	{action: ReadPixels, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "reads everything in the collection"},
+	{action: ReadPixels, roles: []Role{Steward}, states: in(Held, Conflict), terms: reviewTerms, because: "reviews what is held"},
+
+	{action: SeeIntake, roles: []Role{Depositor, Physicist, Custodian, Steward, Admin, Operator}, because: "sees how many objects came and where they stand"},
+
+	{action: SeeFate, roles: []Role{Depositor}, states: unreleased | in(Released), own: true, because: "sees what became of its own deposits, not the images"},
+	{action: SeeFate, roles: []Role{Steward}, states: unreleased | in(Released), because: "sees what became of every deposit"},
+
+	{action: SeeHeld, roles: []Role{Depositor}, states: in(Held, Conflict), own: true, because: "sees why its own deposits are held"},
+	{action: SeeHeld, roles: []Role{Steward, Operator}, states: in(Held, Conflict), because: "sees what is held and why"},
+
+	{action: DecideHeld, roles: []Role{Steward}, states: in(Held, Conflict), terms: actTerms, because: "decides on what is held"},
+
+	{action: Publish, roles: []Role{Steward, Operator}, states: in(Admitted), terms: actTerms, because: "releases what is admitted"},
+
+	{action: CreateCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "may make collections, and attest where a profile wants it"},
+	{action: ManageCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "manages the collection"},
+	{action: ManageTokens, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages tokens and SSH keys"},
+	{action: ManagePeers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages peers"},
+	{action: ManageUsers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages people"},
+	{action: ReadAudit, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, because: "reads the audit log"},
+	{action: Verify, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "checks that everything stored is what was stored"},
+
+	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
+	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
+	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},
+	{action: MoveAsPeer, roles: []Role{PeerMove}, states: in(Released), link: linkProven, terms: viewTerms, because: "moves what is released to a registered peer"},
+	{action: GetAsPeer, roles: []Role{PeerGet}, states: in(Released), link: linkProven, terms: viewTerms, because: "gets what is released"},
+}
+
+// Table is the policy as Markdown tables, made from the rules: docs/policy.md holds exactly this.
+func Table() string {
+	var b strings.Builder
+	b.WriteString("## Actions on objects\n\nA cell names the states in which a role may act. An empty cell is a refusal. *own* means: on what came with the caller's own deposit.\n\n")
+	table(&b, true)
+	b.WriteString("\n## Other actions\n\nA grant for one collection covers that collection. *all* means: a grant for all collections covers the node as a whole too.\n\n")
+	table(&b, false)
+	b.WriteString("\n## What a peer's association must show\n\n| service | who | condition |\n| --- | --- | --- |\n")
+	for i := range rules {
+		if r := &rules[i]; r.action.AsPeer() {
+			for _, role := range r.roles {
+				who := role.String()
+				if role == Anonymous {
+					who = "unknown AE title"
+				}
+				b.WriteString("| " + r.action.String() + " | " + who + " | " + linkText[r.link] + " |\n")
+			}
+		}
+	}
+	b.WriteString("\n## What goes with a permission\n\n| action | role | terms |\n| --- | --- | --- |\n")
+	for i := range rules {
+		r := &rules[i]
+		if len(r.terms) == 0 {
+			continue
+		}
+		names := make([]string, len(r.roles))
+		for j, role := range r.roles {
+			names[j] = role.String()
+		}
+		what := r.action.String()
+		if r.states != 0 {
+			what += " (" + r.states.String() + ")"
+		}
+		b.WriteString("| " + what + " | " + strings.Join(names, ", ") + " | " + strings.Join(r.terms, "; ") + " |\n")
+	}
+	return b.String()
+}
+
+// table writes role by action.
+func table(b *strings.Builder, objects bool) {
+	var actions []Action
+	for _, a := range Actions() {
+		if a.OnObjects() == objects {
+			actions = append(actions, a)
+		}
+	}
+	b.WriteString("| action |")
+	for _, r := range Roles() {
+		b.WriteString(" " + r.String() + " |")
+	}
+	b.WriteString("\n| --- |" + strings.Repeat(" --- |", int(roleCount)) + "\n")
+	for _, a := range actions {
+		b.WriteString("| " + a.String() + " |")
+		for _, role := range Roles() {
+			b.WriteString(" " + cell(a, role) + " |")
+		}
+		b.WriteString("\n")
+	}
+}
+
+func cell(a Action, role Role) string {
+	var parts []string
+	for i := range rules {
+		r := &rules[i]
+		if r.action != a {
+			continue
+		}
+		for _, have := range r.roles {
+			if have != role {
+				continue
+			}
+			text := "yes"
+			if r.states != 0 {
+				names := make([]string, 0, 6)
+				for _, st := range r.states.list() {
+					names = append(names, st.String())
+				}
+				text = strings.Join(names, ", ")
+			}
+			if r.own {
+				text = "own: " + text
+			}
+			if r.node {
+				text += ", all"
+			}
+			if r.link == linkDemo {
+				text = "with --demo"
+			}
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
