@@ -1,0 +1,232 @@
+package catalogue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/ident"
+)
+
+// Deposit is one delivery: an association, a request, an upload.
+type Deposit struct {
+	ID         DepositID
+	Collection collection.ID
+	Door       string // "dimse", "dicomweb", ...
+	Actor      string // the id of a token, or an AE title
+	Started    time.Time
+	Ended      time.Time // zero: it is running
+	Counts     Counts
+}
+
+// Counts says where objects stand. Received is the sum of Pending, Catalogued, Held and Refused; duplicates are counted beside it, and what is withdrawn
+// nowhere.
+type Counts struct {
+	Received   int64 `json:"received"`
+	Pending    int64 `json:"pending"`    // acknowledged, not yet admitted
+	Catalogued int64 `json:"catalogued"` // admitted or released
+	Held       int64 `json:"held"`       // conflicts among them
+	Refused    int64 `json:"refused"`
+	Duplicate  int64 `json:"-"` // the same bytes again
+}
+
+func counts(t tally, refused, duplicate int64) Counts {
+	c := Counts{Pending: t[received], Catalogued: t[admitted] + t[released], Held: t[held] + t[conflict], Refused: refused, Duplicate: duplicate}
+	c.Received = c.Pending + c.Catalogued + c.Held + c.Refused
+	return c
+}
+
+// StartDeposit notes that a deposit begins. It is written before anything of it is acknowledged.
+func (r *Record) StartDeposit(tx *db.Tx, c collection.ID, door, actor string) (DepositID, error) {
+	id, err := ident.New()
+	if err != nil {
+		return 0, err
+	}
+	return DepositID(id), insertDeposit(tx, DepositID(id), c, door, actor, db.Micros(time.Now()), 0)
+}
+
+// EndDeposit notes that nothing more comes of a deposit: its studies need not be waited for.
+func (r *Record) EndDeposit(tx *db.Tx, id DepositID) error {
+	if _, err := tx.Exec(`UPDATE deposit SET ended = ? WHERE id = ? AND ended = 0`, db.Micros(time.Now()), int64(id)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM study_open WHERE deposit = ?`, int64(id))
+	return err
+}
+
+// EndStaleDeposits ends what began before a moment and was never ended, because a process died. It returns how many there were.
+func (r *Record) EndStaleDeposits(tx *db.Tx, startedBefore time.Time) (int64, error) {
+	if _, err := tx.Exec(`DELETE FROM study_open WHERE deposit IN (SELECT id FROM deposit WHERE ended = 0 AND started < ?)`, db.Micros(startedBefore)); err != nil {
+		return 0, err
+	}
+	res, err := tx.Exec(`UPDATE deposit SET ended = ? WHERE ended = 0 AND started < ?`, db.Micros(time.Now()), db.Micros(startedBefore))
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func insertDeposit(tx *db.Tx, id DepositID, c collection.ID, door, actor string, started, ended int64) error {
+	_, err := tx.Exec(`INSERT INTO deposit (id, collection, door, actor, started, ended, `+tallyColumns+`, refused, duplicate)
+		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)`, int64(id), string(c), door, clean(actor), started, ended)
+	return err
+}
+
+func countDeposit(tx *db.Tx, id DepositID, t tally, refused, duplicate int64) error {
+	_, err := tx.Exec(`UPDATE deposit SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?,
+		withdrawn = withdrawn + ?, refused = refused + ?, duplicate = duplicate + ? WHERE id = ?`, append(t.args(), refused, duplicate, int64(id))...)
+	return err
+}
+
+func countIntake(tx *db.Tx, c collection.ID, t tally, refused, duplicate int64) error {
+	_, err := tx.Exec(`INSERT INTO intake (collection, `+tallyColumns+`, refused, duplicate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (collection) DO UPDATE SET received = intake.received + excluded.received, admitted = intake.admitted + excluded.admitted,
+		conflict = intake.conflict + excluded.conflict, held = intake.held + excluded.held, released = intake.released + excluded.released,
+		withdrawn = intake.withdrawn + excluded.withdrawn, refused = intake.refused + excluded.refused, duplicate = intake.duplicate + excluded.duplicate`,
+		append(append([]any{string(c)}, t.args()...), refused, duplicate)...)
+	return err
+}
+
+// RefuseItem notes an item of a deposit that was not kept, and why.
+func (r *Record) RefuseItem(tx *db.Tx, id DepositID, ordinal int64, why Reason) error {
+	var c collection.ID
+	err := tx.QueryRow(`SELECT collection FROM deposit WHERE id = ?`, int64(id)).Scan(&c)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fault.New(fault.NotFound, "note a refusal", "deposit "+id.String(), "there is no such deposit")
+	}
+	if err != nil {
+		return err
+	}
+	if err := lock(tx, c); err != nil {
+		return err
+	}
+	return refuse(tx, c, id, ordinal, why, tally{})
+}
+
+// refuse counts a refusal, and with it what changes in the tally because a held object is refused.
+func refuse(tx *db.Tx, c collection.ID, id DepositID, ordinal int64, why Reason, t tally) error {
+	row, err := ident.New()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`INSERT INTO refusal (id, deposit, ordinal, code, place, reason, refused) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		row, int64(id), ordinal, clean(why.Code), clean(why.Where), clean(why.Text), db.Micros(time.Now())); err != nil {
+		return err
+	}
+	if err := countDeposit(tx, id, t, 1, 0); err != nil {
+		return err
+	}
+	return countIntake(tx, c, t, 1, 0)
+}
+
+// Intake says where the objects of a collection stand. What waits in memory to be catalogued, the caller adds to Pending and Received.
+func (r *Record) Intake(ctx context.Context, c collection.ID) (Counts, error) {
+	var t tally
+	var refused, duplicate int64
+	err := r.d.QueryRow(ctx, `SELECT `+tallyColumns+`, refused, duplicate FROM intake WHERE collection = ?`, string(c)).Scan(append(t.dest(), &refused, &duplicate)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Counts{}, nil
+	}
+	return counts(t, refused, duplicate), err
+}
+
+const depositColumns = `SELECT id, collection, door, actor, started, ended, ` + tallyColumns + `, refused, duplicate FROM deposit`
+
+func scanDeposit(row interface{ Scan(...any) error }) (Deposit, error) {
+	var d Deposit
+	var t tally
+	var started, ended, refused, duplicate int64
+	if err := row.Scan(append(append([]any{&d.ID, &d.Collection, &d.Door, &d.Actor, &started, &ended}, t.dest()...), &refused, &duplicate)...); err != nil {
+		return d, err
+	}
+	d.Started = db.Time(started)
+	if ended != 0 {
+		d.Ended = db.Time(ended)
+	}
+	d.Counts = counts(t, refused, duplicate)
+	return d, nil
+}
+
+// Deposit is one deposit and where its objects stand now; fault.NotFound if there is none.
+func (r *Record) Deposit(ctx context.Context, id DepositID) (Deposit, error) {
+	d, err := scanDeposit(r.d.QueryRow(ctx, depositColumns+` WHERE id = ?`, int64(id)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, fault.New(fault.NotFound, "find deposit", "", "there is no such deposit")
+	}
+	return d, err
+}
+
+// Deposits lists deposits of a collection before one (0: from the latest on), latest first; of an actor alone, where one is given.
+func (r *Record) Deposits(ctx context.Context, c collection.ID, actor string, before DepositID, limit int) ([]Deposit, error) {
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	query, args := depositColumns+` WHERE collection = ? AND id < ?`, []any{string(c), int64(before)}
+	if actor != "" {
+		query, args = query+` AND actor = ?`, append(args, actor)
+	}
+	var all []Deposit
+	err := forRows(r.reader(ctx), query+` ORDER BY id DESC LIMIT ?`, append(args, bounded(limit)), func(rows *sql.Rows) error {
+		d, err := scanDeposit(rows)
+		all = append(all, d)
+		return err
+	})
+	return all, err
+}
+
+// Refusal is an item of a deposit that was not kept.
+type Refusal struct {
+	Ordinal int64
+	Reason  Reason
+	Refused time.Time
+}
+
+// Refusals lists what was refused of a deposit, by ordinal, after the ordinal given.
+func (r *Record) Refusals(ctx context.Context, id DepositID, after int64, limit int) ([]Refusal, error) {
+	var all []Refusal
+	err := forRows(r.reader(ctx), `SELECT ordinal, code, place, reason, refused FROM refusal WHERE deposit = ? AND ordinal > ? ORDER BY ordinal, id LIMIT ?`,
+		[]any{int64(id), after, bounded(limit)}, func(rows *sql.Rows) error {
+			var f Refusal
+			var at int64
+			err := rows.Scan(&f.Ordinal, &f.Reason.Code, &f.Reason.Where, &f.Reason.Text, &at)
+			f.Refused = db.Time(at)
+			all = append(all, f)
+			return err
+		})
+	return all, err
+}
+
+// SetCheckpoint notes that everything in the pack before an offset is in the catalogue. It belongs into the transaction of the AddBatch that makes it so.
+func (r *Record) SetCheckpoint(tx *db.Tx, pack PackID, upTo int64) error {
+	_, err := tx.Exec(`INSERT INTO checkpoint (pack, upto) VALUES (?, ?) ON CONFLICT (pack) DO UPDATE SET upto = excluded.upto WHERE checkpoint.upto < excluded.upto`, pack[:], upTo)
+	return err
+}
+
+// Checkpoint is the offset in the pack from which on it has to be replayed; 0 for a pack that is not known.
+func (r *Record) Checkpoint(ctx context.Context, pack PackID) (int64, error) {
+	var upTo int64
+	err := r.d.QueryRow(ctx, `SELECT upto FROM checkpoint WHERE pack = ?`, pack[:]).Scan(&upTo)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return upTo, err
+}
+
+// reader is the pool with a context.
+func (r *Record) reader(ctx context.Context) querier {
+	return func(query string, args ...any) (*sql.Rows, error) { return r.d.Query(ctx, query, args...) }
+}
+
+// MaxLimit bounds every list.
+const MaxLimit = 10000
+
+func bounded(limit int) int64 {
+	if limit <= 0 || limit > MaxLimit {
+		return MaxLimit
+	}
+	return int64(limit)
+}
