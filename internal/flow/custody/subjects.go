@@ -1,0 +1,183 @@
+package custody
+
+import (
+	"container/list"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"sync"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// person is a subject that deposits are arriving for: everything that is needed for each of its instances, kept in memory while it is in use.
+type person struct {
+	id    subject.ID
+	keyID keys.ID
+	key   keys.Key
+	pseud subject.Pseudonym
+	link  subject.Link
+
+	seen    seen
+	content keys.Key // key of the digests of what was received
+	lexKey  keys.Key // key of the stored lexicon
+
+	clean *deid.Subject // pseudonym, date shift, UIDs and the matcher of the lexicon
+}
+
+// maxPeople bounds the subjects kept in memory.
+const maxPeople = 4096
+
+// people caches persons by collection and link.
+type people struct {
+	mu    sync.Mutex
+	order *list.List // of *peopleEntry, most recent first
+	by    map[peopleKey]*list.Element
+}
+
+type peopleKey struct {
+	collection collection.ID
+	link       subject.Link
+}
+
+type peopleEntry struct {
+	key   peopleKey
+	once  sync.Mutex
+	p     *person
+	ready bool
+}
+
+func newPeople() *people { return &people{order: list.New(), by: map[peopleKey]*list.Element{}} }
+
+func (c *people) entry(key peopleKey) *peopleEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.by[key]; ok {
+		c.order.MoveToFront(e)
+		return e.Value.(*peopleEntry)
+	}
+	x := &peopleEntry{key: key}
+	c.by[key] = c.order.PushFront(x)
+	if c.order.Len() > maxPeople {
+		last := c.order.Back()
+		delete(c.by, last.Value.(*peopleEntry).key)
+		c.order.Remove(last)
+	}
+	return x
+}
+
+// forget drops what is kept of a subject: the next instance reads what is stored of it.
+func (c *people) forget(key peopleKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.by[key]; ok {
+		delete(c.by, key)
+		c.order.Remove(e)
+	}
+}
+
+// person is the subject of the link, made with a key of its own if it is new. The key and the row are durable before it returns.
+func (c *Custody) person(ctx context.Context, col *ward, who deid.Identity) (*person, error) {
+	link := subject.Link(who.Link(col.keys))
+	e := c.people.entry(peopleKey{col.row.ID, link})
+	e.once.Lock()
+	defer e.once.Unlock()
+	if e.ready {
+		return e.p, nil
+	}
+	p, err := c.loadPerson(ctx, col, who, link)
+	if err != nil {
+		return nil, err
+	}
+	e.p, e.ready = p, true
+	return p, nil
+}
+
+func (c *Custody) loadPerson(ctx context.Context, col *ward, who deid.Identity, link subject.Link) (*person, error) {
+	row, err := c.subjects.Find(ctx, col.row.ID, link)
+	fresh := fault.Is(err, fault.NotFound)
+	if fresh {
+		row, err = c.addPerson(ctx, col, who, link)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if row.IsWithdrawn() {
+		return nil, fault.New(fault.Denied, "receive instance", "collection "+string(col.row.ID), "the subject has been withdrawn from this collection")
+	}
+	p := &person{id: row.ID, keyID: keys.ID(row.Key), pseud: row.Pseudonym, link: link}
+	if p.key, err = c.ring.Get(ctx, p.keyID); err != nil {
+		return nil, err
+	}
+	p.content = p.key.Derive("content digest")
+	p.lexKey = p.key.Derive("lexicon")
+	lex, err := openLexicon(p.lexKey, row.ID, row.Lexicon)
+	if err != nil {
+		return nil, err
+	}
+	p.clean = deid.NewSubject(col.profile, col.keys, who, lex)
+	if fresh {
+		p.seen.uids = map[string]struct{}{}
+	}
+	return p, nil
+}
+
+func (c *Custody) addPerson(ctx context.Context, col *ward, who deid.Identity, link subject.Link) (subject.Subject, error) {
+	id, _, err := c.ring.New(ctx)
+	if err != nil {
+		return subject.Subject{}, err
+	}
+	var row subject.Subject
+	var made bool
+	err = c.db.Write(ctx, func(tx *db.Tx) error {
+		var err error
+		row, made, err = c.subjects.Ensure(tx, col.row.ID, link, subject.Pseudonym(col.keys.Pseudonym(link)), subject.KeyID(id))
+		return err
+	})
+	// After a failure nobody can say whether the row is there: then the key stays, since a row whose key is gone would keep nothing ever again.
+	if err == nil && !made {
+		if derr := c.ring.Destroy(ctx, id); derr != nil {
+			c.log.Warn("a key that was never used could not be destroyed", "error", derr)
+		}
+	}
+	return row, err
+}
+
+// seen remembers the instances of a subject that was new: what is not among them need not be asked for in the catalogue.
+type seen struct {
+	mu   sync.Mutex
+	uids map[string]struct{} // nil: not all are remembered
+}
+
+const maxSeen = 20_000
+
+// first reports that an instance of this UID certainly did not come before, and remembers it.
+func (s *seen) first(uid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uids == nil {
+		return false
+	}
+	if _, before := s.uids[uid]; before {
+		return false
+	}
+	s.uids[uid] = struct{}{}
+	if len(s.uids) > maxSeen {
+		s.uids = nil
+	}
+	return true
+}
+
+// digest names what was received, keyed by the subject's key: after erasure it confirms nothing.
+func (p *person) digest(sum [32]byte) [32]byte {
+	h := hmac.New(sha256.New, p.content[:])
+	h.Write(sum[:])
+	var out [32]byte
+	h.Sum(out[:0])
+	return out
+}
