@@ -1,0 +1,425 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/node"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/sample"
+)
+
+type rig struct {
+	t      testing.TB
+	n      *node.Node
+	tokens map[string]string
+}
+
+func start(t testing.TB, database string) *rig {
+	t.Helper()
+	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the node did not end well: %v", err)
+		}
+	})
+	return &rig{t, n, map[string]string{}}
+}
+
+func each(t *testing.T, test func(t *testing.T, x *rig)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, start(t, "")) })
+	t.Run("postgresql", func(t *testing.T) { test(t, start(t, dbtest.PostgresURL(t))) })
+}
+
+func (x *rig) write(fn func(tx *db.Tx) error) {
+	x.t.Helper()
+	if err := x.n.Stores.DB.Write(x.t.Context(), fn); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *rig) token(role policy.Role, c string) string {
+	x.t.Helper()
+	if role == policy.Anonymous {
+		return ""
+	}
+	k := role.String() + "@" + c
+	if x.tokens[k] == "" {
+		s, err := identity.NewSecret()
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		x.write(func(tx *db.Tx) error {
+			_, err := x.n.Stores.Identity.CreateToken(tx, s, identity.Token{Name: k, Role: role, Collection: c})
+			return err
+		})
+		x.tokens[k] = s.Reveal()
+	}
+	return x.tokens[k]
+}
+
+func (x *rig) do(method, path, token, kind, body string) (int, []byte, http.Header) {
+	x.t.Helper()
+	r, err := http.NewRequestWithContext(x.t.Context(), method, "http://"+x.n.HTTPAddr()+path, strings.NewReader(body))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return resp.StatusCode, b, resp.Header
+}
+
+// json asks and reads the answer; it fails the test where the status is another.
+func (x *rig) json(method, path, token, body string, want int, into any) {
+	x.t.Helper()
+	kind := ""
+	if body != "" {
+		kind = "application/json"
+	}
+	code, b, h := x.do(method, path, token, kind, body)
+	if code != want {
+		x.t.Fatalf("%s %s: status %d, want %d: %s", method, path, code, want, b)
+	}
+	if want >= 400 {
+		var p struct{ Title, Detail, Advice string }
+		if h.Get("Content-Type") != "application/problem+json" || json.Unmarshal(b, &p) != nil || p.Title == "" || p.Detail == "" || p.Advice == "" {
+			x.t.Errorf("%s %s: no problem details: %s", method, path, b)
+		}
+		return
+	}
+	if into != nil {
+		if err := json.Unmarshal(b, into); err != nil {
+			x.t.Fatalf("%s %s: %v: %s", method, path, err, b)
+		}
+	}
+}
+
+// Every route, every role, in its own collection and in another: as docs/policy.md has it.
+func TestWhoMayAskWhat(t *testing.T) {
+	all := []policy.Role{policy.Anonymous, policy.Depositor, policy.Researcher, policy.Physicist, policy.Custodian, policy.Committee, policy.Funder, policy.Steward, policy.Admin}
+	node := func(roles ...policy.Role) func(policy.Role, string) bool { // with a grant for all collections
+		return func(r policy.Role, at string) bool { return at == policy.AllCollections && slices.Contains(roles, r) }
+	}
+	in := func(roles ...policy.Role) func(policy.Role, string) bool { // with a grant for the collection
+		return func(r policy.Role, at string) bool { return at != "other" && slices.Contains(roles, r) }
+	}
+	routes := []struct {
+		method, path, body string
+		may                func(role policy.Role, at string) bool
+		ok                 int
+		public             bool
+	}{
+		{"GET", "/healthz", "", nil, 200, true},
+		{"GET", "/readyz", "", nil, 200, true},
+		{"GET", "/metrics", "", nil, 200, true},
+		{"GET", "/api/openapi.json", "", nil, 200, true},
+		{"GET", "/api/collections", "", nil, 200, true},
+		{"GET", "/api/collections/default", "", nil, 200, true},
+		{"GET", "/api/collections/default/intake", "", in(policy.Depositor, policy.Physicist, policy.Custodian, policy.Steward, policy.Admin), 200, false},
+		{"GET", "/api/deposits?collection=default", "", in(policy.Depositor, policy.Steward), 200, false},
+		{"GET", "/api/held?collection=default", "", in(policy.Steward), 200, false},
+		{"GET", "/api/held/1", "", in(policy.Steward), 404, false},
+		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
+		{"POST", "/api/collections", `{"id":"made-%d"}`, node(policy.Steward, policy.Admin), 201, false},
+		{"GET", "/api/tokens", "", node(policy.Admin), 200, false},
+		{"POST", "/api/tokens", `{"name":"n","role":"researcher","collection":"default"}`, node(policy.Admin), 201, false},
+		{"DELETE", "/api/tokens/token-0000000000000000", "", node(policy.Admin), 404, false},
+		{"POST", "/api/ssh-keys", `{"collection":"default","name":"n","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%03d"}`, node(policy.Admin), 0, false},
+		{"GET", "/api/peers", "", node(policy.Admin), 200, false},
+		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
+		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
+		{"GET", "/api/audit", "", node(policy.Custodian, policy.Steward, policy.Admin), 200, false},
+		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
+	}
+	each(t, func(t *testing.T, x *rig) {
+		x.write(func(tx *db.Tx) error {
+			return x.n.Stores.Collections.Create(tx, collection.Collection{ID: "other", Title: "Other", Profile: "research", ProfileVersion: "1"})
+		})
+		var described struct{ Paths map[string]map[string]any }
+		x.json("GET", "/api/openapi.json", "", "", 200, &described)
+		covered := map[string]bool{}
+		for _, r := range routes {
+			p, _, _ := strings.Cut(r.path, "?")
+			for _, v := range []string{"default", "token-0000000000000000", "NOBODY", "1"} {
+				p = strings.ReplaceAll(p, "/"+v, "/{}")
+			}
+			covered[r.method+" "+p] = true
+		}
+		for p, ops := range described.Paths {
+			for m := range ops {
+				key := p
+				for _, v := range []string{"{collection}", "{token}", "{aet}", "{deposit}", "{instance}"} {
+					key = strings.ReplaceAll(key, v, "{}")
+				}
+				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {
+					t.Errorf("%s is described and not in this table", k)
+				}
+			}
+		}
+		n := 0
+		for _, role := range all {
+			for _, at := range []string{"default", policy.AllCollections, "other"} {
+				for _, r := range routes {
+					n++
+					body, kind := r.body, ""
+					if strings.Contains(body, "%") {
+						body = fmt.Sprintf(body, n)
+					}
+					if body != "" {
+						kind = "application/json"
+					}
+					code, b, h := x.do(r.method, r.path, x.token(role, at), kind, body)
+					what := fmt.Sprintf("%s@%s: %s %s: %d %.200s", role, at, r.method, r.path, code, b)
+					switch {
+					case r.public || role != policy.Anonymous && r.may(role, at):
+						if r.ok != 0 && code != r.ok || code == 401 || code == 403 {
+							t.Errorf("%s, want %d", what, r.ok)
+						}
+					case role == policy.Anonymous:
+						if code != 401 || h.Get("WWW-Authenticate") == "" {
+							t.Errorf("%s, want 401", what)
+						}
+					case code != 403 && code != 404:
+						t.Errorf("%s, want a refusal", what)
+					}
+					if code >= 400 && h.Get("Content-Type") != "application/problem+json" {
+						t.Errorf("%s: no problem details", what)
+					}
+				}
+			}
+		}
+	})
+}
+
+// until asks again and again, for what happens behind an answer.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); ; {
+		if ok() {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within 30 seconds", what)
+		}
+	}
+}
+
+type intake struct{ Received, Pending, Catalogued, Held, Refused int64 }
+
+// A deposit's way over HTTP alone: collection, tokens, deposit, fate, release, and what each may see of it.
+func TestManagedOverHTTP(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		admin := x.token(policy.Admin, policy.AllCollections)
+		var c struct {
+			ID, Profile, State string
+			AttestedBy         string `json:"attested_by"`
+		}
+		x.json("POST", "/api/collections", admin, `{"id":"breast","title":"Breast","profile":"as-deposited","aet":"BREAST"}`, 201, &c)
+		if c.ID != "breast" || c.Profile != "as-deposited" || c.State != "open" || c.AttestedBy == "" {
+			t.Errorf("made as %+v", c)
+		}
+		var seen map[string]any
+		x.json("GET", "/api/collections/breast", "", "", 200, &seen)
+		if len(seen) != 2 || seen["title"] != "Breast" {
+			t.Errorf("anonymous sees %v", seen)
+		}
+		secret := func(role string) string {
+			var k struct{ Token, ID string }
+			x.json("POST", "/api/tokens", admin, `{"name":"t","role":"`+role+`","collection":"breast"}`, 201, &k)
+			if k.Token == "" || k.ID == "" {
+				t.Fatal("no token")
+			}
+			return k.Token
+		}
+		depositor, second, steward, researcher := secret("depositor"), secret("depositor"), secret("steward"), secret("researcher")
+		body := "--b\r\nContent-Type: application/dicom\r\n\r\n" + string(oneSample(t)) + "\r\n--b\r\nContent-Type: application/dicom\r\n\r\nnothing\r\n--b--"
+		code, b, _ := x.do("POST", "/collections/breast/dicomweb/studies", depositor, `multipart/related; type="application/dicom"; boundary=b`, body)
+		if code != 202 {
+			t.Fatalf("status %d: %s", code, b)
+		}
+		var n intake
+		until(t, "admission", func() bool {
+			x.json("GET", "/api/collections/breast/intake", depositor, "", 200, &n)
+			return n.Pending == 0 && n.Received == 2
+		})
+		if n != (intake{2, 0, 1, 0, 1}) {
+			t.Errorf("%+v", n)
+		}
+		type deposit struct {
+			ID, Door string
+			Counts   intake
+			Items    []struct {
+				Item    int64
+				Outcome string
+				Reasons []struct{ Code string }
+			}
+		}
+		var mine, others []deposit
+		x.json("GET", "/api/deposits?collection=breast", depositor, "", 200, &mine)
+		x.json("GET", "/api/deposits?collection=breast", second, "", 200, &others)
+		if len(mine) != 1 || len(others) != 0 {
+			t.Fatalf("%d of one's own, %d of another's", len(mine), len(others))
+		}
+		var fate deposit
+		x.json("GET", "/api/deposits/"+mine[0].ID, depositor, "", 200, &fate)
+		if len(fate.Items) != 1 || fate.Items[0].Outcome != "refused" || fate.Items[0].Item != 2 || fate.Items[0].Reasons[0].Code != "not-dicom" {
+			t.Errorf("%+v", fate)
+		}
+		x.json("GET", "/api/deposits/"+mine[0].ID, steward, "", 200, &fate)
+		for _, other := range []string{second, researcher, x.token(policy.Steward, "default")} {
+			x.json("GET", "/api/deposits/"+mine[0].ID, other, "", 404, nil)
+		}
+		x.json("GET", "/api/deposits/nonsense", depositor, "", 404, nil)
+		x.json("GET", "/api/deposits?collection=breast&limit=many", depositor, "", 400, nil)
+
+		find := func() int {
+			_, b, _ := x.do("GET", "/dicomweb/studies", researcher, "", "")
+			var rows []any
+			if err := json.Unmarshal(b, &rows); err != nil {
+				t.Fatal(err)
+			}
+			return len(rows)
+		}
+		if find() != 0 {
+			t.Error("a researcher finds what is not released")
+		}
+		var p struct{ Studies, Instances int64 }
+		x.json("POST", "/api/collections/breast/releases", steward, `{}`, 201, &p)
+		if p.Studies != 1 || p.Instances != 1 || find() != 1 {
+			t.Errorf("released: %+v, found: %d", p, find())
+		}
+		x.json("POST", "/api/collections/breast/releases", steward, `{"study":"1.2.3"}`, 404, nil)
+
+		var tokens []struct{ ID, Role, Token string }
+		x.json("GET", "/api/tokens", admin, "", 200, &tokens)
+		for _, k := range tokens {
+			if k.Token != "" {
+				t.Error("a secret is shown again")
+			}
+			if k.Role == "researcher" {
+				x.json("DELETE", "/api/tokens/"+k.ID, admin, "", 204, nil)
+			}
+		}
+		until(t, "revocation", func() bool {
+			code, _, _ := x.do("GET", "/dicomweb/studies", researcher, "", "")
+			return code == 401
+		})
+		x.json("POST", "/api/peers", admin, `{"aet":"CT1","host":"127.0.0.1","port":104,"may":"store,find","collection":"breast","certificate":"`+strings.Repeat("ab", 32)+`"}`, 201, nil)
+		var peers []struct{ AET, May, Certificate string }
+		x.json("GET", "/api/peers", admin, "", 200, &peers)
+		if len(peers) != 1 || peers[0].May != "store,find" || peers[0].Certificate != strings.Repeat("ab", 32) {
+			t.Errorf("%+v", peers)
+		}
+		x.json("DELETE", "/api/peers/CT1", admin, "", 204, nil)
+		var log struct {
+			Size    int64
+			Entries []struct{ Actor, Action string }
+		}
+		x.json("GET", "/api/audit?limit=500", admin, "", 200, &log)
+		for _, want := range []string{"create collection", "create token", "deposit", "publish", "revoke token", "add peer", "remove peer"} {
+			if !slices.ContainsFunc(log.Entries, func(e struct{ Actor, Action string }) bool { return e.Action == want }) {
+				t.Errorf("the audit log does not tell of: %s", want)
+			}
+		}
+		var note struct{ Note string }
+		x.json("POST", "/api/audit/checkpoints", admin, "", 201, &note)
+		if !strings.HasPrefix(note.Note, "vitrine") {
+			t.Errorf("no signed note: %.40q", note.Note)
+		}
+	})
+}
+
+// What is wrong with a body is told without repeating it.
+func TestBadBodies(t *testing.T) {
+	x := start(t, "")
+	admin := x.token(policy.Admin, policy.AllCollections)
+	const secret = "Geheimnis-Geheimnis"
+	for _, c := range []struct {
+		path, kind, body string
+		code             int
+	}{
+		{"/api/tokens", "text/plain", "{}", 415},
+		{"/api/tokens", "", "{}", 415},
+		{"/api/tokens", "application/json", "", 400},
+		{"/api/tokens", "application/json", "{", 400},
+		{"/api/tokens", "application/json", `{"nme":"` + secret + `"}`, 400},
+		{"/api/tokens", "application/json", `{"name":["` + secret + `"]}`, 400},
+		{"/api/tokens", "application/json", `{"name":"n","role":"` + secret + `","collection":"*"}`, 400},
+		{"/api/tokens", "application/json", `{"name":"n","role":"admin","collection":"*"} {}`, 400},
+		{"/api/tokens", "application/json", `{"name":"n","role":"admin","collection":"*","secret":"short"}`, 400},
+		{"/api/tokens", "application/json", `{"name":"` + strings.Repeat("n", 70_000) + `"}`, 413},
+		{"/api/peers", "application/json", `{"aet":"X","host":"h","port":104,"may":"everything","collection":"*"}`, 400},
+		{"/api/peers", "application/json", `{"aet":"X","host":"h","port":104,"may":"store","collection":"*","certificate":"xyz"}`, 400},
+		{"/api/collections", "application/json", `{"id":"No Good"}`, 400},
+		{"/api/collections", "application/json", `{"id":"good","profile":"none"}`, 400},
+		{"/api/collections", "application/json", `{"id":"default"}`, 409},
+	} {
+		code, b, h := x.do("POST", c.path, admin, c.kind, c.body)
+		if code != c.code || h.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %.60s: status %d, want %d: %s", c.path, c.body, code, c.code, b)
+		}
+		if strings.Contains(string(b), secret) {
+			t.Errorf("the answer repeats the body: %s", b)
+		}
+	}
+}
+
+// Metrics tell of routes, never of what was asked for.
+func TestMetricsAreSilent(t *testing.T) {
+	x := start(t, "")
+	x.do("GET", "/dicomweb/studies/1.2.3.4.5.6.7?PatientName=Geheimnis", x.token(policy.Steward, policy.AllCollections), "", "")
+	x.do("GET", "/Geheimnis/1.2.3.4.5.6.7", "", "", "")
+	code, b, _ := x.do("GET", "/metrics", "", "", "")
+	if code != 200 || !strings.Contains(string(b), `vitrine_http_requests_total{route="GET /dicomweb/studies/{study}",status="404"} 1`) || !strings.Contains(string(b), `route="none"`) {
+		t.Errorf("status %d: %.2000s", code, b)
+	}
+	if strings.Contains(string(b), "Geheimnis") || strings.Contains(string(b), "1.2.3.4.5.6.7") {
+		t.Error("the metrics tell what was asked for")
+	}
+}
+
+// oneSample is a file that the project's own generator makes.
+func oneSample(t testing.TB) []byte {
+	t.Helper()
+	in, err := sample.SmallSet(1).Instance(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in.File()
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// schemas are the bodies of the API. A test compares them with what the routes take and give.
+const schemas = `{
+"Problem": {"type": "object", "description": "RFC 9457", "required": ["type", "title", "status", "detail"], "properties": {"type": {"type": "string"}, "title": {"type": "string"},
+	"status": {"type": "integer"}, "detail": {"type": "string"}, "attempted": {"type": "string"}, "object": {"type": "string"}, "advice": {"type": "string"}}},
+"Collection": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "title": {"type": "string"}, "profile": {"type": "string"}, "profile_version": {"type": "string"},
+	"aet": {"type": "string"}, "protocol": {"type": "string"}, "state": {"type": "string", "enum": ["open", "closed"]}, "attested_by": {"type": "string"},
+	"attested": {"type": "string", "format": "date-time"}, "created": {"type": "string", "format": "date-time"}}},
+"NewCollection": {"type": "object", "additionalProperties": false, "required": ["id"], "properties": {"id": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
+	"title": {"type": "string", "maxLength": 200}, "profile": {"type": "string", "enum": ["research", "basic", "public", "as-deposited"], "default": "research"}, "aet": {"type": "string", "maxLength": 16},
+	"protocol": {"type": "string"}}},
+"Intake": {"type": "object", "required": ["received", "pending", "catalogued", "held", "refused"], "properties": {"received": {"type": "integer"}, "pending": {"type": "integer"},
+	"catalogued": {"type": "integer"}, "held": {"type": "integer"}, "refused": {"type": "integer"}}},
+"NewRelease": {"type": "object", "additionalProperties": false, "properties": {"study": {"type": "string", "description": "Study Instance UID as kept; without it, every admitted study"}}},
+"Published": {"type": "object", "required": ["studies", "instances", "waiting"], "properties": {"studies": {"type": "integer"}, "instances": {"type": "integer"}, "waiting": {"type": "integer"}}},
+"Reason": {"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}, "where": {"type": "string"}, "text": {"type": "string"}}},
+"Item": {"type": "object", "required": ["deposit", "item", "outcome", "reasons"], "properties": {"id": {"type": "string"}, "deposit": {"type": "string"},
+	"item": {"type": "integer", "description": "its place in the deposit, from 1"}, "outcome": {"type": "string", "enum": ["held", "conflict", "refused"]},
+	"reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}}}},
+"Deposit": {"type": "object", "required": ["id", "collection", "door", "actor", "counts", "duplicates"], "properties": {"id": {"type": "string"}, "collection": {"type": "string"},
+	"door": {"type": "string"}, "actor": {"type": "string"}, "started": {"type": "string", "format": "date-time"}, "ended": {"type": "string", "format": "date-time"},
+	"counts": {"$ref": "#/components/schemas/Intake"}, "duplicates": {"type": "integer"}}},
+"Fate": {"allOf": [{"$ref": "#/components/schemas/Deposit"}, {"type": "object", "properties": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}}}}]},
+"NewToken": {"type": "object", "additionalProperties": false, "required": ["name", "role", "collection"], "properties": {"name": {"type": "string", "maxLength": 100},
+	"role": {"type": "string", "enum": ["depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin"]},
+	"collection": {"type": "string", "description": "an id, or * for every collection"}, "expires": {"type": "string", "format": "date-time"}, "secret": {"type": "string", "minLength": 16}}},
+"Token": {"type": "object", "required": ["id", "kind", "name", "role", "collection"], "properties": {"id": {"type": "string"}, "kind": {"type": "string", "enum": ["token", "ssh-key"]},
+	"name": {"type": "string"}, "role": {"type": "string"}, "collection": {"type": "string"}, "created": {"type": "string", "format": "date-time"}, "expires": {"type": "string", "format": "date-time"},
+	"token": {"type": "string", "description": "the secret, in the answer to its creation alone"}}},
+"NewSSHKey": {"type": "object", "additionalProperties": false, "required": ["collection", "name", "key"], "properties": {"collection": {"type": "string"}, "name": {"type": "string"},
+	"key": {"type": "string", "description": "the line of an OpenSSH .pub file"}}},
+"Peer": {"type": "object", "required": ["aet", "host", "port", "may", "collection"], "properties": {"aet": {"type": "string", "maxLength": 16}, "host": {"type": "string"},
+	"port": {"type": "integer", "minimum": 1, "maximum": 65535}, "may": {"type": "string", "description": "store, find, move, get, with commas between"}, "collection": {"type": "string"},
+	"certificate": {"type": "string", "description": "SHA-256 of its client certificate, hexadecimal"}, "created": {"type": "string", "format": "date-time"}}},
+"AuditPage": {"type": "object", "required": ["size", "entries"], "properties": {"size": {"type": "integer"}, "entries": {"type": "array", "items": {"type": "object",
+	"required": ["seq", "time", "actor", "action", "outcome"], "properties": {"seq": {"type": "integer"}, "time": {"type": "string", "format": "date-time"}, "actor": {"type": "string"},
+	"action": {"type": "string"}, "object": {"type": "string"}, "collection": {"type": "string"}, "outcome": {"type": "string"}}}}}},
+"Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
+}`
+
+// description is the API as OpenAPI 3.1.
+func (d *Door) description() map[string]any {
+	ref := func(name string) map[string]any { return map[string]any{"$ref": "#/components/schemas/" + name} }
+	media := func(kind string, schema any) map[string]any {
+		return map[string]any{kind: map[string]any{"schema": schema}}
+	}
+	paths := map[string]map[string]any{}
+	for _, r := range d.routes() {
+		var params []any
+		for part := range strings.SplitSeq(r.path, "/") {
+			if strings.HasPrefix(part, "{") {
+				params = append(params, map[string]any{"name": strings.Trim(part, "{}"), "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+			}
+		}
+		for _, q := range r.query {
+			kind := "integer"
+			if q == "collection" {
+				kind = "string"
+			}
+			params = append(params, map[string]any{"name": q, "in": "query", "required": q == "collection" && r.name != "listAudit", "schema": map[string]any{"type": kind}})
+		}
+		code, answer := "200", map[string]any{"description": "Done."}
+		switch {
+		case r.file != nil:
+			answer["content"] = media("application/dicom", map[string]any{"type": "string", "contentEncoding": "binary"})
+		case r.gives == "":
+			code = "204"
+		case r.method == http.MethodPost:
+			code = "201"
+		}
+		if r.gives != "" {
+			schema := any(ref(r.gives))
+			if r.list {
+				schema = map[string]any{"type": "array", "items": schema}
+			}
+			answer["content"] = media("application/json", schema)
+		}
+		op := map[string]any{"operationId": r.name, "summary": r.text, "responses": map[string]any{code: answer,
+			"default": map[string]any{"description": "What was attempted, on what, and what to do.", "content": media("application/problem+json", ref("Problem"))}}}
+		if params != nil {
+			op["parameters"] = params
+		}
+		if r.takes != "" {
+			op["requestBody"] = map[string]any{"required": true, "content": media("application/json", ref(r.takes))}
+		}
+		if r.public {
+			op["security"] = []any{map[string]any{}, map[string]any{"bearer": []string{}}}
+		}
+		if paths[r.path] == nil {
+			paths[r.path] = map[string]any{}
+		}
+		paths[r.path][strings.ToLower(r.method)] = op
+	}
+	return map[string]any{
+		"openapi":  "3.1.0",
+		"info":     map[string]any{"title": "Vitrine management API", "version": d.Version, "license": map[string]any{"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+		"security": []any{map[string]any{"bearer": []string{}}},
+		"paths":    paths,
+		"components": map[string]any{"schemas": json.RawMessage(schemas),
+			"securitySchemes": map[string]any{"bearer": map[string]any{"type": "http", "scheme": "bearer"}}},
+	}
+}
+
+func (d *Door) openapi(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusOK, d.description())
+}

@@ -1,0 +1,376 @@
+package dicomweb
+
+import (
+	"archive/zip"
+	"bufio"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+)
+
+// outBuffer is read at a time from the packs: a quarter of a megabyte reads best.
+const outBuffer = 256 << 10
+
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(io.Discard, outBuffer) }}
+
+// buffered gives a buffer before w. Whatever is written to it before it is full can still become a problem instead.
+func buffered(w io.Writer) *bufio.Writer {
+	b := writers.Get().(*bufio.Writer)
+	b.Reset(w)
+	return b
+}
+
+func release(b *bufio.Writer) {
+	b.Reset(io.Discard)
+	writers.Put(b)
+}
+
+// objects answers retrievals of a study, a series or an instance (PS3.18 10.4.1.1.1).
+func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
+	caller, at, err := asked(r)
+	if err != nil {
+		web.Fail(w, r, err)
+		return
+	}
+	f, fits, err := objectForm(r, at.SOP != "")
+	if err != nil {
+		web.Fail(w, r, err)
+		return
+	}
+	var out sink
+	buf := buffered(w)
+	defer release(buf)
+	for o, err := range d.Delivery.Objects(r.Context(), caller, at, policy.ReadPixels) {
+		if err != nil {
+			web.Fail(w, r, err)
+			return
+		}
+		err := fits(o.Syntax())
+		if err == nil && out == nil {
+			out, err = d.sink(f, w, r, buf, at, o)
+		}
+		if err == nil && r.Method != http.MethodHead {
+			err = out.add(o, d.root(r))
+		}
+		o.Close()
+		if err != nil {
+			web.Fail(w, r, err)
+			return
+		}
+		if r.Method == http.MethodHead {
+			return
+		}
+	}
+	if err := out.end(); err != nil {
+		web.Fail(w, r, err)
+		return
+	}
+	if err := buf.Flush(); err != nil {
+		web.Fail(w, r, err)
+	}
+}
+
+// sink is one of the forms in which objects go out.
+type sink interface {
+	add(o *delivery.Object, root string) error
+	end() error
+}
+
+func (d *Door) sink(f form, w http.ResponseWriter, r *http.Request, buf *bufio.Writer, at delivery.Place, first *delivery.Object) (sink, error) {
+	h := w.Header()
+	private(h)
+	h.Set("Vary", "Accept")
+	switch f {
+	case formZip:
+		h.Set("Content-Type", "application/zip")
+		h.Set("Content-Disposition", `attachment; filename="images.zip"`)
+		return &zipSink{z: zip.NewWriter(buf)}, nil
+	case formFile:
+		h.Set("Content-Type", "application/dicom; transfer-syntax="+first.Syntax().UID)
+		h.Set("Content-Disposition", `attachment; filename="`+string(at.SOP)+`.dcm"`)
+		return newFileSink(w, r, buf, first)
+	}
+	m := newMultipartWriter(buf)
+	h.Set("Content-Type", m.contentType("application/dicom"))
+	return &partSink{m}, nil
+}
+
+// fileSink writes the one object alone.
+type fileSink struct {
+	w      http.ResponseWriter
+	buf    *bufio.Writer
+	digest bool
+}
+
+func newFileSink(w http.ResponseWriter, r *http.Request, buf *bufio.Writer, o *delivery.Object) (sink, error) {
+	s := &fileSink{w: w, buf: buf, digest: wantsDigest(r)}
+	size, err := o.FileSize()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.digest:
+		w.Header().Set("Trailer", "Repr-Digest")
+	case size >= 0:
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	return s, nil
+}
+
+func (s *fileSink) add(o *delivery.Object, _ string) error {
+	if !s.digest {
+		return o.WriteFile(s.buf)
+	}
+	sum := sha256.New()
+	if err := o.WriteFile(io.MultiWriter(s.buf, sum)); err != nil {
+		return err
+	}
+	s.w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum.Sum(nil))+":") // RFC 9530 3
+	return nil
+}
+
+func (s *fileSink) end() error { return nil }
+
+// wantsDigest reads Want-Repr-Digest (RFC 9530 4): sha-256 with a preference other than 0.
+func wantsDigest(r *http.Request) bool {
+	for _, v := range r.Header.Values("Want-Repr-Digest") {
+		for item := range strings.SplitSeq(v, ",") {
+			name, preference, _ := strings.Cut(strings.TrimSpace(item), "=")
+			if strings.EqualFold(name, "sha-256") && preference != "0" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// partSink writes a part for each object (PS3.18 8.6.1.2.1).
+type partSink struct{ m *multipartWriter }
+
+func (s *partSink) add(o *delivery.Object, root string) error {
+	s.m.part("application/dicom; transfer-syntax="+o.Syntax().UID, address(root, o))
+	return o.WriteFile(s.m.w)
+}
+
+func (s *partSink) end() error { return s.m.end() }
+
+// address is where an object is retrieved from.
+func address(root string, o *delivery.Object) string {
+	return root + "/studies/" + string(o.Study) + "/series/" + string(o.Series) + "/instances/" + string(o.SOP)
+}
+
+// zipSink writes an archive with a folder for each series. Images are stored as they are: compressed ones would not shrink.
+type zipSink struct{ z *zip.Writer }
+
+func (s *zipSink) add(o *delivery.Object, _ string) error {
+	f, err := s.z.CreateHeader(&zip.FileHeader{Name: string(o.Series) + "/" + string(o.SOP) + ".dcm", Method: zip.Store})
+	if err != nil {
+		return err
+	}
+	return o.WriteFile(f)
+}
+
+func (s *zipSink) end() error { return s.z.Close() }
+
+// multipartWriter writes multipart/related (RFC 2387). Errors stay in the buffered writer until its next use.
+type multipartWriter struct {
+	w        *bufio.Writer
+	boundary string
+	parts    int
+}
+
+func newMultipartWriter(w *bufio.Writer) *multipartWriter {
+	var b [16]byte
+	rand.Read(b[:]) // it does not fail
+	return &multipartWriter{w: w, boundary: "vitrine-" + hex.EncodeToString(b[:])}
+}
+
+func (m *multipartWriter) contentType(inner string) string {
+	return `multipart/related; type="` + inner + `"; boundary=` + m.boundary
+}
+
+func (m *multipartWriter) part(contentType, location string) {
+	end := "\r\n"
+	if m.parts == 0 {
+		end = ""
+	}
+	m.parts++
+	_, _ = m.w.WriteString(end + "--" + m.boundary + "\r\nContent-Type: " + contentType + "\r\nContent-Location: " + location + "\r\n\r\n")
+}
+
+func (m *multipartWriter) end() error {
+	_, err := m.w.WriteString("\r\n--" + m.boundary + "--\r\n")
+	return err
+}
+
+// metadata answers the metadata of a study, a series or an instance as DICOM JSON (PS3.18 10.4.1.1.2).
+func (d *Door) metadata(w http.ResponseWriter, r *http.Request) {
+	caller, at, err := asked(r)
+	if err == nil {
+		err = acceptsJSON(r, "retrieve metadata")
+	}
+	if err != nil {
+		web.Fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	buf := buffered(w)
+	defer release(buf)
+	root := d.root(r)
+	n, separator := 0, ""
+	var text []byte
+	for o, err := range d.Delivery.Objects(r.Context(), caller, at, policy.ReadMetadata) {
+		if err == nil {
+			text, err = appendMetadata(text[:0], o, address(root, o))
+			o.Close()
+		}
+		if err != nil {
+			web.Fail(w, r, err)
+			return
+		}
+		if n == 0 {
+			private(h)
+			h.Set("Content-Type", "application/dicom+json")
+			separator = "["
+		}
+		n++
+		if _, err = buf.WriteString(separator); err == nil {
+			_, err = buf.Write(text)
+		}
+		if err != nil {
+			web.Fail(w, r, err)
+			return
+		}
+		separator = ","
+	}
+	_, err = buf.WriteString("]")
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err != nil {
+		web.Fail(w, r, err)
+	}
+}
+
+// appendMetadata appends an object's data set in the DICOM JSON model, with addresses for what is bulk.
+func appendMetadata(dst []byte, o *delivery.Object, at string) ([]byte, error) {
+	data, err := o.Dataset()
+	if err != nil {
+		return dst, err
+	}
+	return dicom.AppendJSON(dst, data, dicom.JSONOptions{BulkURI: func(i int) (string, bool) {
+		return at + "/bulkdata/" + elementPath(data, i), true
+	}})
+}
+
+// elementPath is an element's place as a path: 00400555/1/0040A30A is an element in the first item of a sequence.
+func elementPath(d *dicom.Dataset, i int) string {
+	var parts []string
+	for i != dicom.Root {
+		e := d.At(i)
+		if e.IsItem() {
+			n := 1
+			for j := range d.Children(int(e.Parent)) {
+				if j == i {
+					break
+				}
+				n++
+			}
+			parts = append(parts, strconv.Itoa(n))
+		} else {
+			parts = append(parts, e.Tag.Hex())
+		}
+		i = int(e.Parent)
+	}
+	var b strings.Builder
+	for k := len(parts) - 1; k >= 0; k-- {
+		b.WriteString(parts[k])
+		if k > 0 {
+			b.WriteByte('/')
+		}
+	}
+	return b.String()
+}
+
+// elementAt finds what elementPath wrote; -1 if there is none.
+func elementAt(d *dicom.Dataset, path string) int {
+	at := dicom.Root
+	for part := range strings.SplitSeq(path, "/") {
+		if at != dicom.Root && d.At(at).IsSequence() {
+			n, err := strconv.Atoi(part)
+			if err != nil || n < 1 {
+				return -1
+			}
+			next := -1
+			for j := range d.Children(at) {
+				if n--; n == 0 {
+					next = j
+					break
+				}
+			}
+			if next < 0 {
+				return -1
+			}
+			at = next
+			continue
+		}
+		if at != dicom.Root && !d.At(at).IsItem() || len(part) != 8 {
+			return -1
+		}
+		b, err := hex.DecodeString(part)
+		if err != nil {
+			return -1
+		}
+		if at = d.FindIn(at, dicom.Tag(uint32(b[0])<<24|uint32(b[1])<<16|uint32(b[2])<<8|uint32(b[3]))); at < 0 {
+			return -1
+		}
+	}
+	if at == dicom.Root || d.At(at).IsItem() || d.At(at).IsSequence() {
+		return -1
+	}
+	return at
+}
+
+// swapped reads big endian words as little endian ones.
+type swapped struct {
+	r    io.ReaderAt
+	size int64
+	word int64
+}
+
+func (s *swapped) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= s.size {
+		return 0, io.EOF
+	}
+	want := min(int64(len(p)), s.size-off)
+	from := off - off%s.word
+	to := min((off+want+s.word-1)/s.word*s.word, s.size)
+	b := make([]byte, to-from)
+	if n, err := s.r.ReadAt(b, from); int64(n) < to-from {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, err
+	}
+	for w := b; int64(len(w)) >= s.word; w = w[s.word:] {
+		for i, j := int64(0), s.word-1; i < j; i, j = i+1, j-1 {
+			w[i], w[j] = w[j], w[i]
+		}
+	}
+	n := copy(p[:want], b[off-from:])
+	if int64(n) < int64(len(p)) {
+		return n, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,247 @@
+// Package dimse is the DICOM door: it translates associations and C-STOREs (PS3.7, PS3.8) into deposits, and its outcomes into statuses.
+//
+// The called AE title chooses the collection. Who calls is decided by the register of peers, their address and, where one is registered, their
+// certificate; a calling AE title alone proves nothing. Anybody may C-ECHO.
+package dimse
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+// Codes of a rejection (PS3.8 Table 9-21).
+const (
+	rejectedPermanent  = 1
+	rejectedTransient  = 2
+	sourceUser         = 1
+	sourcePresentation = 3
+	reasonCalledAE     = 7 // of the user: called AE title not recognized
+	reasonCongestion   = 1 // of the presentation service: temporary congestion
+)
+
+// Door serves DICOM associations.
+type Door struct {
+	Custody     *custody.Custody
+	Collections *collection.Record
+	Identity    *identity.Record
+	Log         *slog.Logger
+	// Demo takes C-STORE from unknown applications on this machine.
+	Demo bool
+	// TLS is what associations are secured with; nil: not at all.
+	TLS *tls.Config
+	// Observe is told of every C-STORE: its status code and the bytes of its data set. It may be nil.
+	Observe func(status uint16, bytes int64)
+}
+
+// session is what an association was accepted as.
+type session struct {
+	collection collection.ID
+	actor      string
+
+	mu      sync.Mutex
+	deposit *custody.Deposit
+}
+
+// Server is the network server that hands its associations to the door.
+func (d *Door) Server() *network.Server {
+	return &network.Server{
+		Accept:           d.accept,
+		Store:            d.store,
+		OnAssociationEnd: d.ended,
+		OnRefused: func(_ net.Addr, err error) {
+			d.Log.Debug("association refused", "error", err)
+		},
+		OnPanic: func(_ *network.Association, _ any, stack []byte) {
+			d.Log.Error("a C-STORE panicked", "stack", string(stack))
+		},
+		TLS:             d.TLS,
+		MaxAssociations: 256,
+	}
+}
+
+// accept decides what an association may do (PS3.8 9.3.2, 9.3.4).
+func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (network.Decision, error) {
+	unknownCalled := &network.Rejection{Result: rejectedPermanent, Source: sourceUser, Reason: reasonCalledAE}
+	called, err := collection.ParseAETitle(req.CalledAE)
+	if err != nil {
+		return network.Decision{}, unknownCalled
+	}
+	col, err := d.Collections.ByAETitle(ctx, called)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return network.Decision{}, unknownCalled
+		}
+		d.Log.Error("an association could not be decided", "error", err)
+		return network.Decision{}, &network.Rejection{Result: rejectedTransient, Source: sourcePresentation, Reason: reasonCongestion}
+	}
+	actor, grants, link := d.caller(ctx, req)
+	decision := policy.Decide(policy.Facts{Grants: grants, Action: policy.StoreAsPeer, Collection: string(col.ID), Link: link})
+	if !decision.Allow {
+		return network.Decision{Negotiate: echoOnly}, nil
+	}
+	return network.Decision{
+		Negotiate: network.StoragePolicy{Private: true}.Negotiate,
+		Value:     &session{collection: col.ID, actor: actor},
+	}, nil
+}
+
+// echoOnly accepts Verification alone; what else is proposed is the user's to refuse, since it is this caller that may not, not the service that is missing.
+func echoOnly(p *network.ProposedContext) (string, network.ContextResult) {
+	if p.AbstractSyntax != network.VerificationUID {
+		return "", network.ContextUserRejection
+	}
+	return network.StoragePolicy{}.Negotiate(p)
+}
+
+// caller is who opens an association: the registered peer's grants if it is that peer as far as can be told, and what is known of the connection.
+func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (string, []policy.Grant, policy.Link) {
+	from := address(req.RemoteAddr)
+	link := policy.Link{Loopback: from.IsLoopback(), Demo: d.Demo}
+	ae, err := collection.ParseAETitle(req.CallingAE)
+	if err != nil {
+		return "unknown peer", nil, link
+	}
+	peer, err := d.Identity.Peer(ctx, ae)
+	if err != nil {
+		if !fault.Is(err, fault.NotFound) {
+			d.Log.Error("the register of peers does not answer", "error", err)
+		}
+		return "unknown peer", nil, link
+	}
+	link.Address = d.calledFrom(ctx, peer, from)
+	if peer.Certificate != nil {
+		link.Certificate = req.TLS != nil && len(req.TLS.PeerCertificates) > 0 && sha256.Sum256(req.TLS.PeerCertificates[0].Raw) == *peer.Certificate
+		if !link.Certificate { // a peer that has a certificate and does not show it is not that peer
+			return "unknown peer", nil, policy.Link{Loopback: link.Loopback, Demo: link.Demo}
+		}
+	}
+	return "peer " + string(peer.AETitle), peer.Grants(), link
+}
+
+// calledFrom reports whether the address is the one that the peer is registered with.
+func (d *Door) calledFrom(ctx context.Context, peer identity.Peer, from netip.Addr) bool {
+	if a, err := netip.ParseAddr(peer.Host); err == nil {
+		return a.Unmap() == from
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", peer.Host)
+	if err != nil {
+		d.Log.Warn("the address of a registered peer cannot be resolved")
+		return false
+	}
+	for _, a := range addrs {
+		if a.Unmap() == from {
+			return true
+		}
+	}
+	return false
+}
+
+func address(a net.Addr) netip.Addr {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// store takes one instance. Success is said only when it is on stable storage; what is held is a success too, since it is kept.
+func (d *Door) store(ctx context.Context, a *network.Association, req *network.StoreRequest) network.Status {
+	status := d.receive(ctx, a, req)
+	if d.Observe != nil {
+		d.Observe(status.Code, req.Data.BytesRead())
+	}
+	return status
+}
+
+func (d *Door) receive(ctx context.Context, a *network.Association, req *network.StoreRequest) network.Status {
+	s, ok := a.Value().(*session)
+	if !ok {
+		return network.Status{Code: network.StatusNotAuthorized, Comment: "this application may not store here"}
+	}
+	syntax, ok := dicom.LookupTransferSyntax(req.TransferSyntaxUID)
+	if !ok {
+		return network.Status{Code: network.StatusCannotUnderstand, Comment: "unknown transfer syntax"}
+	}
+	dep, err := s.begin(ctx, d.Custody)
+	if err != nil {
+		return statusOf(err)
+	}
+	_, err = dep.Receive(ctx, custody.Incoming{Syntax: syntax, SOPClassUID: req.SOPClassUID, SOPInstanceUID: req.SOPInstanceUID, Data: req.Data})
+	if err != nil {
+		return statusOf(err)
+	}
+	return network.Status{}
+}
+
+func (s *session) begin(ctx context.Context, c *custody.Custody) (*custody.Deposit, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deposit == nil {
+		dep, err := c.Begin(ctx, s.collection, custody.DoorDIMSE, s.actor)
+		if err != nil {
+			return nil, err
+		}
+		s.deposit = dep
+	}
+	return s.deposit, nil
+}
+
+func (d *Door) ended(a *network.Association, err error) {
+	if s, ok := a.Value().(*session); ok {
+		s.mu.Lock()
+		dep := s.deposit
+		s.mu.Unlock()
+		if dep != nil {
+			dep.End()
+		}
+	}
+	st := a.Stats()
+	d.Log.Info("association ended", "stored", st.Stored, "failed", st.Failed, "bytes", st.DataSetBytes, "error", err)
+}
+
+// statusOf maps a failure to the statuses of C-STORE (PS3.4 B.2.3, PS3.7 9.1.1.1.9).
+func statusOf(err error) network.Status {
+	refusal, ok := errors.AsType[*custody.Refusal](err)
+	if !ok {
+		switch fault.KindOf(err) {
+		case fault.Denied:
+			return network.Status{Code: network.StatusNotAuthorized, Comment: "this collection takes no deposits"}
+		default:
+			return network.Status{Code: network.StatusOutOfResources, Comment: "it cannot be kept now; send it again later"}
+		}
+	}
+	comment := refusal.Reason.Text
+	if where := refusal.Reason.Where; where != "" {
+		if len(where)+1+len(comment) > 64 { // an LO: of a long path the innermost tag, so that why it was refused is not cut off
+			where = where[strings.LastIndexByte(where, '.')+1:]
+		}
+		comment = where + " " + comment
+	}
+	st := network.Status{Code: network.StatusCannotUnderstand, Comment: comment}
+	switch {
+	case fault.Is(err, fault.Unavailable):
+		st.Code = network.StatusOutOfResources
+	case fault.Is(err, fault.TooLarge):
+		st.Code = network.StatusOutOfResources
+	case fault.Is(err, fault.Denied):
+		st.Code = network.StatusNotAuthorized
+	case refusal.Reason.Code == "mismatch":
+		st.Code = network.StatusDataSetMismatch
+	}
+	return st
+}

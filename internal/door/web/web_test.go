@@ -1,0 +1,222 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+)
+
+const secret = "Geheimnis"
+
+func front(log *bytes.Buffer, routes map[string]http.HandlerFunc, seen *[]Observation) http.Handler {
+	mux := http.NewServeMux()
+	for p, h := range routes {
+		mux.HandleFunc(p, h)
+	}
+	f := &Front{
+		Identify: func(_ context.Context, token string) (Caller, error) {
+			switch token {
+			case "good":
+				return Caller{"token 1", []policy.Grant{{Role: policy.Steward, Collection: "breast"}}}, nil
+			case "broken":
+				return Caller{}, fault.New(fault.Unavailable, "recognise token", "", "the database does not answer")
+			}
+			return Caller{}, fault.New(fault.Denied, "recognise token", "", "not known")
+		},
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if seen != nil {
+		f.Observe = func(o Observation) { *seen = append(*seen, o) }
+	}
+	return f.Handler(mux)
+}
+
+// Each kind of failure has its status, says what to do, and repeats nothing that was not made to be told.
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		detail string
+	}{
+		{fault.New(fault.Invalid, "read", "collection x", "it is so"), 400, "It is so."},
+		{fault.New(fault.Denied, "read", "", "no role"), 403, "No role."},
+		{fault.New(fault.NotFound, "find", "", "there is none"), 404, "There is none."},
+		{fault.New(fault.Conflict, "add", "", "it is taken"), 409, "It is taken."},
+		{fault.New(fault.TooLarge, "read", "", "too long"), 413, "Too long."},
+		{fault.New(fault.Unavailable, "read", "", "not now"), 503, "Not now."},
+		{fault.New(fault.Corrupt, "read", "", "it differs"), 500, "It differs."},
+		{fault.New(fault.Internal, "read", "", secret), 500, "Something went wrong that was not foreseen."},
+		{errors.New(secret), 500, "Something went wrong that was not foreseen."},
+		{fault.Wrap(fault.Unavailable, "read", "", errors.New(secret)), 503, "Unavailable."},
+		{fault.Wrap(fault.Invalid, "add", "", fault.New(fault.Invalid, "read", "", "the inner reason")), 400, "The inner reason."},
+		{fmt.Errorf("%s: %w", secret, fault.New(fault.NotFound, "find", "", "there is none")), 404, "There is none."},
+		{Refuse(406, "read", "not so", "Ask otherwise."), 406, "Not so."},
+		{&http.MaxBytesError{Limit: 7}, 413, "The request's body is longer than the 7 bytes that are taken here."},
+	} {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Disposition", "attachment")
+		Fail(w, httptest.NewRequest("GET", "/"+secret, nil), c.err)
+		var p Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != c.status || p.Status != c.status || p.Detail != c.detail || p.Title == "" || p.Advice == "" {
+			t.Errorf("%v: %d %s", c.err, w.Code, w.Body)
+		}
+		if w.Header().Get("Content-Type") != "application/problem+json" || w.Header().Get("Content-Disposition") != "" || strings.Contains(w.Body.String(), secret) {
+			t.Errorf("%v: %v %s", c.err, w.Header(), w.Body)
+		}
+	}
+}
+
+func TestFront(t *testing.T) {
+	var log bytes.Buffer
+	var seen []Observation
+	h := front(&log, map[string]http.HandlerFunc{
+		"GET /who/{name}": func(w http.ResponseWriter, r *http.Request) {
+			c, err := Known(r)
+			if err != nil {
+				Fail(w, r, err)
+				return
+			}
+			io.WriteString(w, c.Actor)
+		},
+		"GET /panic":       func(http.ResponseWriter, *http.Request) { panic(secret) },
+		"GET /panic/later": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "begun"); panic(secret) },
+		"GET /cut": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "begun")
+			Fail(w, r, fault.New(fault.Corrupt, "read", "", "a chunk is not what was stored"))
+		},
+	}, &seen)
+	for _, c := range []struct {
+		method, path, authorization string
+		status                      int // 0: the connection is cut
+		body                        string
+	}{
+		{"GET", "/who/" + secret, "Bearer good", 200, "token 1"},
+		{"GET", "/who/" + secret, "bearer good", 200, "token 1"},
+		{"GET", "/who/" + secret, "", 401, ""},
+		{"GET", "/who/" + secret, "Bearer bad", 401, ""},
+		{"GET", "/who/" + secret, "Basic " + secret, 401, ""},
+		{"GET", "/who/" + secret, "Bearer broken", 503, ""},
+		{"POST", "/who/" + secret, "Bearer good", 405, ""},
+		{"GET", "/" + secret, "Bearer good", 404, ""},
+		{"GET", "/panic", "", 500, ""},
+		{"GET", "/panic/later", "", 0, ""},
+		{"GET", "/cut", "", 0, ""},
+	} {
+		r := httptest.NewRequest(c.method, c.path+"?q="+secret, nil)
+		if c.authorization != "" {
+			r.Header.Set("Authorization", c.authorization)
+		}
+		w := httptest.NewRecorder()
+		cut := false
+		func() {
+			defer func() { cut = aborted(recover()) }()
+			h.ServeHTTP(w, r)
+		}()
+		if cut != (c.status == 0) || !cut && (w.Code != c.status || c.body != "" && w.Body.String() != c.body) {
+			t.Errorf("%s %s %s: cut %v, %d %s", c.method, c.path, c.authorization, cut, w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), secret) {
+			t.Errorf("%s: the answer repeats the request: %s", c.path, w.Body)
+		}
+		if o := seen[len(seen)-1]; o.Status != c.status || strings.Contains(o.Route, secret) {
+			t.Errorf("%s: observed as %+v", c.path, o)
+		}
+	}
+	if strings.Contains(log.String(), secret) {
+		t.Errorf("the log repeats a request: %s", log.String())
+	}
+	if !strings.Contains(log.String(), "a chunk is not what was stored") {
+		t.Error("the log does not say why a connection was cut")
+	}
+}
+
+// Who sends next to nothing, or nothing any more, is given up.
+func TestSlowBodies(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		pause time.Duration
+		bytes int
+		ok    bool
+	}{
+		{"a byte every ten seconds", 10 * time.Second, 1, false},
+		{"a silence", 2 * stall, 4096, false},
+		{"slow and steady", 10 * time.Second, 40 << 10, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				var log bytes.Buffer
+				result := make(chan error, 1)
+				s := Server(front(&log, map[string]http.HandlerFunc{"POST /": func(_ http.ResponseWriter, r *http.Request) {
+					_, err := io.Copy(io.Discard, r.Body)
+					result <- err
+				}}, nil), slog.New(slog.DiscardHandler))
+				l := &one{conns: make(chan net.Conn, 1), done: make(chan struct{})}
+				l.conns <- server
+				go s.Serve(l)
+				go io.Copy(io.Discard, client)
+				go func() {
+					const n = 20
+					fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", n*c.bytes)
+					for range n {
+						if _, err := client.Write(make([]byte, c.bytes)); err != nil {
+							return
+						}
+						time.Sleep(c.pause)
+					}
+				}()
+				err := <-result
+				if (err == nil) != c.ok {
+					t.Errorf("got %v", err)
+				}
+				var e *Error
+				if err != nil && (!errors.As(err, &e) || e.Status != http.StatusRequestTimeout) {
+					t.Errorf("got %v, want 408", err)
+				}
+				client.Close()
+				s.Close()
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+// one is a listener of one connection.
+type one struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (l *one) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *one) Close() error {
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+	return nil
+}
+
+func (l *one) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+func token(t *testing.T, n *Node, role policy.Role, where string) string {
+	t.Helper()
+	secret, err := identity.NewSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := n.Stores.Identity.CreateToken(tx, secret, identity.Token{Name: "test", Role: role, Collection: where})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret.Reveal()
+}
+
+func ask(t *testing.T, n *Node, path, bearer string) (int, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, b
+}
+
+// A conflict shares its UID with another instance: who reviews it gets it by its number, byte for byte, and nobody else does.
+func TestHeldIsGivenToItsReviewer(t *testing.T) {
+	n := start(t, Config{HTTP: "127.0.0.1:0"})
+	first := ct(t, "1.2.3", "1.2.3.1.1", func(*dicom.Builder) {})
+	other := ct(t, "1.2.3", "1.2.3.1.1", func(b *dicom.Builder) { b.String(dicom.TagBurnedInAnnotation, "YES") })
+	for _, in := range []*network.Instance{first, other} {
+		storeOne(t, n, in)
+	}
+	steward := token(t, n, policy.Steward, "default")
+	code, b := ask(t, n, "/api/held?collection=default", steward)
+	var items []struct{ ID string }
+	if err := json.Unmarshal(b, &items); err != nil || code != 200 || len(items) != 1 {
+		t.Fatal(code, string(b), err)
+	}
+	path := "/api/held/" + items[0].ID
+	code, b = ask(t, n, path, steward)
+	if code != 200 || !bytes.HasSuffix(b, other.Bytes) {
+		t.Errorf("the reviewer got %d and %d bytes", code, len(b))
+	}
+	for name, bearer := range map[string]string{"nobody": "", "researcher": token(t, n, policy.Researcher, "*"), "physicist": token(t, n, policy.Physicist, "*"),
+		"depositor": token(t, n, policy.Depositor, "default"), "admin": token(t, n, policy.Admin, "*"), "steward of another collection": token(t, n, policy.Steward, "other")} {
+		if code, b := ask(t, n, path, bearer); code != 404 && code != 401 || bytes.Contains(b, []byte("Winterbourne")) {
+			t.Errorf("%s got %d", name, code)
+		}
+	}
+	// What is not held has no place here.
+	all, err := n.Stores.Catalogue.All(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range all {
+		if l.State != policy.Held && l.State != policy.Conflict {
+			if code, _ := ask(t, n, "/api/held/"+l.ID.String(), steward); code != 404 {
+				t.Errorf("an instance that is %s was given as held: %d", l.State, code)
+			}
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
+	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+)
+
+const (
+	// quiet is how long a study waits for more of itself when its deposit does not end.
+	quiet = 20 * time.Second
+	// drain is how long what runs may take when the node is stopped.
+	drain = 30 * time.Second
+	// memory is what the garbage collector aims to stay under; see docs/guides for sizing.
+	memory = 384 << 20
+)
+
+// Node is a running node.
+type Node struct {
+	Stores  *Stores
+	Custody *custody.Custody
+
+	cfg    Config
+	http   net.Listener
+	dicom  net.Listener
+	runner *jobs.Runner
+	dimse  *dimse.Door
+	web    *http.Server
+}
+
+// New opens everything: stores, spine, listeners. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
+func New(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if debug.SetMemoryLimit(-1) > 1<<50 { // unless GOMEMLIMIT says otherwise
+		debug.SetMemoryLimit(memory)
+	}
+	n := &Node{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	var spine *custody.Custody
+	n.Stores, err = OpenStores(ctx, cfg, func(done []pack.Committed) { spine.Committed(done) })
+	if err != nil {
+		return nil, err
+	}
+	s := n.Stores
+	queue, err := jobs.Open(ctx, s.DB)
+	if err != nil {
+		return nil, err
+	}
+	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
+		Log: cfg.Log, Quiet: quiet})
+	n.Custody = spine
+	if err := spine.Replay(ctx); err != nil {
+		return nil, err
+	}
+	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := s.Catalogue.EndStaleDeposits(tx, time.Now().Add(-24*time.Hour))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.runner = jobs.NewRunner(queue, spine.Handlers(), jobs.Options{Log: cfg.Log})
+	var secure *tls.Config
+	if cfg.TLSCert != "" || cfg.TLSKey != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "load TLS certificate", "", "certificate and key cannot be read, or do not belong together")
+		}
+		secure = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	}
+	if cfg.DICOM != "" {
+		if n.dicom, err = net.Listen("tcp", cfg.DICOM); err != nil {
+			return nil, listenFault("DICOM", err)
+		}
+		n.dimse = &dimse.Door{Custody: spine, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
+		if secure != nil {
+			// The handshake proves that the peer has the key of its certificate; which certificate is a peer's, the register says.
+			n.dimse.TLS = secure.Clone()
+			n.dimse.TLS.ClientAuth = tls.RequestClientCert
+		}
+	}
+	if cfg.HTTP != "" {
+		if n.http, err = net.Listen("tcp", cfg.HTTP); err != nil {
+			return nil, listenFault("HTTP", err)
+		}
+		if n.web, err = n.website(); err != nil {
+			return nil, err
+		}
+		n.web.TLSConfig = secure
+	}
+	return n, nil
+}
+
+func listenFault(what string, err error) error {
+	return fault.Wrap(fault.Unavailable, "listen for "+what, "", err)
+}
+
+// HTTPAddr is the address that HTTP listens on; empty if it does not.
+func (n *Node) HTTPAddr() string { return addr(n.http) }
+
+// URL is the address that HTTP is reached at; empty if it is not.
+func (n *Node) URL() string {
+	switch {
+	case n.http == nil:
+		return ""
+	case n.cfg.TLSCert != "":
+		return "https://" + addr(n.http)
+	}
+	return "http://" + addr(n.http)
+}
+
+// DICOMAddr is the address that DICOM listens on; empty if it does not.
+func (n *Node) DICOMAddr() string { return addr(n.dicom) }
+
+func addr(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// Run serves until ctx ends, then drains: doors close, what was received is catalogued, stores close. It returns nil after a clean end.
+func (n *Node) Run(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the doors
+	defer stop()
+	var behind sync.WaitGroup
+	errs := make(chan error, 8)
+	report := func(what string, err error) {
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, network.ErrServerClosed) && !errors.Is(err, context.Canceled) {
+			n.cfg.Log.Error(what+" ended", "error", err)
+			errs <- err
+		}
+	}
+	spine, stopSpine := context.WithCancel(inner)
+	defer stopSpine()
+	catalogued := make(chan struct{})
+	go func() { defer close(catalogued); report("catalogue", n.Custody.Run(spine)) }()
+	behind.Go(func() { report("admission", n.Custody.RunAdmission(inner)) })
+	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
+	behind.Go(func() { report("audit", n.checkpoints(inner)) })
+
+	var doors sync.WaitGroup
+	server := n.dimseServer()
+	if server != nil {
+		doors.Go(func() { report("DICOM", server.Serve(inner, n.dicom)) })
+	}
+	if n.web != nil {
+		doors.Go(func() {
+			if n.cfg.TLSCert != "" {
+				report("HTTP", n.web.ServeTLS(n.http, "", ""))
+			} else {
+				report("HTTP", n.web.Serve(n.http))
+			}
+		})
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-errs:
+	}
+	until, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if server != nil {
+		doors.Go(func() { _ = server.Shutdown(until) })
+	}
+	if n.web != nil {
+		doors.Go(func() {
+			if err := n.web.Shutdown(until); err != nil {
+				_ = n.web.Close()
+			}
+		})
+	}
+	doors.Wait()
+	stopSpine()
+	<-catalogued
+	stop()
+	behind.Wait()
+	return errors.Join(failed, n.close())
+}
+
+// checkpoints signs the audit log: at the start, every hour and at the end.
+func (n *Node) checkpoints(ctx context.Context) error {
+	sign, err := signer(n.Stores.Master)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for done := false; ; {
+		if _, err := n.Stores.Audit.Checkpoint(context.WithoutCancel(ctx), sign); err != nil {
+			n.cfg.Log.Error("the audit log could not be signed", "error", err)
+		}
+		if done {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			done = true
+		}
+	}
+}
+
+func (n *Node) dimseServer() *network.Server {
+	if n.dimse == nil {
+		return nil
+	}
+	return n.dimse.Server()
+}
+
+func (n *Node) close() error {
+	var errs []error
+	for _, l := range []net.Listener{n.http, n.dicom} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if n.Stores != nil {
+		errs = append(errs, n.Stores.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,236 @@
+// Package node assembles Vitrine: it opens the records, the packs and the doors in order, runs them, and closes them in the opposite order.
+//
+// [OpenRecords] is what a command that administers a node needs; it works while the node runs and needs no key. [OpenStores] adds keys and packs, for
+// commands that read images. [New] is the whole node.
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // file:///mirror
+	_ "gocloud.dev/blob/s3blob"   // s3://bucket?endpoint=...
+
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// Config is what a node is made of.
+type Config struct {
+	Data     string // folder of databases and packs
+	Key      string // file of the master key; empty: Data.key beside the folder, or demo.key inside it with Demo
+	Database string // postgres://...; empty: SQLite in Data
+	Bucket   string // where sealed packs go, s3://bucket?... or file:///...; empty: nowhere
+	Tier     bool   // sealed packs move to the bucket instead of being copied there
+	Keep     int64  // of Tier: bytes of sealed packs that stay local
+
+	HTTP    string // listen address; empty: none
+	DICOM   string // listen address; empty: none
+	TLSCert string // PEM files of a certificate and its key, for both; empty: without TLS
+	TLSKey  string
+	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
+	Log     *slog.Logger
+}
+
+// Records are the records of a node, open on its database.
+type Records struct {
+	DB          *db.DB
+	Audit       *audit.Log
+	Collections *collection.Record
+	Identity    *identity.Record
+	Subjects    *subject.Record
+	Catalogue   *catalogue.Record
+}
+
+// OpenRecords opens what a command that administers a node needs, and brings the tables up to date. On SQLite, what it writes reaches stable storage before
+// a command says so.
+func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records, err error) {
+	address := cfg.Database
+	if address == "" {
+		if cfg.Data == "" {
+			return nil, fault.New(fault.Invalid, "open node", "", "neither a data folder nor a database is named")
+		}
+		if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+			return nil, fault.New(fault.Unavailable, "open node", "the data folder", "it cannot be made")
+		}
+		address = "sqlite:" + filepath.Join(cfg.Data, "catalogue.db")
+	}
+	r := &Records{}
+	defer func() {
+		if err != nil {
+			r.Close()
+		}
+	}()
+	if r.DB, err = db.Open(ctx, address, opts...); err != nil {
+		return nil, err
+	}
+	if r.Audit, err = audit.Open(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Collections, err = collection.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Identity, err = identity.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Subjects, err = subject.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Catalogue, err = catalogue.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	err = r.DB.Write(ctx, func(tx *db.Tx) error {
+		made, err := r.Collections.EnsureDefault(tx, deid.Version)
+		if err != nil || !made {
+			return err
+		}
+		return r.Audit.Append(tx, audit.Entry{Actor: "node", Action: "create collection", Object: "collection " + string(collection.Default), Collection: string(collection.Default), Outcome: "done"})
+	})
+	return r, err
+}
+
+// Close closes the database.
+func (r *Records) Close() error {
+	if r.DB == nil {
+		return nil
+	}
+	return r.DB.Close()
+}
+
+// Stores are the records with the keys and the packs.
+type Stores struct {
+	*Records
+	Ring   *keys.Ring
+	Packs  *pack.Store
+	Master *keys.Master
+
+	ringDB *db.DB
+	bucket *blob.Bucket
+}
+
+// OpenStores opens records, keys and packs. committed, which may be nil, is told of each record that becomes durable.
+func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed)) (_ *Stores, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Stores{}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.Master, err = masterKey(cfg); err != nil {
+		return nil, err
+	}
+	if s.Records, err = OpenRecords(ctx, cfg, db.SecureDelete); err != nil {
+		return nil, err
+	}
+	ring := s.DB
+	if cfg.Database == "" {
+		// Keys are apart from what they lock, so that they can be backed up apart.
+		if s.ringDB, err = db.Open(ctx, "sqlite:"+filepath.Join(cfg.Data, "keys.db"), db.Durable, db.SecureDelete); err != nil {
+			return nil, err
+		}
+		ring = s.ringDB
+	}
+	if s.Ring, err = keys.OpenRing(ctx, ring, s.Master); err != nil {
+		return nil, err
+	}
+	opts := pack.Options{Committed: committed, Logger: cfg.Log, KeepLocal: cfg.Keep}
+	if cfg.Bucket != "" {
+		if s.bucket, err = blob.OpenBucket(ctx, cfg.Bucket); err != nil {
+			return nil, fault.New(fault.Unavailable, "open bucket", "", "its address is not one, or it does not answer")
+		}
+		opts.Bucket = s.bucket
+		if cfg.Tier {
+			opts.Mode = pack.Tier
+		}
+	}
+	s.Packs, err = pack.OpenStore(ctx, cfg.Data, opts)
+	return s, err
+}
+
+// Close closes packs, keys and records.
+func (s *Stores) Close() error {
+	var errs []error
+	if s.Packs != nil {
+		errs = append(errs, s.Packs.Close())
+	}
+	if s.bucket != nil {
+		errs = append(errs, s.bucket.Close())
+	}
+	if s.ringDB != nil {
+		errs = append(errs, s.ringDB.Close())
+	}
+	if s.Records != nil {
+		errs = append(errs, s.Records.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// KeyPath is the file of the master key.
+func (cfg Config) KeyPath() string {
+	switch {
+	case cfg.Key != "":
+		return cfg.Key
+	case cfg.Demo:
+		return filepath.Join(cfg.Data, demoKey)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data, demoKey)); err == nil {
+		return filepath.Join(cfg.Data, demoKey) // a demonstration's folder, looked at by a command
+	}
+	return filepath.Clean(cfg.Data) + ".key"
+}
+
+const demoKey = "demo.key"
+
+// masterKey loads the master key. For a folder that holds nothing yet it makes one.
+func masterKey(cfg Config) (*keys.Master, error) {
+	path := cfg.KeyPath()
+	if u, err := url.Parse(path); err == nil && strings.Contains(path, "://") && u.Scheme != "" {
+		return nil, fault.New(fault.Invalid, "load master key", "scheme "+u.Scheme, "keys of a key service are not supported yet: give a file")
+	}
+	m, err := keys.LoadMaster(path)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return m, err
+	}
+	if !fresh(cfg) {
+		return nil, fault.New(fault.NotFound, "load master key", "the key file", "it is not there, and the data was written with it: give it with --key; without it nothing can be read")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fault.New(fault.Unavailable, "make master key", "the key file", "its folder cannot be made")
+	}
+	if m, err = keys.CreateMaster(path); err != nil {
+		return nil, err
+	}
+	if cfg.Demo {
+		cfg.Log.Warn("DEMONSTRATION: the master key lies inside the data folder; whoever has the folder can read everything in it. Never do this with real images.")
+	} else {
+		cfg.Log.Warn("a new master key was made; without it nothing that is kept can ever be read again: copy it to a safe place that is not the backup of the data", "file", path)
+	}
+	return m, nil
+}
+
+// fresh reports a node that has kept nothing yet.
+func fresh(cfg Config) bool {
+	if cfg.Database != "" {
+		entries, err := os.ReadDir(filepath.Join(cfg.Data, "packs"))
+		return errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0
+	}
+	_, err := os.Stat(filepath.Join(cfg.Data, "keys.db"))
+	return errors.Is(err, os.ErrNotExist)
+}

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/api"
+	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+)
+
+// website assembles what HTTP serves.
+func (n *Node) website() (*http.Server, error) {
+	s := n.Stores
+	mux := http.NewServeMux()
+	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue})
+	dicomweb.New(dicomweb.Parts{
+		Delivery: give,
+		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {
+			return n.Custody.Begin(ctx, id, custody.DoorSTOW, actor)
+		},
+		Log: n.cfg.Log,
+	}).Register(mux)
+	sign, err := signer(s.Master)
+	if err != nil {
+		return nil, err
+	}
+	desk, metrics := s.Desk(), api.NewMetrics()
+	api.New(api.Parts{
+		Desk: desk, Delivery: give, Metrics: metrics,
+		Ready: func(ctx context.Context) error {
+			_, err := s.Audit.Size(ctx)
+			return err
+		},
+		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
+	}).Register(mux)
+	front := &web.Front{Identify: n.identify, Log: n.cfg.Log, Observe: metrics.Observe}
+	return web.Server(n.settled(front.Handler(mux)), n.cfg.Log), nil
+}
+
+// identify recognises a bearer token.
+func (n *Node) identify(ctx context.Context, token string) (web.Caller, error) {
+	t, err := n.Stores.Identity.TokenBySecret(ctx, token)
+	if err != nil {
+		return web.Caller{}, err
+	}
+	return web.Caller{Actor: t.ID, Grants: []policy.Grant{t.Grant()}}, nil
+}
+
+// settled lets a question wait for what was acknowledged before it was asked: a sender finds what it has just sent.
+func (n *Node) settled(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Without a token there is nothing to wait for: nothing will be told.
+		if r.Method == http.MethodGet && r.Header.Get("Authorization") != "" && (strings.Contains(r.URL.Path, "/dicomweb/") || strings.HasPrefix(r.URL.Path, "/api/")) {
+			if err := n.Custody.Barrier(r.Context()); err != nil {
+				return // the client has gone
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
