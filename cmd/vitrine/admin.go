@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/user"
+	"path/filepath"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/node"
+)
+
+// nodeFlags say where a node keeps its data.
+type nodeFlags struct {
+	Data     string `placeholder:"DIR" help:"The node's data folder."`
+	Database string `placeholder:"URL" help:"PostgreSQL in place of SQLite in the data folder: postgres://..."`
+}
+
+// keyFlags say where a node's master key is.
+type keyFlags struct {
+	Key string `placeholder:"FILE" help:"The master key. Default: DIR.key beside the data folder."`
+}
+
+// storeFlags say where sealed packs go.
+type storeFlags struct {
+	Store string `placeholder:"URL" help:"Bucket for sealed packs: s3://BUCKET?endpoint=...&region=..."`
+	Tier  bool   `help:"Move sealed packs to the bucket; without it they are copied there, and stay."`
+	Keep  int64  `placeholder:"BYTES" help:"With --tier: so much of the newest stays here as well."`
+}
+
+// adminFlags say which node to administer: on its own folder, or over its API.
+type adminFlags struct {
+	nodeFlags
+	Server    string `placeholder:"URL" help:"Administer over the node's API in place of --data."`
+	Token     string `placeholder:"TOKEN" help:"With --server: what the node knows you by; better given as VITRINE_TOKEN."`
+	TokenFile string `placeholder:"FILE" help:"With --server: file that holds the token."`
+	PlainHTTP bool   `name:"plain-http" help:"With --server: send the token over http:// beyond this machine."`
+}
+
+// office is a node that is administered, from near or from afar.
+type office interface {
+	CreateCollection(ctx context.Context, c collectionView) (collectionView, error)
+	Collections(ctx context.Context) ([]collectionView, error)
+	Collection(ctx context.Context, id string) (collectionView, error)
+	CreateToken(ctx context.Context, t newToken) (tokenView, error)
+	AddSSHKey(ctx context.Context, collection, name, public string) (tokenView, error)
+	Tokens(ctx context.Context) ([]tokenView, error)
+	RevokeToken(ctx context.Context, id string) error
+	AddPeer(ctx context.Context, p peerView) (peerView, error)
+	Peers(ctx context.Context) ([]peerView, error)
+	RemovePeer(ctx context.Context, aet string) error
+	Publish(ctx context.Context, collection, study string) (admin.Published, error)
+	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)
+	AuditSize(ctx context.Context) (int64, error)
+	Checkpoint(ctx context.Context, keyFile string) (string, error)
+	Close() error
+}
+
+// What is shown of collections, tokens and peers, and what the API gives.
+type (
+	collectionView struct {
+		ID             string     `json:"id"`
+		Title          string     `json:"title,omitempty"`
+		Profile        string     `json:"profile,omitempty"`
+		ProfileVersion string     `json:"profile_version,omitempty"`
+		AETitle        string     `json:"aet,omitempty"`
+		Protocol       string     `json:"protocol,omitempty"`
+		State          string     `json:"state,omitempty"`
+		AttestedBy     string     `json:"attested_by,omitempty"`
+		Attested       *time.Time `json:"attested,omitempty"`
+		Created        *time.Time `json:"created,omitempty"`
+		Intake         *intake    `json:"intake,omitempty"`
+	}
+	intake struct {
+		Received   int64 `json:"received"`
+		Pending    int64 `json:"pending"`
+		Catalogued int64 `json:"catalogued"`
+		Held       int64 `json:"held"`
+		Refused    int64 `json:"refused"`
+	}
+	newToken struct {
+		Name       string     `json:"name"`
+		Role       string     `json:"role"`
+		Collection string     `json:"collection"`
+		Expires    *time.Time `json:"expires,omitempty"`
+		Secret     string     `json:"secret,omitempty"`
+	}
+	tokenView struct {
+		ID         string     `json:"id"`
+		Kind       string     `json:"kind,omitempty"` // "token" or "ssh-key"
+		Name       string     `json:"name"`
+		Role       string     `json:"role"`
+		Collection string     `json:"collection"`
+		Created    *time.Time `json:"created,omitempty"`
+		Expires    *time.Time `json:"expires,omitempty"`
+		Secret     string     `json:"token,omitempty"` // once, when it is made
+	}
+	peerView struct {
+		AETitle     string     `json:"aet"`
+		Host        string     `json:"host"`
+		Port        int        `json:"port"`
+		May         string     `json:"may"`
+		Collection  string     `json:"collection"`
+		Certificate string     `json:"certificate,omitempty"`
+		Created     *time.Time `json:"created,omitempty"`
+	}
+)
+
+// open opens the node. A --data or --server on the command line itself wins over the other's environment variable.
+func (f *adminFlags) open(ctx context.Context, s *streams) (office, error) {
+	local := f.Data != "" || f.Database != ""
+	if local && f.Server != "" {
+		switch near := s.given["data"] || s.given["database"]; {
+		case near && s.given["server"]:
+			return nil, usage("give either --data or --server")
+		case near:
+			f.Server = ""
+		case s.given["server"]:
+			local = false
+		default:
+			return nil, usage("both VITRINE_DATA and VITRINE_SERVER are set; say --data DIR or --server URL")
+		}
+	}
+	if local {
+		return openLocal(ctx, f.config())
+	}
+	if f.Server == "" {
+		return nil, usage("say which node: --data DIR on the node itself, or --server URL")
+	}
+	sf := serverFlags{Server: f.Server, Token: f.Token, TokenFile: f.TokenFile, PlainHTTP: f.PlainHTTP}
+	c, err := sf.client(1)
+	if err != nil {
+		return nil, err
+	}
+	return &remote{c}, nil
+}
+
+func (f *nodeFlags) config() node.Config { return node.Config{Data: f.Data, Database: f.Database} }
+
+// there refuses a folder that no node has: a misspelt one would become a fresh node.
+func there(cfg node.Config) error {
+	if cfg.Data == "" {
+		if cfg.Database == "" {
+			return usage("say where the node's data is: --data DIR")
+		}
+		return nil
+	}
+	if cfg.Database != "" {
+		return nil
+	}
+	if fi, err := os.Stat(cfg.Data); err != nil || !fi.IsDir() {
+		return usage("there is no data folder %s", cfg.Data)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Data, "catalogue.db")); errors.Is(err, os.ErrNotExist) {
+		return usage("%s is not the data folder of a node; `vitrine serve --data %[1]s` makes one", cfg.Data)
+	}
+	return nil
+}
+
+// operator is who runs this command, for the audit log.
+func operator() admin.Caller {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return admin.Operator(u.Username)
+	}
+	return admin.Operator("unknown")
+}

@@ -1,0 +1,198 @@
+package offline
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// folder is the output folder. Files are written under a temporary name, a batch of them is brought to stable storage at once, and only then do they get their
+// names: whatever has its name is whole, even after a power cut.
+type folder struct {
+	root string
+
+	mu      sync.Mutex
+	pending []pending
+	bytes   int64
+	names   map[string]bool // those that are committed
+}
+
+type pending struct {
+	temp, name string
+	file       *os.File // open until it is on stable storage, so that no error of writing it is lost
+}
+
+// A batch is committed when it has so many files or bytes. Its files are synced beside each other: a file system then records them together.
+const (
+	batchFiles = 256
+	batchBytes = 1 << 30
+	syncers    = 32
+)
+
+var errDiffers = errors.New("the file is there already, and differs")
+
+const tempPrefix = ".vitrine-"
+
+func openFolder(root string) (*folder, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("--out: %w", err)
+	}
+	f := &folder{root: root, names: map[string]bool{}}
+	// What a run that was killed left behind.
+	left, err := filepath.Glob(filepath.Join(root, tempPrefix+"*.tmp"))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range left {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// write makes a file by calling fill. If the same file is there already, nothing is done.
+func (f *folder) write(name string, fill func(io.Writer) error) (err error) {
+	path := filepath.Join(f.root, filepath.FromSlash(name))
+	if fi, err := os.Lstat(path); err == nil {
+		if !fi.Mode().IsRegular() {
+			return errDiffers
+		}
+		same, err := sameAs(path, fill)
+		if err != nil {
+			return err
+		}
+		if !same {
+			return errDiffers
+		}
+		f.mu.Lock()
+		f.names[name] = true
+		f.mu.Unlock()
+		return nil
+	}
+	var random [8]byte
+	rand.Read(random[:])
+	temp := filepath.Join(f.root, tempPrefix+hex.EncodeToString(random[:])+".tmp")
+	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			out.Close()
+			os.Remove(temp)
+		}
+	}()
+	w := bufio.NewWriterSize(out, 64<<10)
+	if err = fill(w); err != nil {
+		return err
+	}
+	if err = w.Flush(); err != nil {
+		return err
+	}
+	size, err := out.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	writeBack(out)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending = append(f.pending, pending{temp, name, out})
+	f.bytes += size
+	if len(f.pending) >= batchFiles || f.bytes >= batchBytes {
+		return f.flushLocked()
+	}
+	return nil
+}
+
+// commit brings what is written to stable storage, under its names.
+func (f *folder) commit() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.flushLocked()
+}
+
+func (f *folder) flushLocked() error {
+	if len(f.pending) == 0 {
+		return nil
+	}
+	var (
+		wg    sync.WaitGroup
+		errs  = make([]error, len(f.pending))
+		slots = make(chan struct{}, syncers)
+	)
+	for i, p := range f.pending {
+		slots <- struct{}{}
+		wg.Go(func() {
+			errs[i] = p.file.Sync()
+			<-slots
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("the output cannot be brought to stable storage: %w", withoutPath(err))
+	}
+	dirs := map[string]bool{}
+	for len(f.pending) > 0 {
+		p := f.pending[0]
+		path := filepath.Join(f.root, filepath.FromSlash(p.name))
+		dir := filepath.Dir(path)
+		if !dirs[dir] {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return withoutPath(err)
+			}
+			for d := dir; !dirs[d]; d = filepath.Dir(d) {
+				dirs[d] = true
+				if d == filepath.Clean(f.root) {
+					break
+				}
+			}
+		}
+		if err := os.Rename(p.temp, path); err != nil {
+			return withoutPath(err)
+		}
+		p.file.Close()
+		f.names[p.name] = true
+		f.pending = f.pending[1:]
+	}
+	f.pending, f.bytes = nil, 0
+	for dir := range dirs {
+		if err := syncFolder(dir); err != nil {
+			return withoutPath(err)
+		}
+	}
+	return nil
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (f *folder) committed(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[name]
+}
+
+// close removes what did not get its name.
+func (f *folder) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pending {
+		p.file.Close()
+		os.Remove(p.temp)
+	}
+	f.pending = nil
+}

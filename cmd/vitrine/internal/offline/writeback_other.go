@@ -1,0 +1,7 @@
+//go:build !linux
+
+package offline
+
+import "os"
+
+func writeBack(*os.File) {}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/vitrine-imaging/vitrine/internal/client"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+)
+
+// remote is a node administered over its API.
+type remote struct{ c *client.Client }
+
+func (r *remote) Close() error {
+	r.c.Close()
+	return nil
+}
+
+func (r *remote) CreateCollection(ctx context.Context, v collectionView) (made collectionView, err error) {
+	return made, r.c.JSON(ctx, http.MethodPost, nil, v, &made, "api", "collections")
+}
+
+func (r *remote) Collections(ctx context.Context) (all []collectionView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "collections")
+}
+
+func (r *remote) Collection(ctx context.Context, id string) (v collectionView, err error) {
+	if err := r.c.JSON(ctx, http.MethodGet, nil, nil, &v, "api", "collections", id); err != nil {
+		return v, err
+	}
+	v.Intake = &intake{}
+	return v, r.c.JSON(ctx, http.MethodGet, nil, nil, v.Intake, "api", "collections", id, "intake")
+}
+
+func (r *remote) CreateToken(ctx context.Context, n newToken) (made tokenView, err error) {
+	return made, r.c.JSON(ctx, http.MethodPost, nil, n, &made, "api", "tokens")
+}
+
+func (r *remote) AddSSHKey(ctx context.Context, collection, name, public string) (made tokenView, err error) {
+	body := map[string]string{"collection": collection, "name": name, "key": public}
+	return made, r.c.JSON(ctx, http.MethodPost, nil, body, &made, "api", "ssh-keys")
+}
+
+func (r *remote) Tokens(ctx context.Context) (all []tokenView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "tokens")
+}
+
+func (r *remote) RevokeToken(ctx context.Context, id string) error {
+	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "tokens", id)
+}
+
+func (r *remote) AddPeer(ctx context.Context, p peerView) (made peerView, err error) {
+	return made, r.c.JSON(ctx, http.MethodPost, nil, p, &made, "api", "peers")
+}
+
+func (r *remote) Peers(ctx context.Context) (all []peerView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "peers")
+}
+
+func (r *remote) RemovePeer(ctx context.Context, aet string) error {
+	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "peers", aet)
+}
+
+func (r *remote) Publish(ctx context.Context, collection, study string) (n admin.Published, err error) {
+	body := map[string]string{}
+	if study != "" {
+		body["study"] = study
+	}
+	return n, r.c.JSON(ctx, http.MethodPost, nil, body, &n, "api", "collections", collection, "releases")
+}
+
+func (r *remote) audit(ctx context.Context, collection string, from int64, limit int) (entries []admin.Entry, size int64, err error) {
+	q := url.Values{"from": {strconv.FormatInt(from, 10)}, "limit": {strconv.Itoa(limit)}}
+	if collection != "" {
+		q.Set("collection", collection)
+	}
+	var page struct {
+		Size    int64         `json:"size"`
+		Entries []admin.Entry `json:"entries"`
+	}
+	err = r.c.JSON(ctx, http.MethodGet, q, nil, &page, "api", "audit")
+	return page.Entries, page.Size, err
+}
+
+func (r *remote) Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error) {
+	entries, _, err := r.audit(ctx, collection, from, limit)
+	return entries, err
+}
+
+func (r *remote) AuditSize(ctx context.Context) (int64, error) {
+	_, size, err := r.audit(ctx, "", 0, 1)
+	return size, err
+}
+
+// Checkpoint is signed by the node, which has its key.
+func (r *remote) Checkpoint(ctx context.Context, _ string) (string, error) {
+	var made struct {
+		Note string `json:"note"`
+	}
+	err := r.c.JSON(ctx, http.MethodPost, nil, nil, &made, "api", "audit", "checkpoints")
+	return made.Note, err
+}

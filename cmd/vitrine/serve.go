@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/node"
+)
+
+type serveCmd struct {
+	nodeFlags
+	keyFlags
+	storeFlags
+	HTTP    string `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
+	DICOM   string `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
+	SFTP    string `name:"sftp" default:"off" placeholder:"HOST:PORT" help:"Where SFTP listens; not in this version yet."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain (PEM): HTTP and DICOM speak TLS then."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
+	Demo    bool   `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
+	Log     string `enum:"text,json" default:"text" help:"Form of the log on standard error: ${enum}."`
+	Level   string `enum:"debug,info,warn,error" default:"info" help:"What is logged: ${enum} and worse."`
+}
+
+func (c *serveCmd) Help() string {
+	return `When everything listens, one line is printed: ready http=http://HOST:PORT dicom=HOST:PORT. SIGTERM or Ctrl-C drains and ends; a second one ends at once.
+
+The master key lies outside the data folder: --key FILE, or DIR.key beside it. For a fresh folder it is made; copy it to a safe place, apart from the backups of the data.`
+}
+
+// Run serves until it is told to stop.
+func (c *serveCmd) Run(ctx context.Context, s *streams) error {
+	if c.Data == "" {
+		return usage("say where to keep the data: --data DIR")
+	}
+	if c.SFTP != "off" && c.SFTP != "" {
+		s.say("SFTP is not in this version yet; --sftp %s is left aside.", c.SFTP)
+	}
+	cfg := c.config()
+	cfg.Key, cfg.Bucket, cfg.Tier, cfg.Keep = c.Key, c.Store, c.Tier, c.Keep
+	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
+	if cfg.HTTP == "" && cfg.DICOM == "" {
+		return usage("with --http off and --dicom off there is nothing to serve")
+	}
+	cfg.TLSCert, cfg.TLSKey = c.TLSCert, c.TLSKey
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return usage("--tls-cert and --tls-key belong together")
+	}
+	cfg.Log = c.logger(s)
+	if err := c.keyPlace(cfg); err != nil {
+		return err
+	}
+	n, err := node.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	line := "ready"
+	if u := n.URL(); u != "" {
+		line += " http=" + u
+	}
+	if a := n.DICOMAddr(); a != "" {
+		line += " dicom=" + a
+	}
+	fmt.Fprintln(s.out, line)
+	err = n.Run(ctx)
+	if err == nil {
+		cfg.Log.Info("stopped")
+	}
+	return err
+}
+
+// keyPlace refuses a key inside the data folder: every copy of the folder would be readable.
+func (c *serveCmd) keyPlace(cfg node.Config) error {
+	path := cfg.KeyPath()
+	if c.Demo || strings.Contains(path, "://") {
+		return nil
+	}
+	if within(path, cfg.Data) {
+		return usage("the master key %s lies in the data folder: whoever gets a copy of the folder could read everything. Give --key a file elsewhere", path)
+	}
+	return nil
+}
+
+func listen(address string) string {
+	if address == "off" {
+		return ""
+	}
+	return address
+}
+
+func (c *serveCmd) logger(s *streams) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, o))
+	}
+	return slog.New(slog.NewTextHandler(s.err, o))
+}
