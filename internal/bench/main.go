@@ -1,0 +1,143 @@
+//go:build linux
+
+// Command bench measures a Vitrine beside the archives and tools that do the same work: Debian's Orthanc as shipped, DCMTK, GDCM and cp.
+//
+//	make bench                                       everything, in about seven minutes on two cores
+//	go run ./internal/bench -phases store,search     some of it
+//	go run ./internal/bench -also before=/tmp/old    another Vitrine as one more contender
+//
+// It promises: within each round all contenders do the same work, one directly after the other, with the same client and the same generated data, so
+// that what else the machine does falls on all of them; ratios are of neighbours in time, and the median of the rounds is printed with its spread.
+// Beside the rate stand the processor time of the server alone (user and system, its children with it), its peak memory, and the share of the machine
+// that others used meanwhile: where that is large, trust ratios and processor time. A server starts on an empty folder, and what it says that it holds
+// at the end is compared with what was sent. DCMTK, and Orthanc's DICOM side with it, leaves Nagle's algorithm on, which costs 40 ms for each message on
+// loopback: TCP_NODELAY=1 is set, because beating that would prove nothing. A peer that is not installed is skipped by name.
+//
+// What it does not do: it measures one machine with the clients on it, so rates are lower than a server's alone. Only Vitrine's acknowledgement means
+// that the bytes are on stable storage; peers answer from the page cache, and no time is added for that. Linux alone: it reads /proc.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	phases      []string
+	rounds      int
+	scale       float64
+	connections int
+	vitrine     string
+	also        string
+	without     string
+	tests       string
+	out         string
+	keepLogs    bool
+}
+
+func main() {
+	var o options
+	var names []string
+	for _, p := range phases() {
+		names = append(names, p.name)
+	}
+	chosen := flag.String("phases", strings.Join(names, ","), "what to measure, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each contender does everything")
+	flag.Float64Var(&o.scale, "scale", 1, "share of the default amounts: 0.1 for a first look, 50 for a search among a million instances")
+	flag.IntVar(&o.connections, "connections", 4, "associations or connections at a time")
+	flag.StringVar(&o.vitrine, "vitrine", "", "binary to measure; built from this tree unless given")
+	flag.StringVar(&o.also, "also", "", "other Vitrine binaries beside it: NAME=PATH,...")
+	flag.StringVar(&o.without, "without", "", "contenders to leave out: orthanc,storescp,...")
+	flag.StringVar(&o.tests, "tests", "", "of the searches and retrievals only those whose name holds this")
+	flag.StringVar(&o.out, "out", "build/bench.jsonl", "file for the measurements, one JSON object a line")
+	flag.BoolVar(&o.keepLogs, "logs", false, "print the end of a server's log when it stops")
+	flag.Parse()
+	o.phases = strings.Split(*chosen, ",")
+	for _, p := range o.phases {
+		if !slices.Contains(names, p) {
+			fmt.Fprintf(os.Stderr, "bench: there is no phase %q; there are %s\n", p, strings.Join(names, ", "))
+			os.Exit(2)
+		}
+	}
+	if flag.NArg() > 0 || o.rounds < 1 || o.scale <= 0 || o.connections < 1 {
+		fmt.Fprintln(os.Stderr, "bench: at least one round and one connection, a scale above zero, and flags alone")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// A bench is one run.
+type bench struct {
+	options
+	dir    string // all that it writes but the measurements; removed at the end
+	report *report
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "vitrine-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.vitrine == "" {
+		o.vitrine = filepath.Join(dir, "vitrine")
+		if err := build(ctx, o.vitrine); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+		return err
+	}
+	lines, err := os.Create(o.out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lines.Close()) }()
+	os.Setenv("TCP_NODELAY", "1") // read by DCMTK's networking, which Orthanc uses
+
+	b := &bench{options: o, dir: dir, report: &report{lines: lines}}
+	load, _ := os.ReadFile("/proc/loadavg")
+	fmt.Printf("%s/%s, %d processors, load %s, %d rounds, scale %g, temporary files in %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), firstFields(string(load), 3),
+		o.rounds, o.scale, os.TempDir())
+	for _, c := range b.contenders() {
+		if c.missing != "" {
+			fmt.Printf("skipped: %s, because %s is not installed (script/bootstrap --bench)\n", c.name, c.missing)
+		}
+	}
+	for _, p := range phases() {
+		if !slices.Contains(o.phases, p.name) {
+			continue
+		}
+		began := time.Now()
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		fmt.Printf("(%s: %.0f s)\n", p.name, time.Since(began).Seconds())
+	}
+	b.report.summary(os.Stdout)
+	return nil
+}
+
+// scaled is a default amount, scaled; never less than least.
+func (b *bench) scaled(n, least int) int { return max(least, int(float64(n)*b.scale)) }
+
+func firstFields(s string, n int) string {
+	f := strings.Fields(s)
+	return strings.Join(f[:min(n, len(f))], " ")
+}
