@@ -18,7 +18,7 @@ import (
 // System is a scheme of codes.
 type System string
 
-// The systems that a code of the directory may be of. The texts are stored.
+// The systems that a disease may be coded in. The texts are stored. A term of a short list is a concept of the system that has the list's name.
 const (
 	ICD10      System = "ICD-10"    // WHO ICD-10: C50, C50.4
 	Topography System = "ICD-O-3-T" // ICD-O-3 topography: C50.4
@@ -47,18 +47,24 @@ func ParseCode(system System, value string) (Code, error) {
 	ok := false
 	switch system {
 	case ICD10, Topography:
+		if low, high, block := strings.Cut(v, "-"); block && system == ICD10 {
+			ok = len(low) == 3 && len(high) == 3 && low <= high && category(low) && category(high)
+			break
+		}
 		v, ok = parseICD(strings.TrimRight(v, "*†"))
 		ok = ok && (system == ICD10 || v[0] == 'C' && v[1] <= '8')
 	case Morphology:
 		v = strings.TrimPrefix(strings.TrimPrefix(v, "M-"), "M")
+		if low, high, block := strings.Cut(v, "-"); block || len(v) == 3 {
+			ok = histology(low) && (!block || histology(high) && low < high)
+			break
+		}
 		ok = len(v) == 6 && digits(v[:4]) && v[0] >= '8' && v[4] == '/' && strings.IndexByte("012369", v[5]) >= 0
 	case SNOMED:
 		ok = len(v) >= 6 && len(v) <= 18 && digits(v) && v[0] != '0' && verhoeff(v)
-	case DICOM:
-		ok = len(v) >= 1 && len(v) <= 16
-		for i := 0; ok && i < len(v); i++ {
-			ok = v[i] >= 'A' && v[i] <= 'Z' || v[i] >= '0' && v[i] <= '9' || v[i] == '_' || v[i] == ' '
-		}
+	case Group:
+		v = strings.ToLower(v)
+		_, ok = diseases[Code{Group, v}]
 	}
 	if !ok {
 		return Code{}, fault.New(fault.Invalid, "read code", string(system), syntax[system])
@@ -67,11 +73,11 @@ func ParseCode(system System, value string) (Code, error) {
 }
 
 var syntax = map[System]string{
-	ICD10:      "an ICD-10 code is a letter and two digits, with up to two more after a point: C50 or C50.4",
+	ICD10:      "an ICD-10 code is a letter and two digits, with up to two more after a point, or a block: C50, C50.4, C15-C26",
 	Topography: "an ICD-O-3 topography is C, two digits and one after a point: C50.4; C50 for the whole organ",
-	Morphology: "an ICD-O-3 morphology is four digits, a slash and the behaviour: 8500/3",
+	Morphology: "an ICD-O-3 morphology is four digits, a slash and the behaviour, or a range of the first three digits: 8500/3, 850-854",
 	SNOMED:     "a SNOMED CT identifier is 6 to 18 digits, of which the last checks the others: 254837009",
-	DICOM:      "a modality is a defined term of DICOM in capitals: CT",
+	Group:      "there is no such group of diseases",
 	"":         "the system of the code is needed: ICD-10, ICD-O-3-T, ICD-O-3-M or SNOMED-CT",
 }
 
@@ -84,7 +90,7 @@ func parseICD(v string) (string, bool) {
 	if tail == "X" {
 		tail = ""
 	}
-	if len(head) != 3 || head[0] < 'A' || head[0] > 'Z' || !digits(head[1:]) || len(tail) > 2 || tail != "" && !digits(tail) {
+	if !category(head) || len(tail) > 2 || tail != "" && !digits(tail) {
 		return "", false
 	}
 	if tail == "" {
@@ -92,6 +98,12 @@ func parseICD(v string) (string, bool) {
 	}
 	return head + "." + tail, true
 }
+
+// category is a letter and two digits.
+func category(s string) bool { return len(s) == 3 && s[0] >= 'A' && s[0] <= 'Z' && digits(s[1:]) }
+
+// histology is the first three digits of a morphology, which ranges are given in.
+func histology(s string) bool { return len(s) == 3 && s[0] >= '8' && digits(s) }
 
 func digits(s string) bool {
 	for i := range len(s) {
