@@ -44,7 +44,7 @@ type Entry struct {
 	Language    string   `json:"language,omitempty"`    // of the data, ISO 639-1; empty means en (HDR UK accessibility.formatAndStandards.language)
 
 	Custodian Organisation `json:"custodian"`          // needed (TDCC organisation; HDR UK summary.dataCustodian; MIABIS biobank)
-	Contact   Contact      `json:"contact"`            // needed (MIABIS contact; HDR UK summary.contactPoint)
+	Contact   Contact      `json:"contact"`            // needed: an address or a form (MIABIS contact; HDR UK summary.contactPoint)
 	Networks  []Network    `json:"networks,omitempty"` // what it belongs to (MIABIS network; TDCC networks; HDR UK enrichmentAndLinkage.isPartOf)
 
 	Status   string   `json:"status,omitempty"`   // needed; vocabulary CollectionStatus (TDCC collection status)
@@ -53,10 +53,12 @@ type Entry struct {
 	Settings []string `json:"settings,omitempty"` // vocabulary Setting (HDR UK provenance.origin.collectionSource; MIABIS sample collection setting)
 	Reason   string   `json:"reason,omitempty"`   // vocabulary RegistrationReason: why it is registered (TDCC)
 
+	Inclusion []string `json:"inclusion,omitempty"` // vocabulary Inclusion: what decided who is in it (MIABIS inclusion criteria)
+
 	Domains    []string          `json:"domains,omitempty"`    // needed; vocabulary Domain: radiology, pathology, biological
 	Modalities []string          `json:"modalities,omitempty"` // needed; vocabulary Modality: DICOM PS3.16 CID 29 (HDR UK datasetType Imaging types)
-	BodySites  []string          `json:"bodySites,omitempty"`  // needed; vocabulary BodySite: SNOMED CT concept identifiers (HDR UK Imaging area of the body)
-	Conditions []vocabulary.Code `json:"conditions,omitempty"` // needed (TDCC disease status; MIABIS diagnosis; HDR UK demographicFrequency.disease)
+	BodySites  []string          `json:"bodySites,omitempty"`  // needed, but of quality control; vocabulary BodySite: SNOMED CT concept identifiers (HDR UK Imaging area of the body)
+	Conditions []vocabulary.Code `json:"conditions,omitempty"` // needed, but of quality control (TDCC disease status; MIABIS diagnosis; HDR UK demographicFrequency.disease)
 	Stages     []string          `json:"stages,omitempty"`     // vocabulary Stage
 	Stains     []string          `json:"stains,omitempty"`     // vocabulary Stain
 	Scanners   []string          `json:"scanners,omitempty"`   // maker and model, plain text
@@ -64,7 +66,7 @@ type Entry struct {
 
 	Magnifications []float64 `json:"magnifications,omitempty"` // objective powers of slides, 1 to 200
 
-	Sexes    []string `json:"sexes,omitempty"`    // needed; vocabulary Sex (TDCC sex; MIABIS sex)
+	Sexes    []string `json:"sexes,omitempty"`    // needed, but of quality control; vocabulary Sex (TDCC sex; MIABIS sex)
 	AgeBands []string `json:"ageBands,omitempty"` // vocabulary AgeRange (TDCC age range)
 	AgeMin   *int     `json:"ageMin,omitempty"`   // years, 0 to 120 (MIABIS age low; HDR UK coverage.typicalAgeRangeMin)
 	AgeMax   *int     `json:"ageMax,omitempty"`   // years, 0 to 120 (MIABIS age high; HDR UK coverage.typicalAgeRangeMax)
@@ -158,6 +160,7 @@ type SampleSet struct {
 type Material struct {
 	Type         string `json:"type"`                   // vocabulary MaterialType
 	Preservation string `json:"preservation,omitempty"` // vocabulary PreservationType
+	Temperature  string `json:"temperature,omitempty"`  // vocabulary StorageTemperature (MIABIS storage temperature)
 }
 
 // Declared are numbers that a custodian states of a collection that is not held here. They are published as ours are: small ones withheld, others rounded.
@@ -178,7 +181,7 @@ type AssociatedData struct {
 // Access is how one gets at a collection.
 type Access struct {
 	Condition    string   `json:"condition"`              // needed; vocabulary AccessCondition (TDCC)
-	Service      string   `json:"service,omitempty"`      // vocabulary AccessService (HDR UK accessibility.access.accessServiceCategory)
+	Service      string   `json:"service,omitempty"`      // needed; vocabulary AccessService (HDR UK accessibility.access.accessServiceCategory)
 	Rights       string   `json:"rights,omitempty"`       // the address of the conditions or their text, at most 5,000 (HDR UK accessRights)
 	How          string   `json:"how,omitempty"`          // how to ask, at most 5,000 (HDR UK accessService)
 	Cost         string   `json:"cost,omitempty"`         // what it costs, at most 5,000 (HDR UK accessRequestCost)
@@ -242,7 +245,7 @@ type Number struct {
 
 // Count is the published number of people of a kind.
 type Count struct {
-	Term   string `json:"term"` // an identifier of the vocabulary, or a code of System
+	Term   string `json:"term"` // an identifier of the vocabulary
 	Number Number `json:"number"`
 }
 
