@@ -69,8 +69,8 @@ type Outcome uint8
 // The outcomes. What is refused is an error instead.
 const (
 	Kept      Outcome = iota + 1 // cleaned, on its way to the catalogue
-	Held                         // kept, and waits for a worker or a person
-	Duplicate                    // the same bytes were here before; nothing changed
+	Held                         // kept, and waits for a worker or a person; also if the same bytes were here before and wait still
+	Duplicate                    // the same bytes were here before, and are not held; nothing changed
 	Conflict                     // other bytes under a known SOP Instance UID; held
 )
 

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
@@ -175,15 +176,16 @@ type claimKey struct {
 type claim struct {
 	digest  [32]byte
 	durable bool
+	answer  Receipt // what its sender is told
 }
 
 func (c *claims) init() { c.by = map[claimKey]*claim{} }
 
 // claim marks an instance as on its way; the functions say that it has become durable, and that it needs the mark no more. conflict says that another one,
 // with other bytes, was marked since known was asked.
-func (c *Custody) claim(w *ward, sop string, digest [32]byte) (durable, settled func(), conflict bool) {
+func (c *Custody) claim(w *ward, sop string, digest [32]byte, answer Receipt) (durable, settled func(), conflict bool) {
 	k := claimKey{w.row.ID, sop}
-	mine := &claim{digest: digest}
+	mine := &claim{digest: digest, answer: answer}
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
 	if on := c.claims.by[k]; on != nil {
@@ -200,17 +202,44 @@ func (c *Custody) claim(w *ward, sop string, digest [32]byte) (durable, settled 
 	return locked(func() { mine.durable = true }), locked(func() { delete(c.claims.by, k) }), false
 }
 
-// known reports whether an instance of this UID is here or on its way: with other bytes (conflict), or with the same on stable storage (again). The
-// catalogue has the last word when two come at once; this saves the space.
-func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, digest [32]byte) (conflict, again bool, err error) {
+// before is what is here of an instance already.
+type before struct {
+	conflict bool    // other bytes alone, here or on their way
+	again    bool    // the same bytes, on stable storage
+	outcome  Outcome // of these: Duplicate, or Held or Conflict if they are held
+	reasons  []Reason
+}
+
+// known says what is here, or on its way, under this UID. The catalogue has the last word when two come at once; this saves the space.
+func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, digest [32]byte) (before, error) {
 	c.claims.mu.Lock()
 	if on := c.claims.by[claimKey{w.row.ID, sop}]; on != nil {
 		defer c.claims.mu.Unlock()
-		return on.digest != digest, on.digest == digest && on.durable, nil
+		b := before{conflict: on.digest != digest, again: on.digest == digest && on.durable, outcome: on.answer.Outcome, reasons: on.answer.Reasons}
+		if b.outcome == Kept {
+			b.outcome = Duplicate
+		}
+		return b, nil
 	}
 	c.claims.mu.Unlock()
 	if p.seen.first(sop) {
-		return false, false, nil
+		return before{}, nil
 	}
-	return c.catalogue.Known(ctx, w.row.ID, catalogue.SOPUID(sop), digest)
+	k, err := c.catalogue.Known(ctx, w.row.ID, catalogue.SOPUID(sop), digest)
+	if err != nil {
+		return before{}, err
+	}
+	b := before{conflict: k.Conflict, again: k.Again, outcome: Duplicate}
+	switch k.State {
+	case policy.Held:
+		b.outcome = Held
+	case policy.Conflict:
+		b.outcome = Conflict
+	}
+	if b.outcome != Duplicate {
+		for _, r := range k.Reasons {
+			b.reasons = append(b.reasons, Reason(r))
+		}
+	}
+	return b, nil
 }

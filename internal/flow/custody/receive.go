@@ -164,13 +164,13 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	}
 	values, around := bulkSum(a.data)
 	digest := p.digest(fingerprint(a.data.Syntax().UID, values, around...))
-	conflict, again, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
+	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	if again {
+	if here.again {
 		a.dep.duplicate(a.in.Ordinal)
-		return a.receipt(Duplicate, nil), nil
+		return a.receipt(here.outcome, here.reasons), nil
 	}
 	layout, head, bulk := a.lay(res)
 	e, meta, err := a.enter(p, res, digest, layout, head)
@@ -178,7 +178,7 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 		return Receipt{}, a.failed(err)
 	}
 	var other bool
-	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest)
+	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest, a.answer(res, here.conflict))
 	rec := &pack.Record{KeyID: p.keyID, Key: p.key, Meta: meta, Head: head, Bulk: bulk, Tag: e}
 	if !layout.Deflated && len(bulk) == len(a.data.Bulks()) {
 		rec.BulkSum = &values
@@ -187,7 +187,7 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 		e.settled()
 		return Receipt{}, a.failed(err)
 	}
-	return a.answer(res, conflict || other), nil
+	return a.answer(res, here.conflict || other), nil
 }
 
 // complete holds an instance without study or series, and files it under UIDs that are made of its own.
@@ -378,25 +378,25 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 		off += b.Len
 	}
 	digest := p.digest(fingerprint(a.data.Syntax().UID, [32]byte(sum.Sum(nil)), original.Head))
-	conflict, again, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
+	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	if again {
+	if here.again {
 		a.dep.duplicate(a.in.Ordinal)
-		return a.receipt(Duplicate, nil), nil
+		return a.receipt(here.outcome, here.reasons), nil
 	}
 	e, meta, err := a.enter(p, res, digest, layout, r.Head)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
 	var other bool
-	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest)
+	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest, a.answer(res, here.conflict))
 	if _, err := st.Commit(ctx, meta, r.Head, e); err != nil {
 		e.settled()
 		return Receipt{}, a.failed(err)
 	}
-	return a.answer(res, conflict || other), nil
+	return a.answer(res, here.conflict || other), nil
 }
 
 // pass lets one bulk value go by: into the pack, the digest and, where text may hide in it, the gate.

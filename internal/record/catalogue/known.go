@@ -5,22 +5,39 @@ import (
 	"database/sql"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-// Known says whether an instance of this UID is in the catalogue: with the same bytes (again), or with others alone (conflict). It is a hint for who is about
-// to store: [Record.AddBatch] has the last word.
-func (r *Record) Known(ctx context.Context, c collection.ID, uid SOPUID, digest [32]byte) (conflict, again bool, err error) {
-	err = forRows(r.reader(ctx), `SELECT digest FROM instance WHERE uid = ? AND collection = ?`, []any{string(uid), string(c)}, func(rows *sql.Rows) error {
-		var d sql.RawBytes
-		if err := rows.Scan(&d); err != nil {
+// Known is what the catalogue has under a UID already.
+type Known struct {
+	Conflict bool // other bytes alone
+	Again    bool // the same bytes
+	// State and Reasons are of the instance with the same bytes.
+	State   policy.State
+	Reasons []Reason
+}
+
+// Known says what of this UID is in the catalogue. It is a hint for who is about to store: [Record.AddBatch] has the last word.
+func (r *Record) Known(ctx context.Context, c collection.ID, uid SOPUID, digest [32]byte) (k Known, err error) {
+	err = forRows(r.reader(ctx), `SELECT digest, state, reasons FROM instance WHERE uid = ? AND collection = ?`, []any{string(uid), string(c)}, func(rows *sql.Rows) error {
+		var d []byte
+		var state policy.State
+		var reasons string
+		if err := rows.Scan(&d, &state, &reasons); err != nil {
 			return err
 		}
-		conflict = true
-		again = again || string(d) == string(digest[:])
-		return nil
+		if string(d) != string(digest[:]) {
+			k.Conflict = true
+			return nil
+		}
+		k.Again, k.State = true, state
+		var err error
+		k.Reasons, err = parseReasons(reasons)
+		return err
 	})
-	return conflict && !again, again, err
+	k.Conflict = k.Conflict && !k.Again
+	return k, err
 }
 
 // CountDuplicates notes instances that were not stored because the same bytes were known.
