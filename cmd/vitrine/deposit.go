@@ -82,25 +82,19 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if err != nil {
 		return err
 	}
-	j, err := openJournal(dir, cl.Server(), c.Collection)
+	// The journal is of a collection, from when it was made: another node at the same address has other collections. Who may deposit may ask this.
+	var col struct {
+		Created string `json:"created"`
+	}
+	away := cl.JSON(ctx, http.MethodGet, nil, nil, &col, "api", "collections", c.Collection)
+	if p, ok := errors.AsType[*client.Problem](away); ok {
+		return p
+	}
+	j, err := openJournal(dir, cl.Server(), c.Collection, col.Created)
 	if err != nil {
 		return fmt.Errorf("the journal of deposits in %s cannot be opened: %w", dir, err)
 	}
 	defer j.close()
-	// The journal is of an address. A node that has received less than was acknowledged there is another one; and a token that may not ask may not deposit.
-	if !c.Again && j.acknowledged() > 0 {
-		var intake struct {
-			Received int64 `json:"received"`
-		}
-		err := cl.JSON(ctx, http.MethodGet, nil, nil, &intake, "api", "collections", c.Collection, "intake")
-		if p, ok := errors.AsType[*client.Problem](err); ok {
-			return p
-		}
-		if err == nil && intake.Received < int64(j.acknowledged()) {
-			s.say("The node at this address has received less than was acknowledged here: everything is sent again.")
-			c.Again = true
-		}
-	}
 	d := &deposit{cmd: c, client: cl, journal: j, files: files, items: make([]depositItem, len(files)), quiet: cli.Quiet, std: s}
 	var total int64
 	for i, f := range files {
@@ -113,7 +107,7 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		total += f.size
 	}
 	// An address that nobody answers at is told at once; patience is for a node that was there.
-	if err := cl.Reach(ctx); err != nil && total > 0 {
+	if err := away; err != nil && total > 0 {
 		for i := range d.items {
 			if d.items[i].Outcome == "" {
 				d.set(i, fateFailed, "not-sent", "it was not sent; run the command again")

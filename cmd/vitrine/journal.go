@@ -46,12 +46,12 @@ func stateFolder() (string, error) {
 	return filepath.Join(home, ".local", "state", "vitrine"), nil
 }
 
-// openJournal opens what is remembered of deposits into a collection of a server.
-func openJournal(dir, server, collection string) (*journal, error) {
+// openJournal opens what is remembered of deposits into a collection of a server, which was made at the time given.
+func openJournal(dir, server, collection, made string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	j := &journal{to: server + "\x00" + collection, done: map[string]journalLine{}}
+	j := &journal{to: server + "\x00" + collection + "\x00" + made, done: map[string]journalLine{}}
 	if err := j.loadKey(filepath.Join(dir, "journal.key")); err != nil {
 		return nil, err
 	}
@@ -122,13 +122,6 @@ func (j *journal) id(in input) string {
 		path = in.path
 	}
 	return hex.EncodeToString(j.sum(j.to, path, fmt.Sprint(in.size), fmt.Sprint(in.mod)))
-}
-
-// acknowledged is how many files were.
-func (j *journal) acknowledged() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return len(j.done)
 }
 
 // known is what was acknowledged of a file before.

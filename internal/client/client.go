@@ -139,20 +139,6 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Reach asks whether anybody is there: whatever the answer, it is one.
-func (c *Client) Reach(ctx context.Context) error {
-	r, err := c.request(ctx, http.MethodHead, c.at(nil), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.do(r)
-	if err != nil {
-		return err
-	}
-	discard(resp)
-	return nil
-}
-
 // JSON sends a value and reads one; either may be nil.
 func (c *Client) JSON(ctx context.Context, method string, query url.Values, send, receive any, path ...string) error {
 	var body io.Reader
