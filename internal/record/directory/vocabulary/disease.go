@@ -266,3 +266,24 @@ func Groups(c Code) []Code {
 		return p.System != Group || p.Value == "cancer" || p.Value == "tumour"
 	})
 }
+
+// Codes are the broadest codes of a system that lie in a group: of bowel cancer in ICD-10 these are C18, C19 and C20. A code that is not a group is itself.
+func Codes(c Code, system System) []Code {
+	if c.System == system {
+		return []Code{c}
+	}
+	var out []Code
+	below := Descendants(c)
+	for _, d := range below {
+		if d.System != system || strings.Contains(d.Value, "-") && system == ICD10 {
+			continue
+		}
+		if !slices.ContainsFunc(below, func(b Code) bool {
+			return b != d && b.System == system && (system != ICD10 || !strings.Contains(b.Value, "-")) && Is(d, b)
+		}) {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b Code) int { return strings.Compare(a.Value, b.Value) })
+	return out
+}
