@@ -82,7 +82,11 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if err != nil {
 		return err
 	}
-	// The journal is of a collection, from when it was made: another node at the same address has other collections. Who may deposit may ask this.
+	j, err := openJournal(dir, cl.Server(), c.Collection)
+	if err != nil {
+		return fmt.Errorf("the journal of deposits in %s cannot be opened: %w", dir, err)
+	}
+	defer j.close()
 	var col struct {
 		Created string `json:"created"`
 	}
@@ -90,11 +94,7 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if p, ok := errors.AsType[*client.Problem](away); ok {
 		return p
 	}
-	j, err := openJournal(dir, cl.Server(), c.Collection, col.Created)
-	if err != nil {
-		return fmt.Errorf("the journal of deposits in %s cannot be opened: %w", dir, err)
-	}
-	defer j.close()
+	j.made = col.Created
 	d := &deposit{cmd: c, client: cl, journal: j, files: files, items: make([]depositItem, len(files)), quiet: cli.Quiet, std: s}
 	var total int64
 	for i, f := range files {

@@ -22,6 +22,7 @@ import (
 type journal struct {
 	key  [32]byte
 	to   string
+	made string // when the collection there was made; empty: it cannot be asked
 	mu   sync.Mutex
 	file *os.File
 	done map[string]journalLine
@@ -29,6 +30,7 @@ type journal struct {
 
 type journalLine struct {
 	File    string `json:"file"`
+	Made    string `json:"made"` // the collection
 	Outcome string `json:"outcome"`
 	Code    string `json:"code,omitempty"`
 	Text    string `json:"text,omitempty"`
@@ -46,12 +48,12 @@ func stateFolder() (string, error) {
 	return filepath.Join(home, ".local", "state", "vitrine"), nil
 }
 
-// openJournal opens what is remembered of deposits into a collection of a server, which was made at the time given.
-func openJournal(dir, server, collection, made string) (*journal, error) {
+// openJournal opens what is remembered of deposits into a collection of a server.
+func openJournal(dir, server, collection string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	j := &journal{to: server + "\x00" + collection + "\x00" + made, done: map[string]journalLine{}}
+	j := &journal{to: server + "\x00" + collection, done: map[string]journalLine{}}
 	if err := j.loadKey(filepath.Join(dir, "journal.key")); err != nil {
 		return nil, err
 	}
@@ -124,17 +126,21 @@ func (j *journal) id(in input) string {
 	return hex.EncodeToString(j.sum(j.to, path, fmt.Sprint(in.size), fmt.Sprint(in.mod)))
 }
 
-// known is what was acknowledged of a file before.
+// known is what was acknowledged of a file before. Another node at the same address has other collections, made at other times: what one has acknowledged
+// the other has not.
 func (j *journal) known(id string) (journalLine, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	l, ok := j.done[id]
-	return l, ok
+	return l, ok && (j.made == "" || l.Made == j.made)
 }
 
 // note writes down that a server has taken files.
 func (j *journal) note(lines []journalLine) error {
 	var b []byte
+	for i := range lines {
+		lines[i].Made = j.made
+	}
 	for _, l := range lines {
 		line, err := json.Marshal(l)
 		if err != nil {

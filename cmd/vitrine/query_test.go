@@ -82,7 +82,7 @@ func FuzzDateRange(f *testing.F) {
 
 func TestJournalSurvivesACrashAndNamesNoFile(t *testing.T) {
 	dir := t.TempDir()
-	j, err := openJournal(dir, "http://node", "breast", "2026-11-01T10:00:00Z")
+	j, err := openJournal(dir, "http://node", "breast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestJournalSurvivesACrashAndNamesNoFile(t *testing.T) {
 	j.file.WriteString(`{"file":"` + j.id(b)[:20]) // cut short
 	j.close()
 	for range 2 {
-		if j, err = openJournal(dir, "http://node", "breast", "2026-11-01T10:00:00Z"); err != nil {
+		if j, err = openJournal(dir, "http://node", "breast"); err != nil {
 			t.Fatal(err)
 		}
 		if l, ok := j.known(j.id(a)); !ok || l.Outcome != fateKept {
@@ -110,9 +110,13 @@ func TestJournalSurvivesACrashAndNamesNoFile(t *testing.T) {
 		if err := j.note([]journalLine{{File: "x", Outcome: fateHeld}}); err != nil {
 			t.Fatal(err)
 		}
+		j.made = "2026-11-02T10:00:00Z"
+		if _, ok := j.known(j.id(a)); ok {
+			t.Error("what the collection of another node acknowledged is known")
+		}
 		j.close()
 	}
-	other, err := openJournal(dir, "http://node", "breast", "2026-11-02T10:00:00Z")
+	other, err := openJournal(dir, "http://node", "lung")
 	if err != nil {
 		t.Fatal(err)
 	}
