@@ -1,4 +1,5 @@
 # make build    bin/vitrine, one static binary
+# make web      the portal's bundle, with npm; `make build` embeds it if it is there
 # make demo     a node on this machine with generated sample data; Ctrl-C stops it
 # make test     every test, in under 15 minutes on 2 cores
 # make soak     the same with longer runs, the race detector and a minute for each fuzz target
@@ -20,7 +21,7 @@ FUZZTIME ?= 60s
 TESTFLAGS ?=
 BENCHFLAGS ?=
 
-.PHONY: all build bootstrap demo test race soak fuzz bench microbench lint fmt clean
+.PHONY: all web build bootstrap demo test race soak fuzz bench microbench lint fmt clean
 
 all: build
 
@@ -28,14 +29,21 @@ build:
 	@mkdir -p bin
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vitrine ./cmd/vitrine
 
+# Without npm the portal does without what needs script, its typeface and the viewers.
+web: web/dist/main.js
+
+web/dist/main.js: $(wildcard web/src/*.ts web/src/*/*.ts) web/package-lock.json web/vite.config.ts
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build; \
+	else echo "npm is absent: the portal is built without its bundle" >&2; fi
+
 bootstrap:
 	@script/bootstrap
 
-demo: bootstrap build
+demo: bootstrap web build
 	@script/demo
 
 # Two packages at a time: a PostgreSQL and a node under test want a core of their own.
-test: bootstrap
+test: bootstrap web
 	go vet ./...
 	go test -p 2 -timeout 14m $(TESTFLAGS) ./...
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/api"
 	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
+	"github.com/vitrine-imaging/vitrine/internal/door/portal"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
@@ -40,7 +41,12 @@ func (n *Node) website() (*http.Server, error) {
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
-	front := &web.Front{Identify: n.identify, Log: n.cfg.Log, Observe: metrics.Observe}
+	pages, err := portal.New(portal.Parts{Desk: desk, Delivery: give, Name: "Vitrine node", Log: n.cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	pages.Register(mux)
+	front := &web.Front{Identify: n.identify, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show}
 	return web.Server(n.settled(front.Handler(mux)), n.cfg.Log), nil
 }
 

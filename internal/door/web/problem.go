@@ -129,6 +129,10 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p, more := ProblemOf(err)
 	h := w.Header()
+	if a, ok := w.(*answer); ok && a.show != nil {
+		a.show(w, r, p, more)
+		return
+	}
 	for k := range h { // what was set for another answer
 		if k != "Vary" && !strings.HasPrefix(k, "Access-Control-") {
 			h.Del(k)

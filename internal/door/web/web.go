@@ -52,6 +52,8 @@ type Front struct {
 	// Identify recognises a bearer token; a fault.Denied says that it is not in force.
 	Identify func(ctx context.Context, token string) (Caller, error)
 	Log      *slog.Logger
+	// Show answers a person's browser with a problem as a page; nil: everybody gets problem details.
+	Show func(w http.ResponseWriter, r *http.Request, p Problem, more http.Header)
 	// Observe is told of each request when it has been answered; may be nil.
 	Observe func(Observation)
 }
@@ -109,6 +111,9 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	begun := time.Now()
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = a.control.SetWriteDeadline(time.Time{}) // that of the request before, on the same connection
+	if f.Show != nil && forReading(r) {
+		a.show = f.Show
+	}
 	body := &slowBody{ReadCloser: r.Body, control: a.control, begun: begun}
 	r.Body = body
 	route := "none"
@@ -147,6 +152,12 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	}
 	route = pattern
 	mux.ServeHTTP(a, r)
+}
+
+// forReading reports a browser that shows what it gets to a person.
+func forReading(r *http.Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get("Accept"), ",")
+	return strings.TrimSpace(kind) == "text/html"
 }
 
 func unmatched(code int, allow string) error {
@@ -230,6 +241,7 @@ type answer struct {
 	n       int64
 	until   time.Time
 	failed  error
+	show    func(w http.ResponseWriter, r *http.Request, p Problem, more http.Header)
 }
 
 func (a *answer) begun() bool { return a.status != 0 }

@@ -1,0 +1,133 @@
+package portal
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// functions are what templates may call.
+func functions(f *files) template.FuncMap {
+	return template.FuncMap{
+		"asset":  f.address,
+		"built":  func() bool { return f.built },
+		"icon":   drawIcon,
+		"number": func(n any) string { return grouped(fmt.Sprint(n)) },
+		"people": people,
+		"size":   size,
+		"date":   date,
+		"moment": moment,
+		"plural": plural,
+		"join":   strings.Join,
+		"dict":   dict,
+		"add":    func(a, b int) int { return a + b },
+		"lower":  strings.ToLower,
+	}
+}
+
+// grouped writes the digits of a whole number in threes.
+func grouped(digits string) string {
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "−", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// people writes a published number of people: fewer than ten and none look the same.
+func people(n int64) template.HTML {
+	if n < 10 {
+		return `<span class="few" tabindex="0" title="Fewer than ten people, or none: the two are shown alike">0–9</span>`
+	}
+	return template.HTML(grouped(strconv.FormatInt(n, 10))) // digits and commas
+}
+
+// size writes a number of bytes in decimal units.
+func size(n int64) string {
+	v, unit := float64(n), 0
+	units := []string{"bytes", "kB", "MB", "GB", "TB", "PB"}
+	for v >= 999.5 && unit < len(units)-1 {
+		v, unit = v/1000, unit+1
+	}
+	switch {
+	case unit == 0:
+		return fmt.Sprintf("%d bytes", n)
+	case v < 9.95:
+		return fmt.Sprintf("%.1f %s", v, units[unit])
+	}
+	return fmt.Sprintf("%.0f %s", v, units[unit])
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02")
+}
+
+// moment writes a time to the minute, with the weekday, in UTC.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("Mon 2006-01-02 15:04")
+}
+
+// plural writes a number with its noun: plural 1 "study" "studies".
+func plural(n any, one, many string) string {
+	s := fmt.Sprint(n)
+	if s == "1" {
+		return "1 " + one
+	}
+	return grouped(s) + " " + many
+}
+
+// dict makes a map of pairs, to give a part of a page several values.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict: a key has no value")
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		k, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: a key is no text")
+		}
+		m[k] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// icons are drawn on a field of 16 by 16, in the colour of the text around them.
+var icons = map[string]string{
+	"help":     `<circle cx="8" cy="8" r="6"/><path d="M6.200 6.400a1.800 1.800 0 1 1 3 1.500c-.8.5-1.200.8-1.200 1.600M8 11.400v.2"/>`,
+	"theme":    `<circle cx="8" cy="8" r="5.600"/><path d="M8 2.400a5.600 5.600 0 0 1 0 11.200z" fill="currentColor"/>`,
+	"search":   `<circle cx="7" cy="7" r="4.600"/><path d="M10.500 10.500 14 14"/>`,
+	"ok":       `<path d="m3 8.500 3.400 3.300L13 4.600"/>`,
+	"warn":     `<path d="M8 2.600 14.300 13.400H1.700zM8 6.600v3.200M8 11.600v.1"/>`,
+	"bad":      `<circle cx="8" cy="8" r="6"/><path d="m5.800 5.800 4.400 4.400m0-4.400-4.400 4.400"/>`,
+	"wait":     `<circle cx="8" cy="8" r="6"/><path d="M8 4.600V8l2.300 1.600"/>`,
+	"lock":     `<rect x="3.200" y="7" width="9.600" height="6.600" rx="1.400"/><path d="M5.200 7V5.200a2.800 2.800 0 0 1 5.600 0V7"/>`,
+	"open":     `<rect x="3.200" y="7" width="9.600" height="6.600" rx="1.400"/><path d="M5.200 7V5.200a2.800 2.800 0 0 1 5.400-1"/>`,
+	"download": `<path d="M8 2.500v7.500m-3-2.800 3 3 3-3M3 13.300h10"/>`,
+	"upload":   `<path d="M8 10.500V3m-3 2.800 3-3 3 3M3 13.300h10"/>`,
+	"key":      `<circle cx="5" cy="8" r="2.800"/><path d="M7.800 8H14v2.400M11.500 8v2"/>`,
+	"close":    `<path d="m4 4 8 8m0-8-8 8"/>`,
+	"next":     `<path d="m6 3.500 4.500 4.500L6 12.500"/>`,
+	"folder":   `<path d="M2 12.600V4h4l1.500 1.800H14v6.800z"/>`,
+	"person":   `<circle cx="8" cy="5.200" r="2.600"/><path d="M3 13.500c.4-2.800 2.300-4.200 5-4.200s4.600 1.400 5 4.200"/>`,
+	"filter":   `<path d="M2.500 4h11M4.500 8h7M6.500 12h3"/>`,
+}
+
+func drawIcon(name string) (template.HTML, error) {
+	paths, ok := icons[name]
+	if !ok {
+		return "", fmt.Errorf("there is no icon %q", name)
+	}
+	return template.HTML(`<svg viewBox="0 0 16 16" width="16" height="16" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">` + paths + `</svg>`), nil
+}

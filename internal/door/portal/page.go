@@ -1,0 +1,288 @@
+package portal
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	ui "github.com/vitrine-imaging/vitrine/web"
+)
+
+// policyOfContent is what a browser may load for a page: the node's own files, and nothing from anywhere else. No script and no style stands in a page.
+const policyOfContent = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; " +
+	"manifest-src 'self'; worker-src 'self' blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'self'; frame-src 'self'"
+
+// page is what a page's function gives back.
+type page struct {
+	file    string // of the template, without .html
+	title   string
+	about   string // description for search engines; a page that has one is indexed
+	section string // the path of the navigation's entry that it belongs to
+	help    string // the help topic that belongs to it
+	data    any
+	status  int    // 0: 200
+	to      string // not empty: go there instead (303)
+}
+
+// view is what a template sees.
+type view struct {
+	Title       string
+	Description string
+	Public      bool
+	Theme       string // light, dark, or empty: the system's
+	Path        string
+	Help        string
+	Nav         []entry
+	Who         *person
+	Notice      *notice
+	Node        string
+	CountsDate  string
+	Page        any
+}
+
+// entry is one of the navigation.
+type entry struct {
+	Name, Path string
+	Here       bool
+	Waiting    int64 // how many wait there for the reader
+}
+
+// person is who is signed in.
+type person struct{ Name, Initials string }
+
+// notice is said once, at the top of the page that follows an act.
+type notice struct{ Kind, Text string }
+
+// pages are the templates, each with the layout.
+type pages struct{ by map[string]*template.Template }
+
+func parse(f *files) (*pages, error) {
+	all := ui.Templates()
+	base, err := template.New("layout").Funcs(functions(f)).ParseFS(all, "layout.html")
+	if err != nil {
+		return nil, err
+	}
+	if parts, _ := fs.Glob(all, "parts/*.html"); len(parts) > 0 {
+		if base, err = base.ParseFS(all, "parts/*.html"); err != nil {
+			return nil, err
+		}
+	}
+	names, err := fs.Glob(all, "*.html")
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{by: map[string]*template.Template{}}
+	for _, name := range names {
+		if name == "layout.html" {
+			continue
+		}
+		t, err := base.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if t, err = t.ParseFS(all, name); err != nil {
+			return nil, err
+		}
+		p.by[strings.TrimSuffix(path.Base(name), ".html")] = t
+	}
+	return p, nil
+}
+
+// page makes a handler of a page's function. A page is drawn whole before its first byte is sent: what fails in a template is a problem, not half a page.
+func (d *Door) page(do func(*request) (*page, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		req := &request{Request: r, caller: web.CallerOf(r), w: w}
+		p, err := do(req)
+		if err == nil && p == nil {
+			return // it has answered by itself
+		}
+		if err == nil && p.to != "" {
+			http.Redirect(w, r, p.to, http.StatusSeeOther)
+			return
+		}
+		var b bytes.Buffer
+		if err == nil {
+			err = d.draw(&b, req, p)
+		}
+		if err != nil {
+			d.problem(w, req, err)
+			return
+		}
+		send(w, r, p.status, b.Bytes())
+	}
+}
+
+func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
+	t := d.pages.by[p.file]
+	if t == nil {
+		return fmt.Errorf("there is no template %q", p.file)
+	}
+	v := view{
+		Title: p.title, Description: p.about, Public: p.about != "", Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
+		Nav: navigation(r.caller, p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r),
+	}
+	return t.ExecuteTemplate(b, "layout", v)
+}
+
+// problem answers with a page that says what went wrong: who is not signed in is asked to.
+func (d *Door) problem(w http.ResponseWriter, r *request, err error) {
+	pr, more := web.ProblemOf(err)
+	if pr.Status >= 500 {
+		d.Log.Error("a page could not be drawn", "route", r.Pattern, "error", err)
+	}
+	if pr.Status == http.StatusUnauthorized && r.Method == http.MethodGet && r.caller.Anonymous() {
+		http.Redirect(w, r.Request, "/signin?"+"next="+template.URLQueryEscaper(r.back()), http.StatusSeeOther)
+		return
+	}
+	d.Show(w, r.Request, pr, more)
+}
+
+// Show answers with a problem as a page.
+func (d *Door) Show(w http.ResponseWriter, r *http.Request, pr web.Problem, more http.Header) {
+	type shown struct {
+		web.Problem
+		SignIn bool
+	}
+	for k, v := range more {
+		w.Header()[k] = v
+	}
+	var b bytes.Buffer
+	p := &page{file: "problem", title: pr.Title, data: shown{pr, pr.Status == http.StatusUnauthorized || pr.Status == http.StatusNotFound || pr.Status == http.StatusForbidden}}
+	if err := d.draw(&b, &request{Request: r, caller: web.CallerOf(r), w: w}, p); err != nil {
+		d.Log.Error("the page of a problem could not be drawn", "error", err)
+		http.Error(w, pr.Title+". "+pr.Detail, pr.Status)
+		return
+	}
+	send(w, r, pr.Status, b.Bytes())
+}
+
+func send(w http.ResponseWriter, r *http.Request, status int, b []byte) {
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	h.Set("Cache-Control", "private, no-store")
+	h.Add("Vary", "Cookie")
+	secure(h)
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b) // whoever does not read it has gone
+	}
+}
+
+// secure sets what keeps a page to itself.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", policyOfContent)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
+}
+
+func themeOf(r *http.Request) string {
+	choice := r.URL.Query().Get("theme")
+	if choice == "" {
+		if c, err := r.Cookie("theme"); err == nil {
+			choice = c.Value
+		}
+	}
+	if choice != "light" && choice != "dark" {
+		return ""
+	}
+	return choice
+}
+
+// sections are the navigation's entries and who sees them.
+var sections = []struct {
+	name, path string
+	roles      []policy.Role // empty: everybody
+}{
+	{"Directory", "/", nil},
+	{"Upload", "/upload/new", []policy.Role{policy.Depositor}},
+	{"Deposits", "/deposits", []policy.Role{policy.Depositor, policy.Steward, policy.Admin, policy.Physicist}},
+	{"Held", "/held", []policy.Role{policy.Steward}},
+	{"Collections", "/collections", []policy.Role{policy.Steward, policy.Custodian, policy.Admin}},
+	{"People", "/people", []policy.Role{policy.Admin}},
+	{"Audit", "/audit", []policy.Role{policy.Steward, policy.Admin}},
+	{"Status", "/status", []policy.Role{policy.Admin}},
+}
+
+func navigation(c web.Caller, here string) []entry {
+	var out []entry
+	for _, s := range sections {
+		if len(s.roles) == 0 || hasRole(c, s.roles) {
+			out = append(out, entry{Name: s.name, Path: s.path, Here: s.path == here})
+		}
+	}
+	return out
+}
+
+func hasRole(c web.Caller, roles []policy.Role) bool {
+	for _, g := range c.Grants {
+		for _, r := range roles {
+			if g.Role == r {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (d *Door) whoIs(r *request) *person {
+	if r.caller.Anonymous() {
+		return nil
+	}
+	name := ""
+	if d.NameOf != nil {
+		name = d.NameOf(r.Context(), r.caller)
+	}
+	if name == "" {
+		name = r.caller.Actor
+	}
+	p := &person{Name: name}
+	for _, word := range strings.Fields(name) {
+		if r := []rune(word); len(p.Initials) < 2 && len(r) > 0 {
+			p.Initials += strings.ToUpper(string(r[0]))
+		}
+	}
+	return p
+}
+
+// noticeCookie carries what is said on the next page; it holds the number of a sentence, never words of a request.
+const noticeCookie = "notice"
+
+// leave says something on the page that comes next.
+func (r *request) leave(n int) {
+	http.SetCookie(r.w, &http.Cookie{Name: noticeCookie, Value: strconv.Itoa(n), Path: "/", MaxAge: 60, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+func takeNotice(r *request) *notice {
+	c, err := r.Cookie(noticeCookie)
+	if err != nil {
+		return nil
+	}
+	http.SetCookie(r.w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	n, err := strconv.Atoi(c.Value)
+	if err != nil || n < 0 || n >= len(notices) {
+		return nil
+	}
+	return &notices[n]
+}
+
+// notices are the sentences that may be said once. The numbers hold for a minute at a time, so they may change with the program.
+var notices = []notice{
+	noticeSaved: {"ok", "Saved."},
+}
+
+const (
+	noticeSaved = iota
+)

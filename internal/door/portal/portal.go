@@ -1,0 +1,98 @@
+// Package portal is the door for people: pages in a browser.
+//
+// It promises: a page asks the same flows that the other doors ask, so a person sees what a token of the same roles would get, and policy decides; every
+// page has an address that can be sent, works without script where it can, and answers what went wrong as a page that says what happened and what to do;
+// nothing is loaded from anywhere but the node (see [policyOfContent]); images and what is derived from them are not stored by browsers.
+//
+// One file a page. Templates and styles lie in the folder web at the module's root.
+package portal
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+)
+
+// Parts are what the door works with.
+type Parts struct {
+	Desk     *admin.Desk
+	Delivery *delivery.Delivery
+	// Name is what the node is called in the footer of every page.
+	Name string
+	// NameOf is what the person who is signed in is called; nil or empty: as the audit log calls them.
+	NameOf func(ctx context.Context, c web.Caller) string
+	Log    *slog.Logger
+}
+
+// Door is safe for use by many goroutines.
+type Door struct {
+	Parts
+	pages *pages
+	files *files
+}
+
+// New makes the door; an error is a template that does not parse.
+func New(p Parts) (*Door, error) {
+	f, err := gather()
+	if err != nil {
+		return nil, err
+	}
+	t, err := parse(f)
+	if err != nil {
+		return nil, err
+	}
+	return &Door{Parts: p, pages: t, files: f}, nil
+}
+
+// Register adds the door's routes, which expect a [web.Front] before them.
+func (d *Door) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /static/{file...}", d.files.serve)
+	mux.HandleFunc("POST /theme", setTheme)
+	d.registerHelp(mux)
+}
+
+// request is a request for a page, with its caller.
+type request struct {
+	*http.Request
+	caller web.Caller
+	w      http.ResponseWriter
+}
+
+func (r *request) admin() admin.Caller       { return admin.Caller(r.caller) }
+func (r *request) delivery() delivery.Caller { return delivery.Caller(r.caller) }
+
+// signedIn is the failure to answer with where a page is not for everybody.
+func (r *request) signedIn() error {
+	_, err := web.Known(r.Request)
+	return err
+}
+
+// back is the address of this page, to return to after signing in.
+func (r *request) back() string { return r.URL.RequestURI() }
+
+// local reports an address on this node that may be gone to: a path, and nothing that a browser takes for another host.
+func local(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(u.Path, "//") && !strings.Contains(address, `\`)
+}
+
+// setTheme keeps the reader's choice of light or dark. It is a cookie, because the page is drawn before any script could ask.
+func setTheme(w http.ResponseWriter, r *http.Request) {
+	theme := "dark"
+	if c, err := r.Cookie("theme"); err == nil && c.Value == "dark" {
+		theme = "light"
+	}
+	http.SetCookie(w, &http.Cookie{Name: "theme", Value: theme, Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), SameSite: http.SameSiteLaxMode})
+	to := r.PostFormValue("back")
+	if !local(to) {
+		to = "/"
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
