@@ -137,7 +137,7 @@ func FuzzCommand(f *testing.F) {
 		if parseCommand(b, &c) != nil {
 			return
 		}
-		if len(c.class) > maxUID || len(c.uid) > maxUID || len(c.moveAE) > 16 || len(c.status.Comment) > maxComment || len(c.status.Offending) > maxOffending {
+		if len(c.class) > maxUID || len(c.uid) > maxUID || len(c.moveAE) > 16 || len(c.status.Comment) > MaxComment || len(c.status.Offending) > maxOffending {
 			t.Errorf("%+v", c)
 		}
 		var again command

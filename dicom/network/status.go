@@ -50,16 +50,16 @@ func (s Status) Done() bool { return s.Success() || s.Warning() }
 // String is the code alone. The comment is the peer's text and may say anything; it is not repeated where it might end up in a log.
 func (s Status) String() string { return fmt.Sprintf("%04XH", s.Code) }
 
-const (
-	maxComment   = 64 // an LO (PS3.5 6.2)
-	maxOffending = 32
-)
+// MaxComment is how much of a comment is sent: the characters of an LO (PS3.5 6.2).
+const MaxComment = 64
+
+const maxOffending = 32
 
 // comment makes s an LO of the default character repertoire.
 func comment(s string) string {
-	b := make([]byte, 0, maxComment)
+	b := make([]byte, 0, MaxComment)
 	for _, r := range s {
-		if len(b) == maxComment {
+		if len(b) == MaxComment {
 			break
 		}
 		if r < ' ' || r > '~' || r == '\\' {

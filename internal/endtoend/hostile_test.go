@@ -80,7 +80,7 @@ func mutated(t *testing.T, postgres bool) {
 				t.Errorf("%s: C-STORE: %v", i.name, err)
 				ended.Add(1)
 				return
-			case st.Success():
+			case st.Done():
 				taken.Add(1)
 			case st.Comment == "":
 				t.Errorf("%s: C-STORE refused with %v and no comment", i.name, st)

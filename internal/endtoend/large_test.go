@@ -88,7 +88,7 @@ func TestLargerThanMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			st, err := a.Store(t.Context(), &network.Instance{SOPClassUID: i.class, SOPInstanceUID: i.sop, TransferSyntaxUID: i.syntax, Reader: body})
-			if err != nil || !st.Success() {
+			if err != nil || !st.Done() {
 				t.Fatalf("%v %s, %v", st, st.Comment, err)
 			}
 			if err := a.Release(t.Context()); err != nil {

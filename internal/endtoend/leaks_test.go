@@ -185,7 +185,7 @@ func leaks(t *testing.T, postgres bool) {
 		switch door {
 		case 0:
 			for k, st := range n.store("VITRINE", []*image{in, in, &conflicting}) {
-				if !st.Success() {
+				if !st.Done() {
 					t.Errorf("C-STORE %d: %v %s", k, st, st.Comment)
 				}
 			}
@@ -199,7 +199,7 @@ func leaks(t *testing.T, postgres bool) {
 					continue // nobody can propose it
 				}
 				st := n.store("VITRINE", []*image{&bad})[0]
-				if st.Success() {
+				if st.Done() {
 					t.Errorf("C-STORE of %s: %v", what, st)
 				}
 				hear("C-STORE "+what, []byte(st.Comment))

@@ -68,7 +68,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 		switch {
-		case st.Success():
+		case st.Done():
 			acked[i.fingerprint()] = true
 			return true
 		case st.Code != network.StatusOutOfResources || st.Comment == "":
@@ -208,7 +208,7 @@ func TestSlowClients(t *testing.T) {
 	}
 	begun := time.Now()
 	for k := range 20 {
-		if st := n.store("VITRINE", []*image{instance(k)})[0]; !st.Success() {
+		if st := n.store("VITRINE", []*image{instance(k)})[0]; !st.Done() {
 			t.Fatalf("C-STORE %d: %v %s", k, st, st.Comment)
 		}
 		if a := n.stow(kept, instance(k)); a.code != 200 {

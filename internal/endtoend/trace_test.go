@@ -110,7 +110,7 @@ func TestSyncBeforeSuccess(t *testing.T) {
 	images = append(images, read("large", large.Bytes()))
 	sizes = append(sizes, large.Len())
 	for k, st := range n.store("VITRINE", images) {
-		if !st.Success() {
+		if !st.Done() {
 			t.Fatalf("C-STORE %d: %v %s", k, st, st.Comment)
 		}
 	}

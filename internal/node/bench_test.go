@@ -50,7 +50,7 @@ func BenchmarkIngest(b *testing.B) {
 							for i := k; i < len(all); i += 4 {
 								in := all[i/4+k*len(all)/4]
 								st, err := a.Store(b.Context(), &network.Instance{SOPClassUID: in.SOPClassUID, SOPInstanceUID: in.SOPInstanceUID, TransferSyntaxUID: in.Syntax().UID, Bytes: in.Data()})
-								if err != nil || !st.Success() {
+								if err != nil || !st.Done() {
 									b.Error(st, err)
 									return
 								}

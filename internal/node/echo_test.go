@@ -47,7 +47,7 @@ func storeOne(t *testing.T, n *Node, in *network.Instance) {
 		t.Fatal(err)
 	}
 	st, err := a.Store(t.Context(), in)
-	if err != nil || !st.Success() {
+	if err != nil || !st.Done() {
 		t.Fatal(st, st.Comment, err)
 	}
 	if err := a.Release(t.Context()); err != nil {

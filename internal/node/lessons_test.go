@@ -148,7 +148,7 @@ func storeSoon(t *testing.T, n *Node, called string, in *network.Instance) {
 		t.Fatal(err)
 	}
 	st, err := a.Store(ctx, in)
-	if err != nil || !st.Success() {
+	if err != nil || !st.Done() {
 		t.Fatal(st, st.Comment, err)
 	}
 	if err := a.Release(ctx); err != nil {

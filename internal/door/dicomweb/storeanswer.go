@@ -96,6 +96,7 @@ func (d *Door) answerStore(w http.ResponseWriter, r *http.Request, results []*st
 			}
 		case custody.Conflict:
 			item.Ints(dicom.TagWarningReason, warningConflict)
+			comment(item, "", "other bytes are known under this SOP Instance UID") // whatever else it would be held for
 		}
 	})
 	items(dicom.TagFailedSOPSequence, refused, func(item *dicom.Builder, s *stored) {

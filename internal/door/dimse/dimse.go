@@ -159,7 +159,7 @@ func address(a net.Addr) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// store takes one instance. Success is said only when it is on stable storage; what is held is a success too, since it is kept.
+// store takes one instance. Success is said only when it is on stable storage. What is held is kept as well, and so a success; its sender is warned.
 func (d *Door) store(ctx context.Context, a *network.Association, req *network.StoreRequest) network.Status {
 	status := d.receive(ctx, a, req)
 	if d.Observe != nil {
@@ -181,11 +181,39 @@ func (d *Door) receive(ctx context.Context, a *network.Association, req *network
 	if err != nil {
 		return statusOf(err)
 	}
-	_, err = dep.Receive(ctx, custody.Incoming{Syntax: syntax, SOPClassUID: req.SOPClassUID, SOPInstanceUID: req.SOPInstanceUID, Data: req.Data})
+	r, err := dep.Receive(ctx, custody.Incoming{Syntax: syntax, SOPClassUID: req.SOPClassUID, SOPInstanceUID: req.SOPInstanceUID, Data: req.Data})
 	if err != nil {
 		return statusOf(err)
 	}
+	return statusOfKept(r)
+}
+
+// statusOfKept warns of what is kept and waits for a person, the first time and again: its sender must not take it for one of those that researchers get. C-STORE
+// has no warning of its own for that, and senders take one that PS3.4 Table B.2-1 does not list for a failure; so the code is the one that says least, and the
+// comment tells.
+func statusOfKept(r custody.Receipt) network.Status {
+	const held = "held: "
+	switch {
+	case r.Outcome == custody.Conflict: // whatever else it would be held for
+		return network.Status{Code: network.StatusCoerced, Comment: "conflict: other bytes are known under this SOP Instance UID"}
+	case r.Outcome == custody.Held && len(r.Reasons) > 0:
+		return network.Status{Code: network.StatusCoerced, Comment: held + commentOf(r.Reasons[0], network.MaxComment-len(held))}
+	case r.Outcome == custody.Held:
+		return network.Status{Code: network.StatusCoerced, Comment: "held"}
+	}
 	return network.Status{}
+}
+
+// commentOf says where and why in up to limit characters (an LO). Of a long path it gives the innermost tag, so that the reason is not cut off.
+func commentOf(r custody.Reason, limit int) string {
+	where := r.Where
+	if where == "" {
+		return r.Text
+	}
+	if len(where)+1+len(r.Text) > limit {
+		where = where[strings.LastIndexByte(where, '.')+1:]
+	}
+	return where + " " + r.Text
 }
 
 func (s *session) begin(ctx context.Context, c *custody.Custody) (*custody.Deposit, error) {
@@ -225,14 +253,7 @@ func statusOf(err error) network.Status {
 			return network.Status{Code: network.StatusOutOfResources, Comment: "it cannot be kept now; send it again later"}
 		}
 	}
-	comment := refusal.Reason.Text
-	if where := refusal.Reason.Where; where != "" {
-		if len(where)+1+len(comment) > 64 { // an LO: of a long path the innermost tag, so that why it was refused is not cut off
-			where = where[strings.LastIndexByte(where, '.')+1:]
-		}
-		comment = where + " " + comment
-	}
-	st := network.Status{Code: network.StatusCannotUnderstand, Comment: comment}
+	st := network.Status{Code: network.StatusCannotUnderstand, Comment: commentOf(refusal.Reason, network.MaxComment)}
 	switch {
 	case fault.Is(err, fault.Unavailable):
 		st.Code = network.StatusOutOfResources

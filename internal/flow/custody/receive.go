@@ -15,6 +15,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
 )
 
@@ -552,7 +553,7 @@ func (a *arrival) answer(res *deid.Result, conflict bool) Receipt {
 	return a.receipt(Kept, reasons)
 }
 
-var conflictReason = Reason{Code: "conflict", Where: dicom.TagSOPInstanceUID.String(), Text: "other bytes are held under this SOP Instance UID"}
+var conflictReason = Reason{Code: catalogue.CodeConflict, Where: dicom.TagSOPInstanceUID.String(), Text: "other bytes are known under this SOP Instance UID"}
 
 func reasonsOf(res *deid.Result) []Reason {
 	out := make([]Reason, len(res.Reasons))
