@@ -35,6 +35,7 @@ type Node struct {
 	Custody *custody.Custody
 
 	cfg    Config
+	folder hold
 	http   net.Listener
 	dicom  net.Listener
 	runner *jobs.Runner
@@ -56,6 +57,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	if n.folder, err = lockFolder(cfg.Data); err != nil {
+		return nil, err
+	}
 	var spine *custody.Custody
 	n.Stores, err = OpenStores(ctx, cfg, func(done []pack.Committed) { spine.Committed(done) })
 	if err != nil {
@@ -240,5 +244,6 @@ func (n *Node) close() error {
 	if n.Stores != nil {
 		errs = append(errs, n.Stores.Close())
 	}
+	n.folder.release() // when nothing is written there any more
 	return errors.Join(errs...)
 }

@@ -66,8 +66,9 @@ const (
 	ahead      = 1 << 20
 )
 
-// Store is a folder of packs and, with a bucket, its copy. It is safe for use by many goroutines; several processes may use one folder, each with its
-// own open pack.
+// Store is a folder of packs and, with a bucket, its copy. It is safe for use by many goroutines. Several processes may use one folder, each with its own open
+// pack, which is locked: opening a store recovers those of dead processes alone. But a scan of a living process's open pack goes as far as its file, which
+// may be beyond what is synced; so what a scan finds is only as durable as it has to be where the folder has one writer, as a node sees to.
 type Store struct {
 	opts   Options
 	disk   disk
