@@ -3,9 +3,13 @@ package portal
 import (
 	"fmt"
 	"html/template"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // functions are what templates may call.
@@ -24,6 +28,13 @@ func functions(f *files) template.FuncMap {
 		"dict":   dict,
 		"add":    func(a, b int) int { return a + b },
 		"lower":  strings.ToLower,
+		"bars":   bars,
+		"study":  studyAddress,
+		"thumb": func(c collection.ID, study catalogue.StudyUID) string {
+			return "/collections/" + string(c) + "/dicomweb/studies/" + url.PathEscape(string(study)) + "/thumbnail?viewport=320,240"
+		},
+		"studyname": studyName,
+		"dicomdate": func(s string) string { return date(dicomDate(s)) },
 	}
 }
 
@@ -85,6 +96,27 @@ func plural(n any, one, many string) string {
 		return "1 " + one
 	}
 	return grouped(s) + " " + many
+}
+
+// bar is a part of a meter of 100 units.
+type bar struct {
+	Class string
+	X, W  string
+}
+
+// bars share a meter among what is kept, on its way, held and refused.
+func bars(kept, pending, held, refused int64) []bar {
+	total := float64(kept + pending + held + refused)
+	var out []bar
+	at := 0.0
+	for i, n := range []int64{kept, pending, held, refused} {
+		if n > 0 {
+			w := 100 * float64(n) / total
+			out = append(out, bar{[]string{"ok", "wait", "warn", "bad"}[i], strconv.FormatFloat(at, 'f', 2, 64), strconv.FormatFloat(w, 'f', 2, 64)})
+			at += w
+		}
+	}
+	return out
 }
 
 // dict makes a map of pairs, to give a part of a page several values.

@@ -280,9 +280,11 @@ func takeNotice(r *request) *notice {
 
 // notices are the sentences that may be said once. The numbers hold for a minute at a time, so they may change with the program.
 var notices = []notice{
-	noticeSaved: {"ok", "Saved."},
+	noticeSaved:     {"ok", "Saved."},
+	noticePublished: {"ok", "Published. Researchers of the collection can see it now."},
 }
 
 const (
 	noticeSaved = iota
+	noticePublished
 )

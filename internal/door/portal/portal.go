@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,6 +56,10 @@ func New(p Parts) (*Door, error) {
 func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /static/{file...}", d.files.serve)
 	mux.HandleFunc("POST /theme", setTheme)
+	d.registerCollections(mux)
+	d.registerStudies(mux)
+	d.registerDeposits(mux)
+	d.registerRecords(mux)
 	d.registerHelp(mux)
 }
 
@@ -76,6 +81,22 @@ func (r *request) signedIn() error {
 
 // back is the address of this page, to return to after signing in.
 func (r *request) back() string { return r.URL.RequestURI() }
+
+// offset is how many of a list were shown before.
+func (r *request) offset() int {
+	n, err := strconv.Atoi(r.URL.Query().Get("from"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// withOffset is the address of this page further down its list.
+func (r *request) withOffset(n int) string {
+	q := r.URL.Query()
+	q.Set("from", strconv.Itoa(n))
+	return r.URL.Path + "?" + q.Encode()
+}
 
 // local reports an address on this node that may be gone to: a path, and nothing that a browser takes for another host.
 func local(address string) bool {
