@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type Node struct {
 	Custody *custody.Custody
 
 	cfg    Config
+	secure *tls.Config // nil: without TLS
 	folder hold
 	http   net.Listener
 	dicom  net.Listener
@@ -43,7 +45,7 @@ type Node struct {
 	web    *http.Server
 }
 
-// New opens everything: stores, spine, listeners. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
+// New opens everything: listeners, stores, spine. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
 func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -57,6 +59,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	if err := n.listen(); err != nil { // first of all: a wrong address or certificate leaves nothing behind
+		return nil, err
+	}
 	if n.folder, err = lockFolder(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -84,42 +89,58 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.runner = jobs.NewRunner(queue, spine.Handlers(), jobs.Options{Log: cfg.Log})
-	var secure *tls.Config
-	if cfg.TLSCert != "" || cfg.TLSKey != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "load TLS certificate", "", "certificate and key cannot be read, or do not belong together")
-		}
-		secure = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-	}
-	if cfg.DICOM != "" {
-		if n.dicom, err = net.Listen("tcp", cfg.DICOM); err != nil {
-			return nil, listenFault("DICOM", err)
-		}
+	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
-		if secure != nil {
+		if n.secure != nil {
 			// The handshake proves that the peer has the key of its certificate; which certificate is a peer's, the register says.
-			n.dimse.TLS = secure.Clone()
+			n.dimse.TLS = n.secure.Clone()
 			n.dimse.TLS.ClientAuth = tls.RequestClientCert
 		}
 	}
-	if cfg.HTTP != "" {
-		if n.http, err = net.Listen("tcp", cfg.HTTP); err != nil {
-			return nil, listenFault("HTTP", err)
-		}
+	if n.http != nil {
 		if n.web, err = n.website(); err != nil {
 			return nil, err
 		}
-		n.web.TLSConfig = secure
+		n.web.TLSConfig = n.secure
 	}
 	return n, nil
 }
 
-func listenFault(what string, err error) error {
-	return fault.Wrap(fault.Unavailable, "listen for "+what, "", err)
+// listen reads the certificate and takes the addresses. Nobody is answered before [Node.Run].
+func (n *Node) listen() (err error) {
+	cfg := &n.cfg
+	if cfg.TLSCert != "" || cfg.TLSKey != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			return fault.New(fault.Invalid, "load TLS certificate", "", "certificate and key cannot be read, or do not belong together")
+		}
+		n.secure = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	}
+	for _, l := range []struct {
+		name, address string
+		to            *net.Listener
+	}{{"DICOM", cfg.DICOM, &n.dicom}, {"HTTP", cfg.HTTP, &n.http}} {
+		if l.address == "" {
+			continue
+		}
+		if *l.to, err = net.Listen("tcp", l.address); err != nil {
+			*l.to = nil
+			return fault.Wrap(fault.Invalid, "listen for "+l.name, "", err)
+		}
+		if a := (*l.to).Addr(); n.secure == nil && !loopback(a) {
+			cfg.Log.Warn(l.name+" is open to other machines without TLS: what goes over it can be read and changed on the way. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind what speaks TLS.",
+				"address", a.String())
+		}
+	}
+	return nil
 }
 
-// HTTPAddr is the address that HTTP listens on; empty if it does not.
+func loopback(a net.Addr) bool {
+	ap, err := netip.ParseAddrPort(a.String())
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// HTTPAddr is the address that HTTP is reached at; empty if it does not listen.
 func (n *Node) HTTPAddr() string { return addr(n.http) }
 
 // URL is the address that HTTP is reached at; empty if it is not.
@@ -133,12 +154,17 @@ func (n *Node) URL() string {
 	return "http://" + addr(n.http)
 }
 
-// DICOMAddr is the address that DICOM listens on; empty if it does not.
+// DICOMAddr is the address that DICOM is reached at; empty if it does not listen.
 func (n *Node) DICOMAddr() string { return addr(n.dicom) }
 
+// addr is an address to connect to: of a listener on every address of the machine, the one that the machine itself can use.
 func addr(l net.Listener) string {
 	if l == nil {
 		return ""
+	}
+	ap, err := netip.ParseAddrPort(l.Addr().String())
+	if err == nil && ap.Addr().IsUnspecified() { // "[::]" takes IPv4 too
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port()).String()
 	}
 	return l.Addr().String()
 }
