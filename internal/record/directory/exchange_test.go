@@ -34,7 +34,7 @@ func exported() []directory.Listed {
 	nasty.ID = "nasty"
 	nasty.Entry.Title = `</script><script>alert("x")</script> & 'quotes' \ "`
 	nasty.Entry.Description = "=cmd|' /C calc'!A0\n\tтест 测试 \U0001F600"
-	nasty.Entry.Spatial = []string{"Here, there", "  "[:1] + "x"}
+	nasty.Entry.Spatial = []string{"Here, there", "Elsewhere"}
 	minimal := directorytest.Made{ID: "minimal", Entry: directorytest.Minimal()}
 	never := listed(minimal)
 	never.Issued = time.Time{}
