@@ -152,7 +152,7 @@ func (s *Stored) issued() time.Time {
 	return s.Issued
 }
 
-// isCancer reports whether a disease is a tumour of any kind.
+// isTumour reports whether a disease is a tumour of any kind, malignant or not.
 func isTumour(c vocabulary.Code) bool {
 	return vocabulary.Is(c, vocabulary.Code{System: vocabulary.Group, Value: "tumour"})
 }

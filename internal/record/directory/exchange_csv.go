@@ -45,11 +45,17 @@ func paragraphs(name, help, example string, field func(e *Entry) *string) column
 }
 
 func oneOf(name, help, example string, l *vocabulary.List, field func(e *Entry) *string) column {
-	return column{name, help, example, func(e *Entry) string { return *field(e) }, func(d *Imported, path, cell string) { d.oneTerm(path, l, cell, field(&d.Entry)) }}
+	return column{name, help, example, func(e *Entry) string { return *field(e) }, func(d *Imported, path, cell string) {
+		d.oneTerm(path, l, cell,
+			field(&d.Entry))
+	}}
 }
 
 func listOf(name, help, example string, field func(e *Entry) *[]string) column {
-	return column{name, help, example, func(e *Entry) string { return joined(*field(e)) }, func(d *Imported, _, cell string) { *field(&d.Entry) = unique(items(cell)) }}
+	return column{name, help, example, func(e *Entry) string { return joined(*field(e)) }, func(d *Imported, _,
+		cell string) {
+		*field(&d.Entry) = unique(items(cell))
+	}}
 }
 
 func termsOf(name, help, example string, l *vocabulary.List, field func(e *Entry) *[]string) column {
@@ -141,7 +147,8 @@ func (e *Entry) declared() *Declared {
 var columnsOfCSV = []column{
 	line("title", "what it is called; at most 150 characters", "Lung screening CT of Aldermoor", func(e *Entry) *string { return &e.Title }),
 	line("acronym", "its short name", "ALDER-LUNG", func(e *Entry) *string { return &e.Acronym }),
-	line("abstract", "a sentence or two; at most 255 characters", "Low dose CT of people invited to lung screening, with what was found.", func(e *Entry) *string { return &e.Abstract }),
+	line("abstract", "a sentence or two; at most 255 characters", "Low dose CT of people invited to lung screening, with what was found.",
+		func(e *Entry) *string { return &e.Abstract }),
 	paragraphs("description", "at length; paragraphs are allowed", "Each person was invited by a letter.", func(e *Entry) *string { return &e.Description }),
 	listOf("keywords", "other words for it", "lung screening; low dose", func(e *Entry) *[]string { return &e.Keywords }),
 	{"doi", "its DOI", "", func(e *Entry) string { return e.DOI }, func(d *Imported, _, cell string) { d.Entry.DOI = doi(cell) }},
@@ -153,24 +160,29 @@ var columnsOfCSV = []column{
 	line("contact_email", "its address", "imaging@example.org", func(e *Entry) *string { return &e.Contact.Email }),
 	line("contact_url", "or a form", "", func(e *Entry) *string { return &e.Contact.URL }),
 	oneOf("status", "not-started, in-progress or completed", "in-progress", vocabulary.CollectionStatus, func(e *Entry) *string { return &e.Status }),
-	termsOf("types", "what kind of collection: cohort, clinical-trial, population-based, ...", "population-based", vocabulary.CollectionType, func(e *Entry) *[]string { return &e.Types }),
+	termsOf("types", "what kind of collection: cohort, clinical-trial, population-based, ...", "population-based", vocabulary.CollectionType,
+		func(e *Entry) *[]string { return &e.Types }),
 	termsOf("domains", "radiology, pathology, biological", "radiology", vocabulary.Domain, func(e *Entry) *[]string { return &e.Domains }),
 	termsOf("modalities", "DICOM's codes or words: CT; MR; PET scan; mammogram", "CT", vocabulary.Modality, func(e *Entry) *[]string { return &e.Modalities }),
 	termsOf("body_sites", "words or SNOMED CT identifiers", "lung", vocabulary.BodySite, func(e *Entry) *[]string { return &e.BodySites }),
-	codesOf("conditions", "codes (C34; 8140/3; 254637007; ICD-O-3-T C34.1) or words (bowel cancer)", "C34; lung cancer", func(e *Entry) *[]vocabulary.Code { return &e.Conditions }),
+	codesOf("conditions", "codes (C34; 8140/3; 254637007; ICD-O-3-T C34.1) or words (bowel cancer)", "C34; lung cancer",
+		func(e *Entry) *[]vocabulary.Code { return &e.Conditions }),
 	termsOf("stages", "0, 1, 2, 3, 4, recurrent, unknown", "1; 2", vocabulary.Stage, func(e *Entry) *[]string { return &e.Stages }),
 	termsOf("stains", "he, ihc, ... or words", "", vocabulary.Stain, func(e *Entry) *[]string { return &e.Stains }),
 	termsOf("sexes", "male, female, undifferentiated, unknown", "male; female", vocabulary.Sex, func(e *Entry) *[]string { return &e.Sexes }),
-	termsOf("age_bands", "fetus, neonate, infant, young-child, child, adolescent, young-adult, adult", "adult", vocabulary.AgeRange, func(e *Entry) *[]string { return &e.AgeBands }),
+	termsOf("age_bands", "fetus, neonate, infant, young-child, child, adolescent, young-adult, adult", "adult", vocabulary.AgeRange,
+		func(e *Entry) *[]string { return &e.AgeBands }),
 	numberOf("age_min", "the youngest, in years", "55", func(e *Entry) **int { return &e.AgeMin }),
 	numberOf("age_max", "the oldest, in years", "75", func(e *Entry) **int { return &e.AgeMax }),
 	termsOf("materials", "samples of the same people", "whole-blood", vocabulary.MaterialType, func(e *Entry) *[]string { return &e.Materials }),
-	{"people", "how many people", "1200", func(e *Entry) string { return declaredNumber(e, func(d *Declared) int64 { return d.People }) }, func(d *Imported, path, cell string) {
-		d.count(path, cell, func(d *Declared) *int64 { return &d.People })
-	}},
-	{"studies", "how many examinations", "2600", func(e *Entry) string { return declaredNumber(e, func(d *Declared) int64 { return d.Studies }) }, func(d *Imported, path, cell string) {
-		d.count(path, cell, func(d *Declared) *int64 { return &d.Studies })
-	}},
+	{"people", "how many people", "1200", func(e *Entry) string { return declaredNumber(e, func(d *Declared) int64 { return d.People }) },
+		func(d *Imported, path, cell string) {
+			d.count(path, cell, func(d *Declared) *int64 { return &d.People })
+		}},
+	{"studies", "how many examinations", "2600", func(e *Entry) string { return declaredNumber(e, func(d *Declared) int64 { return d.Studies }) },
+		func(d *Imported, path, cell string) {
+			d.count(path, cell, func(d *Declared) *int64 { return &d.Studies })
+		}},
 	{"counted", "on which day they were counted, YYYY-MM-DD", "2026-01-31", func(e *Entry) string {
 		if e.Declared == nil {
 			return ""
@@ -180,11 +192,13 @@ var columnsOfCSV = []column{
 	line("start", "from when the images are: YYYY, YYYY-MM or YYYY-MM-DD", "2019-04", func(e *Entry) *string { return &e.Start }),
 	line("end", "until when; empty: still growing", "", func(e *Entry) *string { return &e.End }),
 	listOf("places", "where the people were recruited", "England", func(e *Entry) *[]string { return &e.Spatial }),
-	{"associated_data", "other data with how long it takes: type (lead time)", "clinical-records (0-3-months); registries (over-6-months)", writeAssociated, readAssociated},
+	{"associated_data", "other data with how long it takes: type (lead time)", "clinical-records (0-3-months); registries (over-6-months)",
+		writeAssociated, readAssociated},
 	oneOf("access_condition", "open-to-applicants, open-calls, collaboration, data-only, restricted, closed", "open-to-applicants", vocabulary.AccessCondition,
 		func(e *Entry) *string { return &e.Access.Condition }),
 	oneOf("access_service", "tre, download, open, varies, federated", "tre", vocabulary.AccessService, func(e *Entry) *string { return &e.Access.Service }),
-	oneOf("lead_time", "how long a request takes: under-1-week, 1-2-weeks, 2-4-weeks, 1-2-months, 2-6-months, over-6-months, variable", "1-2-months", vocabulary.DeliveryLeadTime,
+	oneOf("lead_time", "how long a request takes: under-1-week, 1-2-weeks, 2-4-weeks, 1-2-months, 2-6-months, over-6-months, variable", "1-2-months",
+		vocabulary.DeliveryLeadTime,
 		func(e *Entry) *string { return &e.Access.LeadTime }),
 	paragraphs("how_to_ask", "what somebody does who wants it", "Write to the imaging desk.", func(e *Entry) *string { return &e.Access.How }),
 	paragraphs("cost", "what it costs", "Cost recovery.", func(e *Entry) *string { return &e.Access.Cost }),
@@ -214,13 +228,14 @@ var columnsOfCSV = []column{
 		}
 	}},
 	{"data_use_conditions", "DUO's modifiers and ours: NCU; IRB; GS=GB,IE; TS=24; NO_REID", "NCU; NO_REID", writeModifiers, readModifiers},
-	termsOf("restrictions", "commercial, dna, animal, outside-eu, xenograft", "", vocabulary.ConsentRestriction, func(e *Entry) *[]string { return &e.DataUse.Restrictions }),
-	line2("ethics", "reference of the research ethics committee", "19/XX/0001", approvals, func(a *Ethics) *string { return &a.REC }),
-	line2("iras", "IRAS number", "", approvals, func(a *Ethics) *string { return &a.IRAS }),
-	line2("cag", "reference of the Confidentiality Advisory Group", "", approvals, func(a *Ethics) *string { return &a.CAG }),
-	line2("funder", "who paid", "Cancer Research UK", grants, func(g *Grant) *string { return &g.Funder }),
-	line2("grant", "the grant's number", "X12345", grants, func(g *Grant) *string { return &g.Number }),
-	line2("grant_title", "and title", "", grants, func(g *Grant) *string { return &g.Title }),
+	termsOf("restrictions", "commercial, dna, animal, outside-eu, xenograft", "", vocabulary.ConsentRestriction,
+		func(e *Entry) *[]string { return &e.DataUse.Restrictions }),
+	firstRow("ethics", "reference of the research ethics committee", "19/XX/0001", approvals, func(a *Ethics) *string { return &a.REC }),
+	firstRow("iras", "IRAS number", "", approvals, func(a *Ethics) *string { return &a.IRAS }),
+	firstRow("cag", "reference of the Confidentiality Advisory Group", "", approvals, func(a *Ethics) *string { return &a.CAG }),
+	firstRow("funder", "who paid", "Cancer Research UK", grants, func(g *Grant) *string { return &g.Funder }),
+	firstRow("grant", "the grant's number", "X12345", grants, func(g *Grant) *string { return &g.Number }),
+	firstRow("grant_title", "and title", "", grants, func(g *Grant) *string { return &g.Title }),
 	line("lead", "who leads it", "Dr Ashdown", func(e *Entry) *string { return &e.Lead.Name }),
 	line("lead_orcid", "the lead's ORCID", "", func(e *Entry) *string { return &e.Lead.ORCID }),
 	line("lead_institution", "and institution", "University of Aldermoor", func(e *Entry) *string { return &e.Lead.Institution }),
@@ -271,7 +286,7 @@ var grants = rowOf[Grant]{func(e *Entry) *Grant {
 	return &e.Funding[0]
 }, (*Entry).grant}
 
-func line2[T any](name, help, example string, row rowOf[T], field func(*T) *string) column {
+func firstRow[T any](name, help, example string, row rowOf[T], field func(*T) *string) column {
 	return column{name, help, example, func(e *Entry) string {
 		if r := row.get(e); r != nil {
 			return *field(r)
@@ -439,7 +454,8 @@ func ReadCSV(r io.Reader) ([]Imported, error) {
 	var unknown []string
 	for i, name := range head {
 		name = strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(tidy(name)))
-		if j := slices.IndexFunc(columnsOfCSV, func(c column) bool { return c.name == name }); j >= 0 && !slices.ContainsFunc(by, func(c *column) bool { return c == &columnsOfCSV[j] }) {
+		if j := slices.IndexFunc(columnsOfCSV, func(c column) bool { return c.name == name }); j >= 0 && !slices.ContainsFunc(by,
+			func(c *column) bool { return c == &columnsOfCSV[j] }) {
 			by[i] = &columnsOfCSV[j]
 		} else if name != "" {
 			unknown = append(unknown, quoted(name))

@@ -33,8 +33,9 @@ func CRUK(site Site, l Listed) ([]byte, error) {
 		if g.Title == "" || g.Number == "" || g.Start == "" || lead.Name == "" || lead.Institution == "" {
 			continue
 		}
-		grants = append(grants, object{"pid": orNull(g.pid()), "projectGrantName": g.Title, "leadResearcher": lead.Name, "leadResearchInstitute": lead.Institution,
-			"grantNumber": g.Number, "projectGrantStartDate": g.Start, "projectGrantEndDate": orNull(g.End), "projectGrantScope": orNull(g.Scope)})
+		grants = append(grants, object{"pid": orNull(g.pid()), "projectGrantName": g.Title, "leadResearcher": lead.Name,
+			"leadResearchInstitute": lead.Institution,
+			"grantNumber":           g.Number, "projectGrantStartDate": g.Start, "projectGrantEndDate": orNull(g.End), "projectGrantScope": orNull(g.Scope)})
 	}
 	doc["projectGrants"] = listOrNull(grants)
 	var other []object
@@ -123,7 +124,8 @@ func hdrCoverage(e *Entry) object {
 		places = e.Access.Jurisdiction
 	}
 	return object{"spatial": orNull(strings.Join(places, ",")), "typicalAgeRangeMin": e.AgeMin, "typicalAgeRangeMax": e.AgeMax, "datasetCompleteness": nil,
-		"materialType": listOrNull(refs(vocabulary.MaterialType, e.materials(), "hdr")), "followUp": orNull(ref(vocabulary.FollowUp, e.FollowUp, "hdr")), "pathway": nil}
+		"materialType": listOrNull(refs(vocabulary.MaterialType, e.materials(), "hdr")), "followUp": orNull(ref(vocabulary.FollowUp, e.FollowUp,
+			"hdr")), "pathway": nil}
 }
 
 // materials are those of the entry and of its sample sets, each once.
@@ -154,7 +156,8 @@ func hdrProvenance(e *Entry) any {
 	return object{
 		"origin": object{"purpose": listOrNull(refs(vocabulary.Purpose, e.Purposes, "hdr")), "datasetType": hdrTypes(e), "source": []string{"Machine generated"},
 			"collectionSource": listOrNull(refs(vocabulary.Setting, e.Settings, "hdr")), "imageContrast": orNull(ref(vocabulary.Ternary, e.Contrast, "hdr"))},
-		"temporal": object{"publishingFrequency": orNull(ref(vocabulary.Frequency, e.Frequency, "hdr")), "distributionReleaseDate": nil, "startDate": fullDate(e.Start), "endDate": end,
+		"temporal": object{"publishingFrequency": orNull(ref(vocabulary.Frequency, e.Frequency, "hdr")), "distributionReleaseDate": nil,
+			"startDate": fullDate(e.Start), "endDate": end,
 			"timeLag": "Not applicable"},
 	}
 }
@@ -220,7 +223,8 @@ func hdrAccessibility(site Site, l Listed) object {
 	}
 	return object{
 		"usage": object{"dataUseLimitation": listOrNull(limits), "dataUseRequirements": listOrNull(requirements), "resourceCreator": orNull(e.Credit)},
-		"access": object{"accessRights": rights, "accessServiceCategory": orNull(ref(vocabulary.AccessService, e.Access.Service, "hdr")), "accessService": long(e.Access.How),
+		"access": object{"accessRights": rights, "accessServiceCategory": orNull(ref(vocabulary.AccessService, e.Access.Service, "hdr")),
+			"accessService":     long(e.Access.How),
 			"accessRequestCost": long(e.Access.Cost), "deliveryLeadTime": orNull(ref(vocabulary.DeliveryLeadTime, e.Access.LeadTime, "hdr")),
 			"jurisdiction": listOrNull(e.Access.Jurisdiction), "dataController": orNull(e.Access.Controller), "dataProcessor": orNull(e.Access.Processor)},
 		"formatAndStandards": object{"vocabularyEncodingScheme": hdrVocabularies(e), "conformsTo": some(refs(vocabulary.DataModel, e.Standards, "hdr")),
@@ -247,7 +251,8 @@ func some(list []string) []string {
 func hdrVocabularies(e *Entry) []string {
 	out := []string{}
 	for _, c := range e.Conditions {
-		v := map[vocabulary.System]string{vocabulary.ICD10: "ICD10", vocabulary.Topography: "ICDO3", vocabulary.Morphology: "ICDO3", vocabulary.SNOMED: "SNOMED CT"}[c.System]
+		v := map[vocabulary.System]string{vocabulary.ICD10: "ICD10", vocabulary.Topography: "ICDO3", vocabulary.Morphology: "ICDO3",
+			vocabulary.SNOMED: "SNOMED CT"}[c.System]
 		if v != "" && !slices.Contains(out, v) {
 			out = append(out, v)
 		}
@@ -275,7 +280,8 @@ func hdrLinkage(e *Entry) object {
 	for _, n := range e.Networks {
 		networks = append(networks, Link{Title: n.Name, URL: n.URL})
 	}
-	return object{"derivedFrom": links(e.DerivedFrom), "isPartOf": links(networks), "linkableDatasets": links(e.Linkable), "similarToDatasets": nil, "investigations": nil, "tools": nil,
+	return object{"derivedFrom": links(e.DerivedFrom), "isPartOf": links(networks), "linkableDatasets": links(e.Linkable), "similarToDatasets": nil,
+		"investigations": nil, "tools": nil,
 		"publicationAboutDataset": listOrNull(about), "publicationUsingDataset": listOrNull(using)}
 }
 
@@ -284,7 +290,8 @@ func hdrObservations(c *Counts) []object {
 	out := []object{}
 	put := func(node, what string, n Number) {
 		if n.Known && c.AsOf != "" {
-			out = append(out, object{"observedNode": node, "measuredValue": n.Value, "disambiguatingDescription": what, "observationDate": c.AsOf, "measuredProperty": "Count"})
+			out = append(out, object{"observedNode": node, "measuredValue": n.Value, "disambiguatingDescription": what, "observationDate": c.AsOf,
+				"measuredProperty": "Count"})
 		}
 	}
 	put("Persons", "People with images, rounded", c.People)

@@ -265,7 +265,8 @@ func parseDisease(text string) []vocabulary.Code {
 			}
 		}
 	}
-	for prefix, s := range map[string]vocabulary.System{"ICD10": vocabulary.ICD10, "ICD 10": vocabulary.ICD10, "SNOMED CT": vocabulary.SNOMED, "SNOMED": vocabulary.SNOMED, "SCT": vocabulary.SNOMED} {
+	for prefix, s := range map[string]vocabulary.System{"ICD10": vocabulary.ICD10, "ICD 10": vocabulary.ICD10, "SNOMED CT": vocabulary.SNOMED,
+		"SNOMED": vocabulary.SNOMED, "SCT": vocabulary.SNOMED} {
 		if rest, ok := cutPrefixFold(text, prefix); ok {
 			if c, err := vocabulary.ParseCode(s, strings.TrimLeft(rest, " :")); err == nil {
 				return []vocabulary.Code{c}

@@ -40,16 +40,19 @@ func TestHDRUKRoundTrip(t *testing.T) {
 	}
 	e, want := d.Entry, full.Entry
 	type said struct {
-		Title, Acronym, Abstract, Description, DOI, Custodian, ROR, Email, Start, End, Frequency, FollowUp, Service, Cost, Rights, LeadTime, Controller, Processor, Credit, Lead, Contrast string
-		Keywords, Purposes, Settings, Standards, Formats, Jurisdiction                                                                                                                     []string
-		AgeMin, AgeMax                                                                                                                                                                     int
-		Publications                                                                                                                                                                       []directory.Publication
-		Linkable                                                                                                                                                                           []directory.Link
-		Grant                                                                                                                                                                              string
+		Title, Acronym, Abstract, Description, DOI, Custodian, ROR, Email, Start, End, Frequency, FollowUp, Service, Cost, Rights, LeadTime,
+		Controller, Processor, Credit, Lead, Contrast string
+		Keywords, Purposes, Settings, Standards, Formats, Jurisdiction []string
+		AgeMin, AgeMax                                                 int
+		Publications                                                   []directory.Publication
+		Linkable                                                       []directory.Link
+		Grant                                                          string
 	}
 	of := func(e directory.Entry) said {
-		s := said{e.Title, e.Acronym, e.Abstract, e.Description, e.DOI, e.Custodian.Name, e.Custodian.ROR, e.Contact.Email, e.Start, e.End, e.Frequency, e.FollowUp, e.Access.Service, e.Access.Cost,
-			e.Access.Rights, e.Access.LeadTime, e.Access.Controller, e.Access.Processor, e.Credit, e.Lead.Name, e.Contrast, e.Keywords, e.Purposes, e.Settings, e.Standards, e.Formats,
+		s := said{e.Title, e.Acronym, e.Abstract, e.Description, e.DOI, e.Custodian.Name, e.Custodian.ROR, e.Contact.Email, e.Start, e.End,
+			e.Frequency, e.FollowUp, e.Access.Service, e.Access.Cost,
+			e.Access.Rights, e.Access.LeadTime, e.Access.Controller, e.Access.Processor, e.Credit, e.Lead.Name, e.Contrast, e.Keywords, e.Purposes,
+			e.Settings, e.Standards, e.Formats,
 			e.Access.Jurisdiction, *e.AgeMin, *e.AgeMax, nil, e.Linkable, e.Funding[0].Number}
 		for _, p := range e.Publications {
 			s.Publications = append(s.Publications, directory.Publication{DOI: p.DOI, Uses: p.Uses})
@@ -123,13 +126,15 @@ func TestHDRUKIsUnderstoodCarefully(t *testing.T) {
 	if e.Title != "A title" || e.DOI != "10.1234/x" || e.Status != "in-progress" || e.Start != "" || e.Declared != nil || fmt.Sprint(e.Modalities) != "[CT]" || fmt.Sprint(e.Domains) != "[radiology]" {
 		t.Errorf("%+v", e)
 	}
-	if len([]rune(e.Abstract)) > 255 || !strings.HasPrefix(e.Description, "word word") || e.Contact.Email != "" || fmt.Sprint(e.Access.Jurisdiction) != "[GB]" || fmt.Sprint(e.Conditions) != "[ICD-10 C50]" {
+	if len([]rune(e.Abstract)) > 255 || !strings.HasPrefix(e.Description,
+		"word word") || e.Contact.Email != "" || fmt.Sprint(e.Access.Jurisdiction) != "[GB]" || fmt.Sprint(e.Conditions) != "[ICD-10 C50]" {
 		t.Errorf("%+v", e)
 	}
 	if len(e.DataUse.Alternatives) != 0 {
 		t.Error("a geographical limit was lost")
 	}
-	for _, path := range []string{"entry.abstract", "entry.contact.email", "entry.access.jurisdiction[1]", "entry.start", "somethingNew.deep.value", "accessibility.usage", "summary.keywords",
+	for _, path := range []string{"entry.abstract", "entry.contact.email", "entry.access.jurisdiction[1]", "entry.start", "somethingNew.deep.value",
+		"accessibility.usage", "summary.keywords",
 		"provenance.origin.datasetType"} {
 		if !noted(d, path) {
 			t.Errorf("nothing is said of %s: %v", path, d.Notes)
@@ -165,7 +170,8 @@ func TestDCATRoundTrip(t *testing.T) {
 			Conditions                                               []vocabulary.Code
 		}
 		of := func(e directory.Entry) said {
-			return said{e.Title, e.Custodian.Name, e.Contact.Email, e.URL, e.DOI, e.Start, e.End, e.Frequency, e.BodySites, e.Modalities, nil, e.Spatial, e.Conditions}
+			return said{e.Title, e.Custodian.Name, e.Contact.Email, e.URL, e.DOI, e.Start, e.End, e.Frequency, e.BodySites, e.Modalities, nil,
+				e.Spatial, e.Conditions}
 		}
 		if diff := cmp.Diff(of(want), of(got)); diff != "" {
 			t.Fatalf("%s: %s", l.ID, diff)
@@ -283,7 +289,8 @@ func TestCSVInWords(t *testing.T) {
 		t.Fatal(len(drafts), err)
 	}
 	e := drafts[0].Entry
-	if fmt.Sprint(e.Modalities, e.Conditions, e.Sexes, e.BodySites, e.Domains, e.Declared.People) != "[MG PT] [ICD-10 C50 ICD-10 C50.4 ICD-O-3-M 8500/3] [female] [35039007] [radiology] 1200" {
+	if fmt.Sprint(e.Modalities, e.Conditions, e.Sexes, e.BodySites, e.Domains,
+		e.Declared.People) != "[MG PT] [ICD-10 C50 ICD-10 C50.4 ICD-O-3-M 8500/3] [female] [35039007] [radiology] 1200" {
 		t.Errorf("%+v", e)
 	}
 	if u := e.DataUse.Alternatives; len(u) != 1 || u[0].Permission != "HMB" || u[0].Modifiers[0].Code != "NCU" {
@@ -312,9 +319,12 @@ func TestImportsRefuse(t *testing.T) {
 		reader, doc string
 		kind        fault.Kind
 	}{
-		{"HDR UK", "", fault.Invalid}, {"HDR UK", "[]", fault.Invalid}, {"HDR UK", "{}", fault.Invalid}, {"HDR UK", `{"summary":7}`, fault.Invalid}, {"HDR UK", deep, fault.TooLarge},
-		{"HDR UK", huge, fault.TooLarge}, {"DCAT", "{}", fault.Invalid}, {"DCAT", `{"@context":{"@vocab":7}}`, fault.Invalid}, {"DCAT", deep, fault.TooLarge}, {"DCAT", huge, fault.TooLarge},
-		{"DCAT", `{"@context":{"a":{"@id":"b"},"b":{"@id":"a"}},"a":1}`, fault.Invalid}, {"CSV", "", fault.Invalid}, {"CSV", "a,b\n1,2\n", fault.Invalid}, {"CSV", "title\n\"x", fault.Invalid},
+		{"HDR UK", "", fault.Invalid}, {"HDR UK", "[]", fault.Invalid}, {"HDR UK", "{}", fault.Invalid}, {"HDR UK", `{"summary":7}`, fault.Invalid},
+		{"HDR UK", deep, fault.TooLarge},
+		{"HDR UK", huge, fault.TooLarge}, {"DCAT", "{}", fault.Invalid}, {"DCAT", `{"@context":{"@vocab":7}}`, fault.Invalid}, {"DCAT", deep,
+			fault.TooLarge}, {"DCAT", huge, fault.TooLarge},
+		{"DCAT", `{"@context":{"a":{"@id":"b"},"b":{"@id":"a"}},"a":1}`, fault.Invalid}, {"CSV", "", fault.Invalid}, {"CSV", "a,b\n1,2\n",
+			fault.Invalid}, {"CSV", "title\n\"x", fault.Invalid},
 		{"CSV", huge, fault.TooLarge}, {"CSV", "title\n" + strings.Repeat("x\n", directory.MaxDrafts+1), fault.TooLarge},
 	} {
 		if err := readers[c.reader](c.doc); !fault.Is(err, c.kind) {

@@ -19,24 +19,25 @@ const (
 
 var dcatContext = object{
 	"dcat": "http://www.w3.org/ns/dcat#", "dct": "http://purl.org/dc/terms/", "foaf": "http://xmlns.com/foaf/0.1/", "vcard": "http://www.w3.org/2006/vcard/ns#",
-	"adms": "http://www.w3.org/ns/adms#", "skos": "http://www.w3.org/2004/02/skos/core#", "xsd": "http://www.w3.org/2001/XMLSchema#", "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
-	"owl": "http://www.w3.org/2002/07/owl#", "prov": "http://www.w3.org/ns/prov#",
+	"adms": "http://www.w3.org/ns/adms#", "skos": "http://www.w3.org/2004/02/skos/core#", "xsd": "http://www.w3.org/2001/XMLSchema#",
+	"rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+	"owl":  "http://www.w3.org/2002/07/owl#", "prov": "http://www.w3.org/ns/prov#",
 }
 
 // WriteDCAT writes the directory as a catalogue of DCAT-AP 3 in JSON-LD, one entry after the other: it may have thousands. An error of the entries ends it,
 // and what was written is not whole then.
 func WriteDCAT(w io.Writer, site Site, entries iter.Seq2[Listed, error]) error {
 	head, err := json.Marshal(object{
-		"@context": dcatContext, "@id": site.Base + "/directory.jsonld", "@type": "dcat:Catalog", "dct:title": text(site.Name), "dct:description": text(first(site.About, site.Name)),
-		"dct:publisher": dcatAgent(site.Publisher), "foaf:homepage": node(site.Base + "/"), "dct:language": node(authority + "language/ENG"),
+		"@context": dcatContext, "@id": site.Base + "/directory.jsonld", "@type": "dcat:Catalog", "dct:title": text(site.Name),
+		"dct:description": text(first(site.About, site.Name)),
+		"dct:publisher":   dcatAgent(site.Publisher), "foaf:homepage": node(site.Base + "/"), "dct:language": node(authority + "language/ENG"),
 		"dcat:themeTaxonomy": node(authority + "data-theme"),
 	})
 	if err != nil {
 		return err
 	}
 	b := bufio.NewWriter(w)
-	b.Write(head[:len(head)-1]) //nolint:errcheck // bufio keeps the first error for Flush
-	b.WriteString(`,"dcat:dataset":[`)
+	io.WriteString(b, string(head[:len(head)-1])+`,"dcat:dataset":[`) // b keeps its first error for Flush
 	n := 0
 	for l, err := range entries {
 		if err != nil {
@@ -47,13 +48,13 @@ func WriteDCAT(w io.Writer, site Site, entries iter.Seq2[Listed, error]) error {
 			return err
 		}
 		if n++; n > 1 {
-			b.WriteString(",\n")
+			io.WriteString(b, ",\n")
 		}
 		if _, err := b.Write(doc); err != nil {
 			return err
 		}
 	}
-	b.WriteString("]}\n")
+	io.WriteString(b, "]}\n")
 	return b.Flush()
 }
 
@@ -214,8 +215,9 @@ func dcatConcept(c vocabulary.Code) object {
 
 // codeSystems are the addresses by which HL7 names the systems.
 var codeSystems = map[vocabulary.System]string{
-	vocabulary.ICD10: "http://hl7.org/fhir/sid/icd-10", vocabulary.Topography: "http://terminology.hl7.org/CodeSystem/icd-o-3", vocabulary.Morphology: "http://terminology.hl7.org/CodeSystem/icd-o-3",
-	vocabulary.SNOMED: "http://snomed.info/sct",
+	vocabulary.ICD10: "http://hl7.org/fhir/sid/icd-10", vocabulary.Topography: "http://terminology.hl7.org/CodeSystem/icd-o-3",
+	vocabulary.Morphology: "http://terminology.hl7.org/CodeSystem/icd-o-3",
+	vocabulary.SNOMED:     "http://snomed.info/sct",
 }
 
 // SchemaOrg is an entry as a Dataset of schema.org in JSON-LD: what search engines read. It may be written into a page as it is: no text in it ends a
@@ -228,8 +230,10 @@ func SchemaOrg(site Site, l Listed) ([]byte, error) {
 		description = strings.TrimSpace(e.Abstract + "\n\n" + description)
 	}
 	d := object{
-		"@context": "https://schema.org/", "@type": "Dataset", "@id": page, "url": page, "name": e.Title, "description": cut(description, 5000), "identifier": []string{page},
-		"version": semver(l.Revision), "datePublished": stamp(l.issued())[:10], "dateModified": stamp(l.At)[:10], "isAccessibleForFree": e.Access.Service == "open",
+		"@context": "https://schema.org/", "@type": "Dataset", "@id": page, "url": page, "name": e.Title, "description": cut(description, 5000),
+		"identifier": []string{page},
+		"version":    semver(l.Revision), "datePublished": stamp(l.issued())[:10], "dateModified": stamp(l.At)[:10],
+		"isAccessibleForFree":   e.Access.Service == "open",
 		"conditionsOfAccess":    vocabulary.AccessCondition.LayLabel(e.Access.Condition),
 		"includedInDataCatalog": object{"@type": "DataCatalog", "name": site.Name, "url": site.Base + "/"},
 		"publisher":             schemaOrganisation(e.Custodian), "creator": []object{schemaOrganisation(e.Custodian)},
@@ -254,7 +258,8 @@ func SchemaOrg(site Site, l Listed) ([]byte, error) {
 	}
 	var about, citations, funding []object
 	for _, c := range e.Conditions {
-		about = append(about, object{"@type": "MedicalCondition", "name": vocabulary.Label(c), "code": object{"@type": "MedicalCode", "codeValue": c.Value, "codingSystem": string(c.System)}})
+		about = append(about, object{"@type": "MedicalCondition", "name": vocabulary.Label(c), "code": object{"@type": "MedicalCode",
+			"codeValue": c.Value, "codingSystem": string(c.System)}})
 	}
 	for _, p := range e.Publications {
 		o := object{"@type": "ScholarlyArticle", "@id": "https://doi.org/" + p.DOI}
@@ -323,7 +328,8 @@ func MIABIS(site Site, l Listed) ([]byte, error) {
 	contact := object{"lastName": first(e.Contact.Name, e.Custodian.Name), "email": orNull(e.Contact.Email), "country": orNull(e.Custodian.Country)}
 	filled(contact, "url", e.Contact.URL)
 	c := object{
-		"id": string(l.ID), "name": e.Title, "url": first(e.URL, site.page(l.ID)), "contactInformation": contact, "description": cut(first(e.Description, e.Abstract), 2000),
+		"id": string(l.ID), "name": e.Title, "url": first(e.URL, site.page(l.ID)), "contactInformation": contact,
+		"description":  cut(first(e.Description, e.Abstract), 2000),
 		"sampleSource": "Human", "sex": some(refs(vocabulary.Sex, e.Sexes, "miabis")), "datasetType": miabisDatasets(e), "sampleType": miabisSamples(e),
 	}
 	if len(e.Sexes) == 0 {
@@ -338,7 +344,8 @@ func MIABIS(site Site, l Listed) ([]byte, error) {
 	}
 	var diseases []object
 	for _, code := range e.Conditions {
-		diseases = append(diseases, object{"diseaseOntology": miabisOntology[code.System][0], "diseaseOntologyVersion": miabisOntology[code.System][1], "diseaseOntologyCode": code.Value,
+		diseases = append(diseases, object{"diseaseOntology": miabisOntology[code.System][0],
+			"diseaseOntologyVersion": miabisOntology[code.System][1], "diseaseOntologyCode": code.Value,
 			"diseaseOntologyDescription": vocabulary.Label(code)})
 	}
 	filled(c, "disease", diseases)
@@ -377,8 +384,9 @@ func MIABIS(site Site, l Listed) ([]byte, error) {
 	return encode(doc)
 }
 
-var miabisOntology = map[vocabulary.System][2]string{vocabulary.ICD10: {"ICD", "ICD-10"}, vocabulary.Topography: {"ICD", "ICD-O-3"}, vocabulary.Morphology: {"ICD", "ICD-O-3"},
-	vocabulary.SNOMED: {"SNOMED", "SNOMED CT"}}
+var miabisOntology = map[vocabulary.System][2]string{vocabulary.ICD10: {"ICD", "ICD-10"}, vocabulary.Topography: {"ICD", "ICD-O-3"},
+	vocabulary.Morphology: {"ICD", "ICD-O-3"},
+	vocabulary.SNOMED:     {"SNOMED", "SNOMED CT"}}
 
 func miabisDatasets(e *Entry) []string {
 	var out []string

@@ -70,11 +70,13 @@ func usualContext() map[string]any {
 	for k, v := range dcatContext {
 		c[k] = v
 	}
-	for _, n := range []string{"title", "description", "identifier", "publisher", "issued", "modified", "spatial", "temporal", "accessRights", "accrualPeriodicity", "subject", "isReferencedBy",
+	for _, n := range []string{"title", "description", "identifier", "publisher", "issued", "modified", "spatial", "temporal", "accessRights",
+		"accrualPeriodicity", "subject", "isReferencedBy",
 		"language", "rights", "isPartOf", "source", "relation"} {
 		c[n] = "http://purl.org/dc/terms/" + n
 	}
-	for _, n := range []string{"Catalog", "Dataset", "Distribution", "dataset", "keyword", "contactPoint", "landingPage", "distribution", "startDate", "endDate", "theme"} {
+	for _, n := range []string{"Catalog", "Dataset", "Distribution", "dataset", "keyword", "contactPoint", "landingPage", "distribution", "startDate",
+		"endDate", "theme"} {
 		c[n] = "http://www.w3.org/ns/dcat#" + n
 	}
 	return c
@@ -333,8 +335,10 @@ func (g *graph) rights(d *Imported, n map[string]any) {
 
 // rest notes the properties that nobody reads.
 func (g *graph) rest(d *Imported, n map[string]any) {
-	known := []string{dct + "title", dct + "description", dct + "identifier", dct + "publisher", dct + "issued", dct + "modified", dct + "spatial", dct + "temporal", dct + "accessRights",
-		dct + "accrualPeriodicity", dct + "subject", dct + "isReferencedBy", dct + "language", dct + "rights", dct + "source", dct + "relation", dcat + "keyword", dcat + "contactPoint",
+	known := []string{dct + "title", dct + "description", dct + "identifier", dct + "publisher", dct + "issued", dct + "modified", dct + "spatial",
+		dct + "temporal", dct + "accessRights",
+		dct + "accrualPeriodicity", dct + "subject", dct + "isReferencedBy", dct + "language", dct + "rights", dct + "source", dct + "relation",
+		dcat + "keyword", dcat + "contactPoint",
 		dcat + "landingPage", dcat + "distribution", dcat + "theme", dcat + "version", adms + "identifier", foaf + "page", "http://www.w3.org/2002/07/owl#sameAs"}
 	for _, key := range sortedKeys(n) {
 		if key[0] != '@' && !slices.Contains(known, key) {

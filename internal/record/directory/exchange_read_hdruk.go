@@ -157,9 +157,7 @@ func (s *source) summary(d *Imported) {
 
 func (s *source) provenance(d *Imported) {
 	e := &d.Entry
-	for _, p := range s.texts("coverage.spatial") {
-		e.Spatial = append(e.Spatial, p)
-	}
+	e.Spatial = s.texts("coverage.spatial")
 	e.AgeMin, e.AgeMax = s.years("coverage.typicalAgeRangeMin"), s.years("coverage.typicalAgeRangeMax")
 	for _, m := range s.texts("coverage.materialType") {
 		if m != "None/not available" && m != "Availability to be confirmed" && m != "Other" {
@@ -263,7 +261,8 @@ func unique(list []string) []string {
 func (s *source) access(d *Imported) {
 	a := &d.Entry.Access
 	para := func(path string) string { return tidyParagraphs(cut(asText(s.get(path)), 5000)) }
-	a.Rights, a.How, a.Cost = para("accessibility.access.accessRights"), para("accessibility.access.accessService"), para("accessibility.access.accessRequestCost")
+	a.Rights, a.How, a.Cost = para("accessibility.access.accessRights"), para("accessibility.access.accessService"),
+		para("accessibility.access.accessRequestCost")
 	d.oneTerm("accessibility.access.accessServiceCategory", vocabulary.AccessService, s.text("accessibility.access.accessServiceCategory"), &a.Service)
 	d.oneTerm("accessibility.access.deliveryLeadTime", vocabulary.DeliveryLeadTime, s.text("accessibility.access.deliveryLeadTime"), &a.LeadTime)
 	a.Jurisdiction = s.texts("accessibility.access.jurisdiction")
@@ -288,7 +287,8 @@ func (s *source) access(d *Imported) {
 var hdrUses = map[string]string{
 	"General research use": "GRU", "No restriction": "NRES", "Research use only": "HMB",
 	"Genetic studies only": "GSO", "No general methods research": "NMDS", "Institution-specific restrictions": "IS", "Not for profit use": "NPUNCU",
-	"Project-specific restrictions": "PS", "User-specific restrictions": "US", "User-specific restriction": "US", "No linkage": "NO_RELINK", "Collaboration required": "COL",
+	"Project-specific restrictions": "PS", "User-specific restrictions": "US", "User-specific restriction": "US", "No linkage": "NO_RELINK",
+	"Collaboration required":   "COL",
 	"Ethics approval required": "IRB", "Publication required": "PUB", "Return to database or resource": "RTN", "Disclosure control": "NO_REID",
 }
 
@@ -357,8 +357,10 @@ func (s *source) linkage(d *Imported) {
 
 func (s *source) grants(d *Imported) {
 	for _, o := range s.objects("projectGrants") {
-		g := Grant{Funder: "Cancer Research UK", Number: tidy(asText(o["grantNumber"])), Title: tidy(asText(o["projectGrantName"])), Start: day(asText(o["projectGrantStartDate"])),
-			End: day(asText(o["projectGrantEndDate"])), Scope: tidy(asText(o["projectGrantScope"])), Lead: Person{Name: tidy(asText(o["leadResearcher"])), Institution: tidy(asText(o["leadResearchInstitute"]))}}
+		g := Grant{Funder: "Cancer Research UK", Number: tidy(asText(o["grantNumber"])), Title: tidy(asText(o["projectGrantName"])),
+			Start: day(asText(o["projectGrantStartDate"])),
+			End:   day(asText(o["projectGrantEndDate"])), Scope: tidy(asText(o["projectGrantScope"])),
+			Lead: Person{Name: tidy(asText(o["leadResearcher"])), Institution: tidy(asText(o["leadResearchInstitute"]))}}
 		if pid := tidy(asText(o["pid"])); strings.HasPrefix(pid, "http") {
 			g.Reference = pid
 		}

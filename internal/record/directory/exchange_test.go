@@ -25,7 +25,8 @@ var site = directory.Site{Base: "https://imaging.example.org", Name: "Imaging of
 
 func listed(m directorytest.Made) directory.Listed {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	return directory.Listed{Stored: directory.Stored{ID: m.ID, Entry: m.Entry, Revision: 3, At: at, Issued: at.AddDate(-1, 0, 0), State: directory.Published}, Counts: m.Counts}
+	return directory.Listed{Stored: directory.Stored{ID: m.ID, Entry: m.Entry, Revision: 3, At: at, Issued: at.AddDate(-1, 0, 0),
+		State: directory.Published}, Counts: m.Counts}
 }
 
 // exported are the entries that every export is tried with: made up ones, the least and the most that an entry can say, and one full of what hurts.
@@ -112,8 +113,10 @@ func TestExportsSayPublishedNumbersOnly(t *testing.T) {
 	full.Entry.Declared = &directory.Declared{People: 3141592, Studies: 2718281, Images: 1618033, AsOf: "2026-01-01"}
 	l := listed(full)
 	l.Counts = directory.Counts{AsOf: "2026-02-03", People: directory.Number{Value: 4130, Known: true}, Studies: directory.Number{Withheld: true, Below: 10},
-		Sexes:      []directory.Count{{Term: "female", Number: directory.Number{Withheld: true, Below: 10}}, {Term: "male", Number: directory.Number{Value: 4120, Known: true}}},
-		Ages:       []directory.Count{{Term: "40-44", Number: directory.Number{Value: 4110, Known: true}}, {Term: "45-49", Number: directory.Number{Withheld: true, Below: 10}}},
+		Sexes: []directory.Count{{Term: "female", Number: directory.Number{Withheld: true, Below: 10}}, {Term: "male",
+			Number: directory.Number{Value: 4120, Known: true}}},
+		Ages: []directory.Count{{Term: "40-44", Number: directory.Number{Value: 4110, Known: true}}, {Term: "45-49",
+			Number: directory.Number{Withheld: true, Below: 10}}},
 		Conditions: []directory.ConditionCount{{Condition: vocabulary.Code{System: "ICD-10", Value: "C34"}, Number: directory.Number{Withheld: true, Below: 10}}},
 	}
 	for name, export := range exports() {
@@ -153,7 +156,8 @@ func TestExportsSayPublishedNumbersOnly(t *testing.T) {
 }
 
 func exports() map[string]func(directory.Site, directory.Listed) ([]byte, error) {
-	return map[string]func(directory.Site, directory.Listed) ([]byte, error){"HDR UK": directory.HDRUK, "CRUK": directory.CRUK, "DCAT": directory.DCAT, "schema.org": directory.SchemaOrg,
+	return map[string]func(directory.Site, directory.Listed) ([]byte, error){"HDR UK": directory.HDRUK, "CRUK": directory.CRUK,
+		"DCAT": directory.DCAT, "schema.org": directory.SchemaOrg,
 		"MIABIS": directory.MIABIS}
 }
 
@@ -299,14 +303,24 @@ func prefixes(t *testing.T, context map[string]any, v any) {
 // The attributes of MIABIS Core 3 that are mandatory of a collection, and values of its lists alone.
 func TestMIABIS(t *testing.T) {
 	allowed := map[string][]string{
-		"sex":                     {"Male", "Female", "Unknown", "Undifferentiated", "Not applicable"},
-		"datasetType":             {"Lifestyle dataset", "Environmental dataset", "Physiological dataset", "Biochemical dataset", "Clinical dataset", "Psychological dataset", "Genomic dataset", "Proteomic dataset", "Metabolomic dataset", "Body (Radiological) image", "Whole slide image", "Photo image", "Genealogical records", "Other"},
-		"sampleType":              {"Blood", "Buffy coat", "Cancer cell lines", "Digital sample", "DNA", "Entire body organ", "Faeces", "Embryo or fetal tissue", "Immortalized cell lines", "Isolated microbes", "Other body fluid", "Plasma", "Primary cells", "Post-mortem tissue", "RNA", "Saliva", "Serum", "Specimen from environment or food", "Swab", "Tissue (Frozen)", "Tissue (FFPE)", "Urine", "Other"},
-		"storageTemperature":      {"RT (Room temperature)", "2 °C to 10°C", "-18 °C to -35 °C", "-60 °C to -85 °C", "<-135 °C", "Liquid nitrogen vapor-phase", "Liquid nitrogen liquid-phase", "Other"},
-		"sampleCollectionSetting": {"Routine health care setting", "Clinical trial", "Research study", "Public health/population based study", "Museum and/or archeological collection", "Environment", "Unknown", "Other"},
-		"collectionDesign":        {"Case-control", "Cross-sectional", "Longitudinal cohort", "Twin-study", "Quality control study", "Population-based cohort", "Disease-specific cohort", "Birth cohort", "Microbial collection", "Reference collection", "Rare disease collection", "Other"},
-		"useAndAccessConditions":  {"Commercial use", "Collaboration", "Specific research use", "Genetic data use", "Outside EU access", "Xenograft", "Other animal work", "Other"},
-		"inclusionCriteria":       {"Health status", "Hospital patient", "Use of medication", "Gravidity", "Age group", "Familial status", "Sex", "Country of residence", "Ethnic origin", "Population representative sampling", "Lifestyle/Exposure", "Other"},
+		"sex": {"Male", "Female", "Unknown", "Undifferentiated", "Not applicable"},
+		"datasetType": {"Lifestyle dataset", "Environmental dataset", "Physiological dataset", "Biochemical dataset", "Clinical dataset",
+			"Psychological dataset", "Genomic dataset", "Proteomic dataset", "Metabolomic dataset", "Body (Radiological) image", "Whole slide image",
+			"Photo image", "Genealogical records", "Other"},
+		"sampleType": {"Blood", "Buffy coat", "Cancer cell lines", "Digital sample", "DNA", "Entire body organ", "Faeces",
+			"Embryo or fetal tissue", "Immortalized cell lines", "Isolated microbes", "Other body fluid", "Plasma", "Primary cells",
+			"Post-mortem tissue", "RNA", "Saliva", "Serum", "Specimen from environment or food", "Swab", "Tissue (Frozen)", "Tissue (FFPE)", "Urine", "Other"},
+		"storageTemperature": {"RT (Room temperature)", "2 °C to 10°C", "-18 °C to -35 °C", "-60 °C to -85 °C", "<-135 °C",
+			"Liquid nitrogen vapor-phase", "Liquid nitrogen liquid-phase", "Other"},
+		"sampleCollectionSetting": {"Routine health care setting", "Clinical trial", "Research study", "Public health/population based study",
+			"Museum and/or archeological collection", "Environment", "Unknown", "Other"},
+		"collectionDesign": {"Case-control", "Cross-sectional", "Longitudinal cohort", "Twin-study", "Quality control study",
+			"Population-based cohort", "Disease-specific cohort", "Birth cohort", "Microbial collection", "Reference collection",
+			"Rare disease collection", "Other"},
+		"useAndAccessConditions": {"Commercial use", "Collaboration", "Specific research use", "Genetic data use", "Outside EU access", "Xenograft",
+			"Other animal work", "Other"},
+		"inclusionCriteria": {"Health status", "Hospital patient", "Use of medication", "Gravidity", "Age group", "Familial status", "Sex",
+			"Country of residence", "Ethnic origin", "Population representative sampling", "Lifestyle/Exposure", "Other"},
 	}
 	for _, l := range exported() {
 		doc, err := directory.MIABIS(site, l)

@@ -105,7 +105,8 @@ func TestProblems(t *testing.T) {
 		{"access.jurisdiction[0]", "GB", func(e *directory.Entry) { e.Access.Jurisdiction = []string{"Britain"} }},
 		{"dataUse.alternatives[0].diseases", "needs the diseases", func(e *directory.Entry) { e.DataUse.Alternatives = []directory.Use{{Permission: "DS"}} }},
 		{"dataUse.alternatives[0].diseases", "only disease specific", func(e *directory.Entry) { e.DataUse.Alternatives[0].Diseases = code("ICD-10", "C34") }},
-		{"dataUse.alternatives[0].modifiers[0].values", "which countries", func(e *directory.Entry) { e.DataUse.Alternatives[0].Modifiers = []directory.Modifier{{Code: "GS"}} }},
+		{"dataUse.alternatives[0].modifiers[0].values", "which countries",
+			func(e *directory.Entry) { e.DataUse.Alternatives[0].Modifiers = []directory.Modifier{{Code: "GS"}} }},
 		{"dataUse.alternatives[0].modifiers[0].values[0]", "months", func(e *directory.Entry) {
 			e.DataUse.Alternatives[0].Modifiers = []directory.Modifier{{Code: "TS", Values: []string{"a year"}}}
 		}},
@@ -158,7 +159,8 @@ func TestMissing(t *testing.T) {
 	for _, p := range none.Missing() {
 		paths[p.Path] = true
 	}
-	for _, want := range []string{"title", "abstract", "custodian.name", "contact", "status", "types", "domains", "modalities", "bodySites", "conditions", "sexes", "access.condition",
+	for _, want := range []string{"title", "abstract", "custodian.name", "contact", "status", "types", "domains", "modalities", "bodySites",
+		"conditions", "sexes", "access.condition",
 		"access.service", "access.jurisdiction", "access.controller", "access.legalBasis", "dataUse.alternatives"} {
 		if !paths[want] {
 			t.Errorf("%s is not needed", want)

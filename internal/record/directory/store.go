@@ -32,7 +32,8 @@ type ID string
 // ParseID accepts what a collection's ID may be: 1 to 63 lower-case letters, digits and hyphens that begin and end with a letter or digit.
 func ParseID(s string) (ID, error) {
 	if _, err := collection.ParseID(s); err != nil {
-		return "", fault.New(fault.Invalid, "read directory id", "", "an id is 1 to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or digit")
+		return "", fault.New(fault.Invalid, "read directory id", "",
+			"an id is 1 to 63 lower-case letters, digits and hyphens, and begins and ends with a letter or digit")
 	}
 	return ID(s), nil
 }
@@ -180,7 +181,8 @@ func (r *Record) Save(tx *db.Tx, id ID, e Entry, base int64, by, note string) (i
 	case base != latest:
 		return 0, fault.New(fault.Conflict, attempt, on, fmt.Sprintf("revision %d was saved since revision %d: look at it and save again", latest, base))
 	default:
-		res, err := tx.Exec(`UPDATE directory_entry SET latest = ?, collection = ?, holding = ? WHERE id = ? AND latest = ?`, latest+1, nullable(e.Collection), string(e.Holding),
+		res, err := tx.Exec(`UPDATE directory_entry SET latest = ?, collection = ?, holding = ? WHERE id = ? AND latest = ?`, latest+1,
+			nullable(e.Collection), string(e.Holding),
 			string(id), latest)
 		if err != nil {
 			return 0, err
@@ -189,7 +191,8 @@ func (r *Record) Save(tx *db.Tx, id ID, e Entry, base int64, by, note string) (i
 			return 0, errors.Join(err, fault.New(fault.Conflict, attempt, on, "somebody saved it at the same moment"))
 		}
 	}
-	_, err = tx.Exec(`INSERT INTO directory_revision (entry, revision, document, saved_by, saved_at, note) VALUES (?, ?, ?, ?, ?, ?)`, string(id), latest+1, string(doc), by, now, note)
+	_, err = tx.Exec(`INSERT INTO directory_revision (entry, revision, document, saved_by, saved_at, note) VALUES (?, ?, ?, ?, ?, ?)`, string(id),
+		latest+1, string(doc), by, now, note)
 	return latest + 1, err
 }
 

@@ -25,7 +25,7 @@ type Made struct {
 func Make(seed uint64, n int) []Made {
 	all := make([]Made, n)
 	for i := range all {
-		all[i] = make1(dice(mix(seed)^mix(uint64(i)+1)), i)
+		all[i] = makeOne(dice(mix(seed)^mix(uint64(i)+1)), i)
 	}
 	return all
 }
@@ -80,38 +80,64 @@ var both = []string{"male", "female"}
 var grown = []string{"young-adult", "adult"}
 
 var topics = []topic{
-	{"breast cancer", "BREAST", []string{"ICD-10 C50", "ICD-10 C50.4", "ICD-O-3-M 8500/3", "ICD-O-3-M 8520/3", "SNOMED-CT 254837009"}, []string{"76752008", "91470000"}, []string{"MG", "MR", "US", "SM"}, "radiology", []string{"female"}, grown, 25, 90},
-	{"lung cancer", "LUNG", []string{"ICD-10 C34", "ICD-10 C34.1", "ICD-O-3-M 8140/3", "SNOMED-CT 254637007", "SNOMED-CT 254632001"}, []string{"39607008", "72410000"}, []string{"CT", "PT", "DX"}, "radiology", both, grown, 30, 95},
-	{"bowel cancer", "BOWEL", []string{"ICD-10 C18", "ICD-10 C20", "ICD-O-3-M 8140/3", "SNOMED-CT 363406005"}, []string{"14742008", "71854001", "34402009"}, []string{"CT", "MR", "SM", "ES"}, "pathology", both, grown, 30, 95},
-	{"prostate cancer", "PROSTATE", []string{"ICD-10 C61", "SNOMED-CT 399068003", "ICD-O-3-M 8140/3"}, []string{"41216001"}, []string{"MR", "PT", "SM", "US"}, "radiology", []string{"male"}, []string{"adult"}, 45, 95},
-	{"glioblastoma", "GLIO", []string{"ICD-10 C71", "ICD-O-3-M 9440/3", "SNOMED-CT 393563007"}, []string{"12738006"}, []string{"MR", "CT", "SM"}, "radiology", both, grown, 18, 85},
-	{"kidney cancer", "KIDNEY", []string{"ICD-10 C64", "ICD-O-3-M 8312/3", "SNOMED-CT 702391001"}, []string{"64033007"}, []string{"CT", "MR"}, "radiology", both, grown, 30, 90},
-	{"melanoma", "MELANOMA", []string{"ICD-10 C43", "ICD-O-3-M 8720/3", "SNOMED-CT 93655004"}, []string{"39937001"}, []string{"DMS", "SM", "XC", "PT"}, "pathology", both, grown, 18, 95},
-	{"lymphoma", "LYMPH", []string{"ICD-10 C81", "ICD-10 C83.3", "ICD-O-3-M 9680/3", "SNOMED-CT 118600007"}, []string{"59441001", "38266002"}, []string{"PT", "CT"}, "radiology", both, grown, 16, 90},
-	{"ovarian cancer", "OVARY", []string{"ICD-10 C56", "ICD-O-3-M 8461/3", "SNOMED-CT 363443007"}, []string{"15497006", "816092008"}, []string{"CT", "MR", "US", "SM"}, "radiology", []string{"female"}, grown, 20, 90},
-	{"womb cancer", "WOMB", []string{"ICD-10 C54.1", "ICD-10 C54", "ICD-O-3-M 8380/3", "SNOMED-CT 254878006"}, []string{"35039007"}, []string{"MR", "US", "SM"}, "radiology", []string{"female"}, []string{"adult"}, 40, 95},
-	{"liver cancer", "LIVER", []string{"ICD-10 C22.0", "ICD-O-3-M 8170/3", "SNOMED-CT 109841003"}, []string{"10200004"}, []string{"CT", "MR", "US"}, "radiology", both, grown, 30, 90},
-	{"pancreatic cancer", "PANC", []string{"ICD-10 C25", "ICD-10 C25.0", "SNOMED-CT 363418001"}, []string{"15776009"}, []string{"CT", "MR", "ES"}, "radiology", both, grown, 35, 90},
-	{"oesophageal cancer", "OESO", []string{"ICD-10 C15", "SNOMED-CT 363402007"}, []string{"32849002"}, []string{"PT", "CT", "ES", "SM"}, "radiology", both, grown, 35, 90},
-	{"head and neck cancer", "HEADNECK", []string{"ICD-10 C10", "ICD-10 C32", "ICD-10 C09", "SNOMED-CT 716659002"}, []string{"774007", "4596009"}, []string{"CT", "PT", "MR", "RTSTRUCT"}, "radiology", both, grown, 30, 90},
-	{"bladder cancer", "BLADDER", []string{"ICD-10 C67", "ICD-O-3-M 8120/3", "SNOMED-CT 399326009"}, []string{"89837001"}, []string{"MR", "CT", "SM"}, "pathology", both, grown, 40, 95},
-	{"cervical cancer", "CERVIX", []string{"ICD-10 C53", "ICD-10 D06", "SNOMED-CT 363354003"}, []string{"71252005"}, []string{"MR", "PT", "SM"}, "pathology", []string{"female"}, grown, 20, 85},
-	{"childhood brain tumours", "CHILDBRAIN", []string{"ICD-10 C71", "ICD-O-3-M 9470/3"}, []string{"12738006", "2748008"}, []string{"MR"}, "radiology", both, []string{"young-child", "child", "adolescent"}, 1, 17},
-	{"neuroblastoma", "NEURO", []string{"ICD-10 C74", "ICD-O-3-M 9500/3", "SNOMED-CT 432328008"}, []string{"23451007", "818981001"}, []string{"MR", "NM", "CT"}, "radiology", both, []string{"infant", "young-child", "child"}, 0, 12},
-	{"sarcoma", "SARCOMA", []string{"ICD-10 C49", "ICD-10 C40", "ICD-O-3-M 8850/3", "SNOMED-CT 424413001"}, []string{"87784001", "66019005"}, []string{"MR", "CT", "SM"}, "radiology", both, []string{"adolescent", "young-adult", "adult"}, 10, 85},
-	{"leukaemia", "LEUK", []string{"ICD-10 C91.0", "ICD-10 C92.0", "SNOMED-CT 91861009"}, []string{"14016003", "87612001"}, []string{"SM"}, "pathology", both, []string{"child", "adolescent", "young-adult", "adult"}, 2, 90},
-	{"thyroid cancer", "THYROID", []string{"ICD-10 C73", "SNOMED-CT 255029007"}, []string{"69748006"}, []string{"US", "NM", "SM"}, "radiology", both, grown, 18, 85},
-	{"myeloma", "MYELOMA", []string{"ICD-10 C90", "SNOMED-CT 109989006", "ICD-O-3-M 9732/3"}, []string{"272673000", "14016003"}, []string{"MR", "PT", "CT"}, "radiology", both, []string{"adult"}, 45, 90},
+	{"breast cancer", "BREAST", []string{"ICD-10 C50", "ICD-10 C50.4", "ICD-O-3-M 8500/3", "ICD-O-3-M 8520/3", "SNOMED-CT 254837009"},
+		[]string{"76752008", "91470000"}, []string{"MG", "MR", "US", "SM"}, "radiology", []string{"female"}, grown, 25, 90},
+	{"lung cancer", "LUNG", []string{"ICD-10 C34", "ICD-10 C34.1", "ICD-O-3-M 8140/3", "SNOMED-CT 254637007", "SNOMED-CT 254632001"},
+		[]string{"39607008", "72410000"}, []string{"CT", "PT", "DX"}, "radiology", both, grown, 30, 95},
+	{"bowel cancer", "BOWEL", []string{"ICD-10 C18", "ICD-10 C20", "ICD-O-3-M 8140/3", "SNOMED-CT 363406005"}, []string{"14742008", "71854001",
+		"34402009"}, []string{"CT", "MR", "SM", "ES"}, "pathology", both, grown, 30, 95},
+	{"prostate cancer", "PROSTATE", []string{"ICD-10 C61", "SNOMED-CT 399068003", "ICD-O-3-M 8140/3"}, []string{"41216001"}, []string{"MR", "PT",
+		"SM", "US"}, "radiology", []string{"male"}, []string{"adult"}, 45, 95},
+	{"glioblastoma", "GLIO", []string{"ICD-10 C71", "ICD-O-3-M 9440/3", "SNOMED-CT 393563007"}, []string{"12738006"}, []string{"MR", "CT", "SM"},
+		"radiology", both, grown, 18, 85},
+	{"kidney cancer", "KIDNEY", []string{"ICD-10 C64", "ICD-O-3-M 8312/3", "SNOMED-CT 702391001"}, []string{"64033007"}, []string{"CT", "MR"},
+		"radiology", both, grown, 30, 90},
+	{"melanoma", "MELANOMA", []string{"ICD-10 C43", "ICD-O-3-M 8720/3", "SNOMED-CT 93655004"}, []string{"39937001"}, []string{"DMS", "SM", "XC",
+		"PT"}, "pathology", both, grown, 18, 95},
+	{"lymphoma", "LYMPH", []string{"ICD-10 C81", "ICD-10 C83.3", "ICD-O-3-M 9680/3", "SNOMED-CT 118600007"}, []string{"59441001", "38266002"},
+		[]string{"PT", "CT"}, "radiology", both, grown, 16, 90},
+	{"ovarian cancer", "OVARY", []string{"ICD-10 C56", "ICD-O-3-M 8461/3", "SNOMED-CT 363443007"}, []string{"15497006", "816092008"}, []string{"CT",
+		"MR", "US", "SM"}, "radiology", []string{"female"}, grown, 20, 90},
+	{"womb cancer", "WOMB", []string{"ICD-10 C54.1", "ICD-10 C54", "ICD-O-3-M 8380/3", "SNOMED-CT 254878006"}, []string{"35039007"}, []string{"MR",
+		"US", "SM"}, "radiology", []string{"female"}, []string{"adult"}, 40, 95},
+	{"liver cancer", "LIVER", []string{"ICD-10 C22.0", "ICD-O-3-M 8170/3", "SNOMED-CT 109841003"}, []string{"10200004"}, []string{"CT", "MR", "US"},
+		"radiology", both, grown, 30, 90},
+	{"pancreatic cancer", "PANC", []string{"ICD-10 C25", "ICD-10 C25.0", "SNOMED-CT 363418001"}, []string{"15776009"}, []string{"CT", "MR", "ES"},
+		"radiology", both, grown, 35, 90},
+	{"oesophageal cancer", "OESO", []string{"ICD-10 C15", "SNOMED-CT 363402007"}, []string{"32849002"}, []string{"PT", "CT", "ES", "SM"}, "radiology",
+		both, grown, 35, 90},
+	{"head and neck cancer", "HEADNECK", []string{"ICD-10 C10", "ICD-10 C32", "ICD-10 C09", "SNOMED-CT 716659002"}, []string{"774007", "4596009"},
+		[]string{"CT", "PT", "MR", "RTSTRUCT"}, "radiology", both, grown, 30, 90},
+	{"bladder cancer", "BLADDER", []string{"ICD-10 C67", "ICD-O-3-M 8120/3", "SNOMED-CT 399326009"}, []string{"89837001"}, []string{"MR", "CT", "SM"},
+		"pathology", both, grown, 40, 95},
+	{"cervical cancer", "CERVIX", []string{"ICD-10 C53", "ICD-10 D06", "SNOMED-CT 363354003"}, []string{"71252005"}, []string{"MR", "PT", "SM"},
+		"pathology", []string{"female"}, grown, 20, 85},
+	{"childhood brain tumours", "CHILDBRAIN", []string{"ICD-10 C71", "ICD-O-3-M 9470/3"}, []string{"12738006", "2748008"}, []string{"MR"},
+		"radiology", both, []string{"young-child", "child", "adolescent"}, 1, 17},
+	{"neuroblastoma", "NEURO", []string{"ICD-10 C74", "ICD-O-3-M 9500/3", "SNOMED-CT 432328008"}, []string{"23451007", "818981001"}, []string{"MR",
+		"NM", "CT"}, "radiology", both, []string{"infant", "young-child", "child"}, 0, 12},
+	{"sarcoma", "SARCOMA", []string{"ICD-10 C49", "ICD-10 C40", "ICD-O-3-M 8850/3", "SNOMED-CT 424413001"}, []string{"87784001", "66019005"},
+		[]string{"MR", "CT", "SM"}, "radiology", both, []string{"adolescent", "young-adult", "adult"}, 10, 85},
+	{"leukaemia", "LEUK", []string{"ICD-10 C91.0", "ICD-10 C92.0", "SNOMED-CT 91861009"}, []string{"14016003", "87612001"}, []string{"SM"},
+		"pathology", both, []string{"child", "adolescent", "young-adult", "adult"}, 2, 90},
+	{"thyroid cancer", "THYROID", []string{"ICD-10 C73", "SNOMED-CT 255029007"}, []string{"69748006"}, []string{"US", "NM", "SM"}, "radiology", both,
+		grown, 18, 85},
+	{"myeloma", "MYELOMA", []string{"ICD-10 C90", "SNOMED-CT 109989006", "ICD-O-3-M 9732/3"}, []string{"272673000", "14016003"}, []string{"MR", "PT",
+		"CT"}, "radiology", both, []string{"adult"}, 45, 90},
 	{"mesothelioma", "MESO", []string{"ICD-10 C45", "ICD-O-3-M 9050/3"}, []string{"3120008"}, []string{"CT", "PT"}, "radiology", both, []string{"adult"}, 50, 95},
-	{"breast screening", "SCREEN", []string{"ICD-10 C50", "ICD-10 D05", "ICD-10 D24"}, []string{"76752008"}, []string{"MG"}, "radiology", []string{"female"}, []string{"adult"}, 47, 73},
+	{"breast screening", "SCREEN", []string{"ICD-10 C50", "ICD-10 D05", "ICD-10 D24"}, []string{"76752008"}, []string{"MG"}, "radiology",
+		[]string{"female"}, []string{"adult"}, 47, 73},
 }
 
 var (
-	towns     = []string{"Aldermoor", "Brackenfield", "Carrowdale", "Dunmere", "Eastwick", "Fernleigh", "Glenarrow", "Harrowgate Vale", "Inverlyn", "Kestrel Bay", "Larkhill", "Marlowe", "Netherby", "Oakhampton", "Penwithen", "Queensferry Mill", "Ravensholme", "Stonebeck", "Thornaby Cross", "Wexcombe"}
-	keepers   = []string{"University of %s", "%s NHS Foundation Trust", "%s Institute of Cancer Studies", "%s Trials Unit"}
-	kinds     = []string{"academic", "nhs", "academic", "academic"}
-	families  = []string{"Ashdown", "Bellweather", "Caradine", "Drummoyne", "Eversholt", "Farthing", "Greycourt", "Hollowell", "Islington-Moor", "Juniper", "Kettlewell", "Lindqvist", "Mbeki-Rowe", "Nakagawa", "Okonjo", "Prideaux", "Quayle", "Rasmussen", "Szymanska", "Tregear"}
-	funders   = []string{"Cancer Research UK", "Medical Research Council", "National Institute for Health Research (NIHR)", "Wellcome Trust", "Prostate Cancer UK", "Yorkshire Cancer Research", "Tenovus Cancer Care", "EU Funding"}
+	towns = []string{"Aldermoor", "Brackenfield", "Carrowdale", "Dunmere", "Eastwick", "Fernleigh", "Glenarrow", "Harrowgate Vale", "Inverlyn",
+		"Kestrel Bay", "Larkhill", "Marlowe", "Netherby", "Oakhampton", "Penwithen", "Queensferry Mill", "Ravensholme", "Stonebeck", "Thornaby Cross", "Wexcombe"}
+	keepers  = []string{"University of %s", "%s NHS Foundation Trust", "%s Institute of Cancer Studies", "%s Trials Unit"}
+	kinds    = []string{"academic", "nhs", "academic", "academic"}
+	families = []string{"Ashdown", "Bellamy", "Caradine", "Drummoyne", "Eversholt", "Farthing", "Greycourt", "Hollowell", "Islington-Moor",
+		"Juniper", "Kettlewell", "Lindqvist", "Mbeki-Rowe", "Nakagawa", "Okonjo", "Prideaux", "Quayle", "Rasmussen", "Szymanska", "Tregear"}
+	funders = []string{"Cancer Research UK", "Medical Research Council", "National Institute for Health Research (NIHR)", "Wellcome Trust",
+		"Prostate Cancer UK", "Yorkshire Cancer Research", "Tenovus Cancer Care", "EU Funding"}
 	designs   = []string{"clinical-trial", "cohort", "longitudinal", "disease-specific", "case-control", "population-based", "cross-sectional"}
 	makers    = []string{"Maker A, model 10", "Maker A, model 64", "Maker B, 1.5 T", "Maker B, 3 T", "Maker C, scanner 40x", "Maker D, tomosynthesis"}
 	countries = []string{"GB", "GB-ENG", "GB-SCT", "GB-WLS", "GB-NIR"}
@@ -138,7 +164,7 @@ func codes(list []string) []vocabulary.Code {
 	return out
 }
 
-func make1(d dice, i int) Made {
+func makeOne(d dice, i int) Made {
 	t := one(&d, topics)
 	town, k := one(&d, towns), d.n(len(keepers))
 	year := 1996 + d.n(27)
@@ -220,13 +246,15 @@ func extras(d *dice, e *directory.Entry, t topic, year, i int) {
 	if d.chance(50) {
 		for n := range 2 + d.n(3) {
 			week := n * 6
-			e.Timepoints = append(e.Timepoints, directory.Timepoint{Name: []string{"baseline", "after treatment", "first follow-up", "second follow-up"}[n], Week: &week})
+			e.Timepoints = append(e.Timepoints, directory.Timepoint{Name: []string{"baseline", "after treatment", "first follow-up",
+				"second follow-up"}[n], Week: &week})
 		}
 	}
 	if d.chance(70) {
 		lead := directory.Person{Name: "Dr " + one(d, families), Institution: e.Custodian.Name}
 		e.Lead = lead
-		e.Funding = []directory.Grant{{Funder: one(d, funders), Number: fmt.Sprintf("X%05d", d.n(100000)), Title: fmt.Sprintf("Imaging of %s, grant %d", t.name, i), Lead: lead,
+		e.Funding = []directory.Grant{{Funder: one(d, funders), Number: fmt.Sprintf("X%05d", d.n(100000)),
+			Title: fmt.Sprintf("Imaging of %s, grant %d", t.name, i), Lead: lead,
 			Start: fmt.Sprintf("%d-04-01", year), End: fmt.Sprintf("%d-03-31", year+5), Scope: "Images and outcomes of people with " + t.name}}
 	}
 	if d.chance(60) {
@@ -287,8 +315,9 @@ func counts(d *dice, e directory.Entry) directory.Counts {
 // Minimal says what an entry must say to be published, and nothing else.
 func Minimal() directory.Entry {
 	return directory.Entry{
-		Holding: directory.Elsewhere, Title: "CT", Abstract: "Scans.", Custodian: directory.Organisation{Name: "A clinic"}, Contact: directory.Contact{URL: "https://example.org/ask"},
-		Status: "completed", Types: []string{"cohort"}, Domains: []string{"radiology"}, Modalities: []string{"CT"}, BodySites: []string{"39607008"},
+		Holding: directory.Elsewhere, Title: "CT", Abstract: "Scans.", Custodian: directory.Organisation{Name: "A clinic"},
+		Contact: directory.Contact{URL: "https://example.org/ask"},
+		Status:  "completed", Types: []string{"cohort"}, Domains: []string{"radiology"}, Modalities: []string{"CT"}, BodySites: []string{"39607008"},
 		Conditions: codes([]string{"ICD-10 C34"}), Sexes: []string{"unknown"},
 		Access:  directory.Access{Condition: "closed", Service: "open", Jurisdiction: []string{"GB"}, Controller: "A clinic", LegalBasis: "public"},
 		DataUse: directory.DataUse{Alternatives: []directory.Use{{Permission: "NRES"}}},
@@ -301,7 +330,8 @@ func Full() Made {
 	e := &m.Entry
 	week := 12
 	e.Origin, e.Aliases, e.DOI = "https://example.org/source/1", []string{"Another name", "Name, with comma"}, "10.5072/vitrine.full"
-	e.Custodian = directory.Organisation{Name: "University of Aldermoor", Kind: "academic", ROR: "https://ror.org/012345678", ODS: "X99", Country: "GB", URL: "https://example.org"}
+	e.Custodian = directory.Organisation{Name: "University of Aldermoor", Kind: "academic", ROR: "https://ror.org/012345678", ODS: "X99",
+		Country: "GB", URL: "https://example.org"}
 	e.Contact = directory.Contact{Name: "Imaging desk", Email: "imaging@example.org", URL: "https://example.org/ask"}
 	e.Networks = []directory.Network{{Name: "Aldermoor Network", URL: "https://example.org/network"}}
 	e.Types = []string{"clinical-trial", "longitudinal"}
@@ -328,8 +358,10 @@ func Full() Made {
 	e.DerivedFrom = []directory.Link{{Title: "A larger set", URL: "https://example.org/larger"}}
 	e.Publications = []directory.Publication{{DOI: "10.5072/about", Title: "About it"}, {DOI: "10.5072/using", Title: "Using it", Uses: true}}
 	e.Standards, e.Formats = []string{"dicom", "omop"}, []string{"application/dicom", "text/csv"}
-	e.Access = directory.Access{Condition: "open-to-applicants", Service: "tre", Rights: "https://example.org/conditions", How: "Write to us.\nWe answer.", Cost: "Cost recovery.",
-		LeadTime: "1-2-months", Jurisdiction: []string{"GB", "GB-WLS"}, Controller: "University of Aldermoor", Processor: "Aldermoor Computing", LegalBasis: "consent"}
+	e.Access = directory.Access{Condition: "open-to-applicants", Service: "tre", Rights: "https://example.org/conditions",
+		How: "Write to us.\nWe answer.", Cost: "Cost recovery.",
+		LeadTime: "1-2-months", Jurisdiction: []string{"GB", "GB-WLS"}, Controller: "University of Aldermoor", Processor: "Aldermoor Computing",
+		LegalBasis: "consent"}
 	e.DataUse = directory.DataUse{Restrictions: ids(vocabulary.ConsentRestriction), Note: "For research into lung cancer."}
 	use := directory.Use{Permission: "DS", Diseases: codes([]string{"ICD-10 C34"})}
 	for _, t := range vocabulary.DataUseModifier.Terms {
@@ -347,11 +379,13 @@ func Full() Made {
 		use.Modifiers = append(use.Modifiers, m)
 	}
 	e.DataUse.Alternatives = []directory.Use{use, {Permission: "HMB", Modifiers: []directory.Modifier{{Code: "NCU"}}}}
-	e.Ethics = []directory.Ethics{{Committee: "An invented committee", REC: "21/XX/0001", IRAS: "000001", CAG: "21/CAG/0001", HTALicence: "00001", Expires: "2030-01-01"}}
+	e.Ethics = []directory.Ethics{{Committee: "An invented committee", REC: "21/XX/0001", IRAS: "000001", CAG: "21/CAG/0001", HTALicence: "00001",
+		Expires: "2030-01-01"}}
 	lead := directory.Person{Name: "Dr Ashdown", ORCID: "0000-0002-1825-0097", Institution: "University of Aldermoor"}
 	e.Lead = lead
 	e.Funding = []directory.Grant{
-		{Funder: "Cancer Research UK", ROR: "https://ror.org/087654321", Number: "X00001", Title: "Imaging of lungs", Lead: lead, Start: "2018-04-01", End: "2023-03-31", Scope: "Images and outcomes", Reference: "https://example.org/grant"},
+		{Funder: "Cancer Research UK", ROR: "https://ror.org/087654321", Number: "X00001", Title: "Imaging of lungs", Lead: lead, Start: "2018-04-01",
+			End: "2023-03-31", Scope: "Images and outcomes", Reference: "https://example.org/grant"},
 		{Funder: "A charity"},
 	}
 	e.Credit = "The people of the collection, and the University of Aldermoor."

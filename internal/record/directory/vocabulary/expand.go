@@ -269,7 +269,8 @@ func little(w string) bool { return slices.Contains(littleWords, strings.ToLower
 
 var littleWords = []string{"the", "of", "a", "an", "with", "for", "and"}
 
-var spellings = strings.NewReplacer("ph", "f", "tumour", "tumor", "aem", "em", "oes", "es", "oed", "ed", "paed", "ped", "gynaec", "gynec", "naev", "nev", "colour", "color",
+var spellings = strings.NewReplacer("ph", "f", "tumour", "tumor", "aem", "em", "oes", "es", "oed", "ed", "paed", "ped", "gynaec", "gynec", "naev",
+	"nev", "colour", "color",
 	"oestr", "estr", "foet", "fet", "isation", "ization", "ised", "ized", "grey", "gray")
 
 func stem(w string) string {

@@ -21,10 +21,13 @@ func TestParseCode(t *testing.T) {
 		in     string
 		want   string // empty: refused
 	}{
-		{ICD10, "C50", "C50"}, {ICD10, "c504", "C50.4"}, {ICD10, " C50.4 ", "C50.4"}, {ICD10, "C61.X", "C61"}, {ICD10, "C50.41", "C50.41"}, {ICD10, "C15-C26", "C15-C26"},
-		{ICD10, "C26-C15", ""}, {ICD10, "C5", ""}, {ICD10, "C50.", "C50"}, {ICD10, "C50.411", ""}, {ICD10, "50.4", ""}, {ICD10, "", ""}, {ICD10, "C50;DROP", ""}, {ICD10, "Ç50", ""},
+		{ICD10, "C50", "C50"}, {ICD10, "c504", "C50.4"}, {ICD10, " C50.4 ", "C50.4"}, {ICD10, "C61.X", "C61"}, {ICD10, "C50.41", "C50.41"}, {ICD10,
+			"C15-C26", "C15-C26"},
+		{ICD10, "C26-C15", ""}, {ICD10, "C5", ""}, {ICD10, "C50.", "C50"}, {ICD10, "C50.411", ""}, {ICD10, "50.4", ""}, {ICD10, "", ""}, {ICD10,
+			"C50;DROP", ""}, {ICD10, "Ç50", ""},
 		{Topography, "C50.4", "C50.4"}, {Topography, "C81", "C81"}, {Topography, "D05", ""}, {Topography, "C95", ""}, {Topography, "C15-C26", ""},
-		{Morphology, "8500/3", "8500/3"}, {Morphology, "M8500/3", "8500/3"}, {Morphology, "m-8500/3", "8500/3"}, {Morphology, "8500", ""}, {Morphology, "8500/4", ""},
+		{Morphology, "8500/3", "8500/3"}, {Morphology, "M8500/3", "8500/3"}, {Morphology, "m-8500/3", "8500/3"}, {Morphology, "8500", ""},
+		{Morphology, "8500/4", ""},
 		{Morphology, "7500/3", ""}, {Morphology, "850-854", "850-854"}, {Morphology, "905", "905"}, {Morphology, "854-850", ""},
 		{SNOMED, "254837009", "254837009"}, {SNOMED, "254837008", ""}, {SNOMED, "1", ""}, {SNOMED, "025483700", ""}, {SNOMED, "2548370090000000000", ""},
 		{Group, "bowel-cancer", "bowel-cancer"}, {Group, "no-such", ""}, {"ICD-11", "2C61", ""}, {"", "C50", ""},
@@ -83,8 +86,10 @@ func TestHierarchy(t *testing.T) {
 		{"ICD-10 C50.4", "ICD-10 C50", true}, {"ICD-10 C50.4", "group breast-cancer", true}, {"ICD-10 C50.41", "group breast-cancer", true},
 		{"ICD-O-3-M 8500/3", "ICD-O-3-M 850-854", true}, {"ICD-O-3-M 8503/2", "ICD-O-3-M 850-854", true}, {"ICD-O-3-M 8500/2", "group breast-cancer", false},
 		{"SNOMED-CT 254626006", "group lung-cancer", true}, {"ICD-10 C91.0", "group blood-cancer", true}, {"ICD-10 C91.0", "group all", true},
-		{"ICD-10 C81", "group blood-cancer", true}, {"ICD-10 C18", "group bowel-cancer", true}, {"ICD-10 C18", "ICD-10 C15-C26", true}, {"ICD-10 D12", "group cancer", false},
-		{"ICD-10 C50", "ICD-10 C50.4", false}, {"ICD-O-3-T C34.1", "group lung-cancer", true}, {"ICD-10 Z99", "group tumour", false}, {"BodySite 71854001", "BodySite 818981001", true},
+		{"ICD-10 C81", "group blood-cancer", true}, {"ICD-10 C18", "group bowel-cancer", true}, {"ICD-10 C18", "ICD-10 C15-C26", true}, {"ICD-10 D12",
+			"group cancer", false},
+		{"ICD-10 C50", "ICD-10 C50.4", false}, {"ICD-O-3-T C34.1", "group lung-cancer", true}, {"ICD-10 Z99", "group tumour", false},
+		{"BodySite 71854001", "BodySite 818981001", true},
 	} {
 		if got := Is(code(c.code), code(c.broader)); got != c.is {
 			t.Errorf("%s is a %s: %v", c.code, c.broader, got)
@@ -152,9 +157,12 @@ func TestExpand(t *testing.T) {
 // What a lay person types finds what a clinic coded.
 func TestLayWordsFindCodes(t *testing.T) {
 	for text, coded := range map[string]string{
-		"bowel cancer": "ICD-10 C18.7", "womb cancer": "ICD-10 C54.1", "blood cancer": "ICD-10 C92.0", "brain tumour": "SNOMED-CT 393563007", "skin cancer": "ICD-10 C43",
-		"throat cancer": "ICD-10 C10", "breast cancer": "ICD-O-3-M 8520/3", "gullet cancer": "ICD-10 C15", "voice box cancer": "ICD-10 C32", "lung cancer": "SNOMED-CT 254632001",
-		"liver cancer": "ICD-10 C22.0", "bone cancer": "ICD-O-3-M 9180/3", "childhood cancer": "ICD-O-3-M 8960/3", "moles": "ICD-10 D22", "fibroids": "ICD-10 D25.1",
+		"bowel cancer": "ICD-10 C18.7", "womb cancer": "ICD-10 C54.1", "blood cancer": "ICD-10 C92.0", "brain tumour": "SNOMED-CT 393563007",
+		"skin cancer":   "ICD-10 C43",
+		"throat cancer": "ICD-10 C10", "breast cancer": "ICD-O-3-M 8520/3", "gullet cancer": "ICD-10 C15", "voice box cancer": "ICD-10 C32",
+		"lung cancer":  "SNOMED-CT 254632001",
+		"liver cancer": "ICD-10 C22.0", "bone cancer": "ICD-O-3-M 9180/3", "childhood cancer": "ICD-O-3-M 8960/3", "moles": "ICD-10 D22",
+		"fibroids":               "ICD-10 D25.1",
 		"cancer that has spread": "ICD-10 C78.7", "lymph gland cancer": "ICD-10 C83.3", "bone marrow cancer": "ICD-10 C90.0", "cancer": "SNOMED-CT 254837009",
 	} {
 		found := false
@@ -186,8 +194,10 @@ func TestFind(t *testing.T) {
 		list       *List
 		text, want string
 	}{
-		{Sex, "FEMALE", "female"}, {Sex, "women", "female"}, {Modality, "mammogram", "MG"}, {Modality, "PT", "PT"}, {AccessCondition, "Open to applicants", "open-to-applicants"},
-		{Setting, "Cohort, study, trial", "study"}, {DataUseModifier, "DUO:0000046", "NCU"}, {DeliveryLeadTime, "2-6 months", "2-6-months"}, {BodySite, "womb", "35039007"}, {Sex, "", ""},
+		{Sex, "FEMALE", "female"}, {Sex, "women", "female"}, {Modality, "mammogram", "MG"}, {Modality, "PT", "PT"}, {AccessCondition,
+			"Open to applicants", "open-to-applicants"},
+		{Setting, "Cohort, study, trial", "study"}, {DataUseModifier, "DUO:0000046", "NCU"}, {DeliveryLeadTime, "2-6 months", "2-6-months"},
+		{BodySite, "womb", "35039007"}, {Sex, "", ""},
 		{Sex, "teapot", ""}, {Frequency, "ANNUAL_2", "biannual"},
 	} {
 		got, ok := c.list.Find(c.text)
@@ -208,7 +218,8 @@ func TestListsAreWhole(t *testing.T) {
 				t.Errorf("%s: %q has no label", name, term.ID)
 			}
 			for k := range term.refs {
-				if !slices.Contains([]string{"tdcc", "value", "hdr", "req", "miabis", "id", "eu", "group", "low", "high", "display", "temperature", "extraction", "domain", "derived", "snomed", "area", "in",
+				if !slices.Contains([]string{"tdcc", "value", "hdr", "req", "miabis", "id", "eu", "group", "low", "high", "display", "temperature",
+					"extraction", "domain", "derived", "snomed", "area", "in",
 					"takes"}, k) {
 					t.Errorf("%s: %s says %q", name, term.ID, k)
 				}
@@ -242,7 +253,8 @@ func TestVocabulariesOfTheRegister(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, len(files))
 	}
-	names := map[string]string{"AssociatedDataProcurementTimeframe": "AssociatedDataTimeframe", "AssociatedDataTypeGroup": "AssociatedDataType", "AnnualStatisticGroup": "AnnualStatistic"}
+	names := map[string]string{"AssociatedDataProcurementTimeframe": "AssociatedDataTimeframe", "AssociatedDataTypeGroup": "AssociatedDataType",
+		"AnnualStatisticGroup": "AnnualStatistic"}
 	seen := 0
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
