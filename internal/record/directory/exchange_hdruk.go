@@ -20,9 +20,7 @@ func CRUK(site Site, l Listed) ([]byte, error) {
 	doc := hdruk(site, l)
 	e := &l.Entry
 	summary := doc["summary"].(object)
-	if len(e.Lead.Name) > 0 {
-		summary["leadResearcher"] = e.Lead.Name
-	}
+	filled(summary, "leadResearcher", e.Lead.Name)
 	filled(summary, "leadResearchInstitute", e.Lead.Institution)
 	var grants []object
 	for _, g := range e.Funding {
@@ -92,7 +90,7 @@ func hdrSummary(e *Entry, c *Counts) object {
 	}
 	email := orNull(e.Contact.Email)
 	aliases := slices.Clone(e.Aliases)
-	if e.Acronym != "" && len(e.Acronym) > 1 {
+	if long(e.Acronym) != nil {
 		aliases = append(aliases, e.Acronym)
 	}
 	return object{
@@ -216,7 +214,7 @@ func hdrAccessibility(site Site, l Listed) object {
 		put(&limits, "Geographical restrictions")
 	}
 	rights := e.Access.Rights
-	if len(rights) < 2 {
+	if long(rights) == nil {
 		if rights = vocabulary.AccessCondition.Label(e.Access.Condition); site.Base != "" {
 			rights = site.page(l.ID)
 		}
@@ -232,7 +230,7 @@ func hdrAccessibility(site Site, l Listed) object {
 	}
 }
 
-// long is null for what is too short to be a description.
+// long is null for what the schema takes for no text: less than two characters.
 func long(s string) any {
 	if len([]rune(s)) < 2 {
 		return nil

@@ -162,7 +162,7 @@ func TestDCATRoundTrip(t *testing.T) {
 		}
 		by[d.Entry.Origin] = d.Entry
 	}
-	for _, l := range all[4:] {
+	for _, l := range all[5:] {
 		got, want := by["https://imaging.example.org/directory/"+string(l.ID)], l.Entry
 		type said struct {
 			Title, Custodian, Email, URL, DOI, Start, End, Frequency string
