@@ -30,11 +30,18 @@ build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vitrine ./cmd/vitrine
 
 # Without npm the portal does without what needs script, its typeface and the viewers.
-web: web/dist/main.js
+web: web/dist/main.js web/dist/ohif.zip
 
 web/dist/main.js: $(wildcard web/src/*.ts web/src/*/*.ts) web/package-lock.json web/vite.config.ts
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build; \
 	else echo "npm is absent: the portal is built without its bundle" >&2; fi
+
+# The viewer comes as its makers built it; its digest is pinned in viewerpack.
+web/dist/ohif.zip: web/internal/viewerpack/main.go
+	@mkdir -p build
+	@if command -v npm >/dev/null; then npm pack --silent --pack-destination build @ohif/app@3.13.2 >/dev/null && \
+	go run ./web/internal/viewerpack build/ohif-app-3.13.2.tgz $@ && rm build/ohif-app-3.13.2.tgz; \
+	else echo "npm is absent: the portal is built without the viewer" >&2; fi
 
 bootstrap:
 	@script/bootstrap

@@ -35,8 +35,9 @@ type Parts struct {
 // Door is safe for use by many goroutines.
 type Door struct {
 	Parts
-	pages *pages
-	files *files
+	pages  *pages
+	files  *files
+	viewer *viewer
 }
 
 // New makes the door; an error is a template that does not parse.
@@ -49,7 +50,11 @@ func New(p Parts) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Door{Parts: p, pages: t, files: f}, nil
+	v, err := openViewer()
+	if err != nil {
+		return nil, err
+	}
+	return &Door{Parts: p, pages: t, files: f, viewer: v}, nil
 }
 
 // Register adds the door's routes, which expect a [web.Front] before them.
@@ -60,6 +65,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)
+	d.registerViewer(mux)
 	d.registerHelp(mux)
 }
 

@@ -1,7 +1,10 @@
 package portal
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -138,5 +141,49 @@ func TestNumbers(t *testing.T) {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+// The viewer's files lie compressed in an archive: what a browser unpacks must be what was packed.
+func TestViewerFiles(t *testing.T) {
+	v, err := openViewer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.main == "" {
+		t.Skip("built without the viewer: make web")
+	}
+	d, err := New(Parts{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	d.Register(mux)
+	for _, name := range []string{v.main, "app.bundle.css", "LICENSE"} {
+		plain := get(mux, "/viewer/"+name)
+		zipped := get(mux, "/viewer/"+name, func(r *http.Request) { r.Header.Set("Accept-Encoding", "gzip") })
+		if plain.Code != 200 || zipped.Code != 200 {
+			t.Fatalf("%s: %d, %d", name, plain.Code, zipped.Code)
+		}
+		if zipped.Header().Get("Content-Encoding") != "gzip" {
+			continue
+		}
+		r, err := gzip.NewReader(zipped.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(b, plain.Body.Bytes()) {
+			t.Errorf("%s: %v, %d bytes of %d", name, err, len(b), plain.Body.Len())
+		}
+	}
+	if w := get(mux, "/viewer/app-config.js?collection=trial-1"); !strings.Contains(w.Body.String(), `"qidoRoot":"/collections/trial-1/dicomweb"`) {
+		t.Errorf("%s", w.Body)
+	}
+	if w := get(mux, `/viewer/app-config.js?collection=%22;alert(1)//`); strings.Contains(w.Body.String(), "alert") {
+		t.Error("a query gets into the script")
+	}
+	if w := get(mux, "/viewer/viewer"); w.Code != http.StatusSeeOther {
+		t.Errorf("nobody is signed in: %d", w.Code)
 	}
 }

@@ -1,0 +1,155 @@
+// Viewerpack trims the prebuilt OHIF viewer to what Vitrine serves, and packs it into one archive that the binary embeds.
+//
+//	viewerpack TARBALL ARCHIVE
+//
+// TARBALL is the package @ohif/app as the npm registry gives it. Left out: maps of sources, segmentation by neural networks (its runtime alone has a
+// hundred megabytes), the viewer for slides, pictures for home screens, the service worker, and pages for sign-in elsewhere.
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+)
+
+// integrity is of the tarball of @ohif/app 3.13.2, as the registry's metadata states it.
+const integrity = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
+
+// The viewer was built to lie at the root of a site; here it lies in a folder.
+var (
+	atRoot   = []byte(`__webpack_require__.p = "/";`)
+	atViewer = []byte(`__webpack_require__.p = "/viewer/";`)
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: viewerpack TARBALL ARCHIVE")
+		os.Exit(2)
+	}
+	if err := pack(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "viewerpack:", err)
+		os.Exit(1)
+	}
+}
+
+func pack(from, to string) (err error) {
+	if err := check(from); err != nil {
+		return err
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(to + ".part")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(to + ".part")
+		}
+	}()
+	w := zip.NewWriter(out)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
+	n, moved := 0, 0
+	for t := tar.NewReader(unzipped); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		name, ok := wanted(h.Name)
+		if h.Typeflag != tar.TypeReg || !ok {
+			continue
+		}
+		e, err := w.Create(name)
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(t)
+		if err != nil {
+			return err
+		}
+		switch path.Ext(name) {
+		case ".js":
+			moved += bytes.Count(b, atRoot)
+			b = bytes.ReplaceAll(b, atRoot, atViewer)
+		case ".css":
+			b = bytes.ReplaceAll(b, []byte("url(/"), []byte("url(/viewer/"))
+		}
+		if _, err := e.Write(b); err != nil {
+			return err
+		}
+		n++
+	}
+	if err := errors.Join(w.Close(), out.Close()); err != nil {
+		return err
+	}
+	if n == 0 || moved == 0 {
+		return errors.New("the tarball holds no viewer of the kind that is expected")
+	}
+	return os.Rename(to+".part", to)
+}
+
+// check compares the tarball with what is expected of it.
+func check(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha512.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := "sha512-" + base64.StdEncoding.EncodeToString(h.Sum(nil)); got != integrity {
+		return fmt.Errorf("the tarball is another one than expected: %s", got)
+	}
+	return nil
+}
+
+// wanted says under which name a file of the tarball goes into the archive, if it does.
+func wanted(name string) (string, bool) {
+	if name == "package/LICENSE" {
+		return "LICENSE", true
+	}
+	name, ok := strings.CutPrefix(name, "package/dist/")
+	if !ok {
+		return "", false
+	}
+	if strings.HasPrefix(name, "assets/images/") {
+		return name, true
+	}
+	for _, folder := range []string{"ort/", "dicom-microscopy-viewer/", "assets/", "customizations/"} {
+		if strings.HasPrefix(name, folder) {
+			return "", false
+		}
+	}
+	switch path.Base(name) {
+	case "index.html", "app-config.js", "sw.js", "init-service-worker.js", "google.js", "oidc-client.min.js", "silent-refresh.html", "serve.json", "manifest.json", "_headers", "_redirects",
+		"es6-shim.min.js", "polyfill.min.js":
+		return "", false
+	}
+	switch path.Ext(name) {
+	case ".js", ".css", ".wasm", ".woff2", ".svg":
+		return name, true
+	}
+	return "", false
+}
