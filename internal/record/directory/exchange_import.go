@@ -20,6 +20,7 @@ const (
 	MaxDrafts  = 2000    // entries of one file
 	maxNotes   = 200     // of one entry
 	maxNesting = 40      // of JSON
+	maxContext = 100     // contexts of JSON-LD: each takes time with the terms of all around it
 )
 
 // Imported is what an import made of a description that came from elsewhere: an entry that may be stored as it is, and what was not understood or had to be
@@ -278,12 +279,9 @@ func parseDisease(text string) []vocabulary.Code {
 			return []vocabulary.Code{c}
 		}
 	}
-	phrases := vocabulary.Expand(text)
-	if len(phrases) != 1 || phrases[0].Meant != "" {
-		return nil // more than a word for one thing, or misspelt: a person should look
-	}
+	// More than a word for one thing, or a misspelt one, is nothing that a program should guess at.
 	var out []vocabulary.Code
-	for _, c := range phrases[0].Concepts {
+	for _, c := range vocabulary.Exact(text) {
 		switch {
 		case c.System == vocabulary.Group:
 			out = append(out, vocabulary.Codes(c, vocabulary.ICD10)...)

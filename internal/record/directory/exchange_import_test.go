@@ -323,6 +323,8 @@ func TestImportsRefuse(t *testing.T) {
 		{"HDR UK", deep, fault.TooLarge},
 		{"HDR UK", huge, fault.TooLarge}, {"DCAT", "{}", fault.Invalid}, {"DCAT", `{"@context":{"@vocab":7}}`, fault.Invalid}, {"DCAT", deep,
 			fault.TooLarge}, {"DCAT", huge, fault.TooLarge},
+		{"DCAT", `{"@graph":[` + strings.Repeat(`{"@context":{"a":"http://x/"}},`, 101) + `{}]}`, fault.TooLarge},
+		{"DCAT", `{"@context":[` + strings.Repeat(`{},`, 101) + `{}]}`, fault.TooLarge},
 		{"DCAT", `{"@context":{"a":{"@id":"b"},"b":{"@id":"a"}},"a":1}`, fault.Invalid}, {"CSV", "", fault.Invalid}, {"CSV", "a,b\n1,2\n",
 			fault.Invalid}, {"CSV", "title\n\"x", fault.Invalid},
 		{"CSV", huge, fault.TooLarge}, {"CSV", "title\n" + strings.Repeat("x\n", directory.MaxDrafts+1), fault.TooLarge},

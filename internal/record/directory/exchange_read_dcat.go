@@ -19,6 +19,9 @@ func ReadDCAT(r io.Reader) ([]Imported, error) {
 	if err != nil {
 		return nil, err
 	}
+	if contexts(v) > maxContext {
+		return nil, fault.New(fault.TooLarge, attempt, "DCAT", fmt.Sprintf("a document has at most %d contexts", maxContext))
+	}
 	local := &localContexts{}
 	nodes, err := expand(v, local)
 	if err != nil {
@@ -43,6 +46,28 @@ func ReadDCAT(r io.Reader) ([]Imported, error) {
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// contexts counts the contexts of a document, and those that a context names again within itself.
+func contexts(v any) int {
+	n := 0
+	switch x := v.(type) {
+	case map[string]any:
+		for key, inner := range x {
+			if key == "@context" {
+				n++
+				if list, ok := inner.([]any); ok {
+					n += len(list)
+				}
+			}
+			n += contexts(inner)
+		}
+	case []any:
+		for _, inner := range x {
+			n += contexts(inner)
+		}
+	}
+	return n
 }
 
 // expand turns JSON-LD into nodes with whole addresses. The library is made for documents that are meant well: what it cannot bear is an error here.

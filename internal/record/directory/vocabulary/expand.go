@@ -47,6 +47,17 @@ func Expand(text string) []Phrase {
 	return out
 }
 
+// Exact is what a text means as a whole, spelt rightly: a phrase of the vocabulary and nothing besides. Nil: it means nothing here.
+func Exact(text string) []Code {
+	c := slices.Clone(phrases[fold(text)])
+	for _, also := range phrases["="+strings.TrimSpace(text)] {
+		if !slices.Contains(c, also) {
+			c = append(c, also)
+		}
+	}
+	return c
+}
+
 // match takes the longest phrase from the start of the words; one word where there is none.
 func match(words []string, spell *int) (int, Phrase) {
 	for n := min(longest, len(words)); n > 0; n-- {

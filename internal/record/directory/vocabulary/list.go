@@ -45,7 +45,8 @@ func (t Term) Concept() Code { return Code{System(t.List), t.ID} }
 type List struct {
 	Name  string
 	Terms []Term
-	by    map[string]int
+	by    map[string]int // by identifier
+	named map[string]int // by what Find knows, folded
 }
 
 // Get is the term of that identifier.
@@ -66,32 +67,32 @@ func (l *List) Find(text string) (Term, bool) {
 	if t, ok := l.Get(strings.TrimSpace(text)); ok {
 		return t, true
 	}
-	want := fold(text)
-	if want == "" {
+	i, ok := l.named[fold(text)]
+	if !ok {
 		return Term{}, false
 	}
-	for rank := range 3 {
-		for _, t := range l.Terms {
-			switch rank {
-			case 0:
-				if fold(t.ID) == want || fold(t.Label) == want || fold(t.refs["hdr"]) == want || fold(t.refs["miabis"]) == want || fold(t.refs["value"]) == want ||
-					fold(t.refs["id"]) == want || fold(t.refs["eu"]) == want {
-					return t, true
-				}
-			case 1:
-				if fold(t.Lay) == want {
-					return t, true
-				}
-			case 2:
-				for _, w := range t.Words {
-					if fold(w) == want {
-						return t, true
-					}
-				}
+	return l.Terms[i], true
+}
+
+// name makes the index of Find: what a term is called by itself goes before its plain words, and those before other words for it.
+func (l *List) name() {
+	l.named = map[string]int{}
+	put := func(i int, names ...string) {
+		for _, n := range names {
+			if _, taken := l.named[fold(n)]; !taken && fold(n) != "" {
+				l.named[fold(n)] = i
 			}
 		}
 	}
-	return Term{}, false
+	for i, t := range l.Terms {
+		put(i, t.ID, t.Label, t.refs["hdr"], t.refs["miabis"], t.refs["value"], t.refs["id"], t.refs["eu"])
+	}
+	for i, t := range l.Terms {
+		put(i, t.Lay)
+	}
+	for i, t := range l.Terms {
+		put(i, t.Words...)
+	}
 }
 
 // Label is the label of the term, or the identifier itself where the list has none.
@@ -173,6 +174,7 @@ func parseLists(text string) map[string]*List {
 			l.by[t.ID] = len(l.Terms)
 			l.Terms = append(l.Terms, t)
 		}
+		l.name()
 		all[section] = l
 	}
 	return all
