@@ -79,6 +79,19 @@ func (d *Door) Register(mux *http.ServeMux) {
 
 // root is the address of the service that a request was sent to.
 func (d *Door) root(r *http.Request) string {
+	base := d.base(r)
+	if c := r.PathValue("collection"); c != "" {
+		return base + "/collections/" + c + "/dicomweb"
+	}
+	return base + "/dicomweb"
+}
+
+// rootOf is the address of the service for one collection: the same study may lie in several, and what is found must lead to itself.
+func (d *Door) rootOf(r *http.Request, c collection.ID) string {
+	return d.base(r) + "/collections/" + string(c) + "/dicomweb"
+}
+
+func (d *Door) base(r *http.Request) string {
 	base := d.Base
 	if base == "" {
 		base = "http://" + r.Host
@@ -86,10 +99,7 @@ func (d *Door) root(r *http.Request) string {
 			base = "https://" + r.Host
 		}
 	}
-	if c := r.PathValue("collection"); c != "" {
-		return base + "/collections/" + c + "/dicomweb"
-	}
-	return base + "/dicomweb"
+	return base
 }
 
 // place reads what a path names.

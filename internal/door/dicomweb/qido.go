@@ -38,10 +38,9 @@ func (d *Door) searchStudies(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, more, err := d.Delivery.SearchStudies(r.Context(), caller, s.query)
-	root := d.root(r)
 	answer(w, r, s, found, more, err, func(b *row, x *catalogue.Study) {
 		b.study(s, x)
-		b.text(dicom.TagRetrieveURL, dicom.VRUR, root+"/studies/"+string(x.UID))
+		b.text(dicom.TagRetrieveURL, dicom.VRUR, d.rootOf(r, x.Collection)+"/studies/"+string(x.UID))
 	})
 }
 
@@ -51,11 +50,10 @@ func (d *Door) searchSeries(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, more, err := d.Delivery.SearchSeries(r.Context(), caller, s.query)
-	root := d.root(r)
 	answer(w, r, s, found, more, err, func(b *row, x *catalogue.SeriesResult) {
 		b.series(s, x)
 		b.above(s, x.Study)
-		b.text(dicom.TagRetrieveURL, dicom.VRUR, root+"/studies/"+string(x.Study.UID)+"/series/"+string(x.UID))
+		b.text(dicom.TagRetrieveURL, dicom.VRUR, d.rootOf(r, x.Study.Collection)+"/studies/"+string(x.Study.UID)+"/series/"+string(x.UID))
 	})
 }
 
@@ -65,7 +63,6 @@ func (d *Door) searchInstances(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, more, err := d.Delivery.SearchInstances(r.Context(), caller, s.query)
-	root := d.root(r)
 	answer(w, r, s, found, more, err, func(b *row, x *catalogue.InstanceResult) {
 		b.instance(x)
 		if s.query.SeriesUID == "" {
@@ -75,7 +72,7 @@ func (d *Door) searchInstances(w http.ResponseWriter, r *http.Request) {
 			b.more(s, x.Series.JSON)
 		}
 		b.above(s, x.Series.Study)
-		b.text(dicom.TagRetrieveURL, dicom.VRUR, root+"/studies/"+string(x.Series.Study.UID)+"/series/"+string(x.Series.UID)+"/instances/"+string(x.UID))
+		b.text(dicom.TagRetrieveURL, dicom.VRUR, d.rootOf(r, x.Series.Study.Collection)+"/studies/"+string(x.Series.Study.UID)+"/series/"+string(x.Series.UID)+"/instances/"+string(x.UID))
 	})
 }
 

@@ -154,8 +154,11 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	mux.ServeHTTP(a, r)
 }
 
-// forReading reports a browser that shows what it gets to a person.
+// forReading reports a browser that shows what it gets to a person. Services for programs answer programs, whatever they accept.
 func forReading(r *http.Request) bool {
+	if strings.HasPrefix(r.URL.Path, "/api/") || strings.Contains(r.URL.Path, "/dicomweb") {
+		return false
+	}
 	kind, _, _ := strings.Cut(r.Header.Get("Accept"), ",")
 	return strings.TrimSpace(kind) == "text/html"
 }

@@ -153,7 +153,7 @@ const (
 
 // Match adds a condition: an attribute by keyword, by eight hexadecimal digits, or by a path of two of them with a dot; and a value as the standard
 // writes it (PS3.4 C.2.2.2). It reports false for an attribute that is not matched at this level: the search goes on without it and the door says so.
-// An empty value matches everything.
+// An empty value matches everything, and so does a single asterisk, of any attribute.
 func (q *Query) Match(name, value string) (bool, error) {
 	a := byName[name]
 	if a == nil && len(name) <= 17 {
@@ -172,7 +172,7 @@ func (q *Query) Match(name, value string) (bool, error) {
 		return bad("the value is too long")
 	}
 	value = strings.Trim(value, " ")
-	if value == "" {
+	if value == "" || squeeze(value) == "*" {
 		return true, nil
 	}
 	c := condition{attribute: a}
@@ -227,7 +227,7 @@ func (q *Query) Match(name, value string) (bool, error) {
 				if v = squeeze(v); strings.Count(v, "*") > maxStars {
 					return bad("a pattern has at most 8 asterisks")
 				}
-				if v == "*" {
+				if v == "*" { // among others, of which it makes no difference any more
 					return true, nil
 				}
 			}

@@ -58,7 +58,7 @@ func TestMatching(t *testing.T) {
 			{"AccessionNumber|A1", "1"}, {"AccessionNumber|A?", "1 2 3"}, {"AccessionNumber|A,2", "4"}, {"AccessionNumber|a1", ""},
 			{"StudyDescription|CT Thorax 100%", "1"}, {"StudyDescription|*100%", "1"}, {"StudyDescription|*100?", "1 2"}, {"StudyDescription|[ab]*", "3"}, {"StudyDescription|*[*", "3"}, {"StudyDescription|*]*", "3"},
 			{"StudyDescription|'; DROP TABLE study; --", "4"}, {"StudyDescription|*'*", "4"}, {"StudyID|S_?", "1"}, {"StudyID|S??", "1 2"},
-			{"StudyDate|20200101", "1"}, {"StudyDate|20200101-20200102", "1 2"}, {"StudyDate|20200102-", "2 4"}, {"StudyDate|-20200101", "1 3"}, {"StudyDate|2020.01.01", "1"}, {`StudyDate|""`, "5"},
+			{"StudyDate|20200101", "1"}, {"StudyDate|20200101-20200102", "1 2"}, {"StudyDate|20200102-", "2 4"}, {"StudyDate|-20200101", "1 3"}, {"StudyDate|2020.01.01", "1"}, {`StudyDate|""`, "5"}, {"StudyDate|*", "1 2 3 4 5"}, {"StudyTime|**", "1 2 3 4 5"},
 			{"StudyTime|10", "1"}, {"StudyTime|1030", "1"}, {"StudyTime|1031", ""}, {"StudyTime|103000-", "1 2"}, {"StudyTime|-1030", "1 3"}, {"StudyTime|2359-2359", "2"}, {`StudyTime|""`, "4 5"},
 			// One range of moments: from the first of January at 11 to the second at noon.
 			{"StudyDate|20200101-20200102|StudyTime|11-12", ""}, {"StudyDate|20200101-20200102|StudyTime|10-12", "1"}, {"StudyDate|20191231-20200102|StudyTime|12-235959.999999", "1 2"},
