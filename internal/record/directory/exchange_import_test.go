@@ -383,3 +383,13 @@ func FuzzReadCSV(f *testing.F) {
 		}
 	})
 }
+
+// The guide explains the table as it is.
+func TestTheGuideNamesEachColumn(t *testing.T) {
+	guide := string(read(t, filepath.Join(testdata.Root(t), "docs", "guides", "directory.md")))
+	for _, c := range directory.Columns() {
+		if !strings.Contains(guide, "| `"+c[0]+"` | "+c[1]+" |\n") {
+			t.Errorf("%s is missing, or explained otherwise", c[0])
+		}
+	}
+}

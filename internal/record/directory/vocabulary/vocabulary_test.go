@@ -1,6 +1,7 @@
 package vocabulary
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -413,5 +414,81 @@ func FuzzExpand(f *testing.F) {
 func BenchmarkExpand(b *testing.B) {
 	for b.Loop() {
 		Expand("colorectel cancer in women with PET scans from the nineties")
+	}
+}
+
+// Every term of the Data Use Ontology but its two roots.
+func TestTheDataUseOntology(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(testdata.Shared(t), "schemas", "duo", "duo.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(string(raw))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, row := range rows[1:] {
+		if row[1] == "" {
+			continue
+		}
+		seen++
+		term, ok := DataUsePermission.Get(row[1])
+		if !ok {
+			term, ok = DataUseModifier.Get(row[1])
+		}
+		if !ok || term.Ref("id") != row[0] || !strings.EqualFold(term.Label, row[2]) {
+			t.Errorf("%s %s: %q (%s)", row[0], row[1], term.Label, term.Ref("id"))
+		}
+	}
+	if seen != 23 {
+		t.Errorf("%d terms", seen)
+	}
+}
+
+// Every value of HDR UK's enumerations, and none that the schema would refuse.
+func TestTheValuesOfHDRUK(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(testdata.Shared(t), "schemas", "hdruk", "HDRUK-4.0.0.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Defs map[string]struct{ Enum []any } `json:"$defs"`
+	}
+	if err := json.Unmarshal(raw, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		lists []*List
+		ref   string
+		all   bool // the list has each value
+	}{
+		"PurposeV2": {[]*List{Purpose}, "hdr", true}, "SettingV2": {[]*List{Setting}, "hdr", true}, "Ternary": {[]*List{Ternary}, "hdr", true},
+		"PeriodicityV2": {[]*List{Frequency}, "hdr", true}, "FollowupV2": {[]*List{FollowUp}, "hdr", true}, "StandardisedDataModelsEnum": {[]*List{DataModel}, "hdr", true},
+		"AccessService": {[]*List{AccessService}, "hdr", true}, "DeliveryLeadTimeV2": {[]*List{DeliveryLeadTime}, "hdr", true}, "AgeEnum": {[]*List{AgeBin}, "hdr", true},
+		"DataUseLimitationV2": {[]*List{DataUsePermission, DataUseModifier}, "hdr", false}, "DataUseRequirementsV2": {[]*List{DataUseModifier}, "req", true},
+		"MaterialTypeCategoriesV2": {[]*List{MaterialType}, "hdr", false}, "ImagingTypesSubTypes": {[]*List{Modality}, "hdr", true},
+		"ImagingAreaOfTheBodySubTypes": {[]*List{BodySite}, "area", true},
+	} {
+		values := schema.Defs[name].Enum
+		if len(values) == 0 {
+			t.Errorf("the schema has no %s", name)
+		}
+		var ours []string
+		for _, l := range c.lists {
+			for _, term := range l.Terms {
+				if r := term.Ref(c.ref); r != "" {
+					ours = append(ours, r)
+					if !slices.Contains(values, any(r)) {
+						t.Errorf("%s: %s says %q, which the schema refuses", l.Name, term.ID, r)
+					}
+				}
+			}
+		}
+		for _, v := range values {
+			if s, ok := v.(string); ok && c.all && !slices.Contains(ours, s) {
+				t.Errorf("%s: nothing here is %q", name, s)
+			}
+		}
 	}
 }
