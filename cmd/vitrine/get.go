@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -337,9 +338,11 @@ func (g *getting) one(ctx context.Context, w wanted) error {
 		return err
 	}
 	var rec client.Received
+	var stuck stuck
 	err := client.Retry(ctx, patience(g.cmd.Patience, g.quiet, g.bar, g.std), func() (err error) {
-		rec, err = g.download(ctx, w.ref, path)
-		return err
+		var n int64
+		rec, n, err = g.download(ctx, w.ref, path)
+		return stuck.judge(err, n)
 	})
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -367,16 +370,50 @@ func (g *getting) one(ctx context.Context, w wanted) error {
 	return nil
 }
 
+// stuck notices an instance that a node which answers cannot give: waiting mends a line, not damage.
+type stuck struct {
+	after int64 // bytes
+	times int
+}
+
+const maxStuck = 3
+
+// judge takes a failure for good when the node itself failed, or broke off, so many times after the same number of bytes.
+func (s *stuck) judge(err error, n int64) error {
+	p, said := errors.AsType[*client.Problem](err)
+	if !(said && p.Status == http.StatusInternalServerError) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) && !errors.Is(err, client.ErrDigest) {
+		s.times = 0
+		return err
+	}
+	if n != s.after {
+		s.after, s.times = n, 0
+	}
+	if s.times++; s.times < maxStuck {
+		return err
+	}
+	return &brokenOff{after: n, times: s.times}
+}
+
+// brokenOff is an instance that a node has, and cannot give.
+type brokenOff struct {
+	after int64
+	times int
+}
+
+func (e *brokenOff) Error() string {
+	return fmt.Sprintf("the node broke off after %s, %d times: it may be damaged there; ask its administrator to run vitrine verify", bytesText(e.after), e.times)
+}
+
 func isLocal(err error) bool {
 	_, ok := errors.AsType[*os.PathError](err)
 	return ok
 }
 
 // download fetches one instance under a temporary name.
-func (g *getting) download(ctx context.Context, ref client.Ref, path string) (rec client.Received, err error) {
+func (g *getting) download(ctx context.Context, ref client.Ref, path string) (rec client.Received, n int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".vitrine-*.part")
 	if err != nil {
-		return rec, err
+		return rec, 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -384,26 +421,26 @@ func (g *getting) download(ctx context.Context, ref client.Ref, path string) (re
 			os.Remove(f.Name())
 		}
 	}()
-	if rec, err = g.client.Instance(ctx, g.cmd.Collection, ref, f, nil); err != nil {
-		return rec, err
+	if rec, err = g.client.Instance(ctx, g.cmd.Collection, ref, f, func(k int) { n += int64(k) }); err != nil {
+		return rec, n, err
 	}
 	if err = f.Chmod(0o644); err != nil {
-		return rec, err
+		return rec, n, err
 	}
 	if err = f.Close(); err != nil {
-		return rec, err
+		return rec, n, err
 	}
 	// What came has to be what was asked for, also where a server gives no digest.
 	d, err := dicom.Open(f.Name(), dicom.Limits{})
 	if err != nil {
-		return rec, errors.New("what came is no DICOM file: " + describeUnreadable(err))
+		return rec, n, errors.New("what came is no DICOM file: " + describeUnreadable(err))
 	}
 	uid := d.Data.UID(dicom.TagSOPInstanceUID)
 	d.Close()
 	if uid != ref.Instance {
-		return rec, errors.New("the server sent another instance than was asked for")
+		return rec, n, errors.New("the server sent another instance than was asked for")
 	}
-	return rec, os.Rename(f.Name(), path)
+	return rec, n, os.Rename(f.Name(), path)
 }
 
 func (g *getting) summary() error {
