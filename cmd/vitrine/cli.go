@@ -27,6 +27,7 @@ type CLI struct {
 	Get         getCmd         `cmd:"" group:"images" help:"Fetch images, verified, into a folder."`
 	Collections collectionsCmd `cmd:"" name:"collection" group:"node" help:"Create and list collections."`
 	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
+	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`

@@ -132,6 +132,10 @@ const (
 	ManageUsers                    // people
 	ReadAudit                      // the audit log
 	Verify                         // re-hash every stored object and the audit log
+	ImportClinical                 // give tables of clinical data to a collection
+	EditEntry                      // write what the directory says of a collection, and see its drafts
+	PublishEntry                   // show what the directory says of a collection to the public, or take it back
+	PublishCounts                  // count people anew for the directory
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -141,7 +145,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "create a collection", "manage a collection", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "edit a directory entry", "publish a directory entry", "publish counts", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {

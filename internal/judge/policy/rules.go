@@ -115,6 +115,11 @@ var rules = []rule{
 	{action: ReadAudit, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, because: "reads the audit log"},
 	{action: Verify, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "checks that everything stored is what was stored"},
 
+	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},
+	{action: EditEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "writes what the directory says of the collection"},
+	{action: PublishEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "decides what the directory shows of the collection"},
+	{action: PublishCounts, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "has people counted anew, by the same rules as every day"},
+
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
 	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},

@@ -1,0 +1,17 @@
+package custody
+
+import (
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// OpenLexicon decrypts what identifies a subject, with the subject's key: for what else passes the same gate as its images.
+func OpenLexicon(key keys.Key, s *subject.Subject) (*deid.Lexicon, error) {
+	return openLexicon(key.Derive("lexicon"), s.ID, s.Lexicon)
+}
+
+// SealLexicon encrypts a lexicon as [OpenLexicon] and deposits read it.
+func SealLexicon(key keys.Key, id subject.ID, l *deid.Lexicon) []byte {
+	return sealLexicon(key.Derive("lexicon"), id, l)
+}
