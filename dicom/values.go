@@ -142,6 +142,19 @@ func (d *Dataset) StringIn(parent int, tag Tag) string {
 	return trimPadding(text)
 }
 
+// ValidUID reports a string of the form of a UID (PS3.5 9.1): up to 64 digits and full stops. Leading zeros in a component pass, because real files have them.
+func ValidUID(s string) bool {
+	if s == "" || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c != '.' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
 // UID is the first value of the top-level UI element with this tag, its padding trimmed.
 func (d *Dataset) UID(tag Tag) string {
 	i := d.Find(tag)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -457,7 +456,7 @@ func (a *arrival) inspect() error {
 			a.missing = append(a.missing, deid.Reason{Code: "missing-uid", Where: r.tag.String(), Text: r.name + " is missing"})
 		case uid == "":
 			return a.refuse(fault.Invalid, Reason{Code: "missing-uid", Where: r.tag.String(), Text: r.name + " is missing"})
-		case !validUID(uid):
+		case !dicom.ValidUID(uid):
 			return a.refuse(fault.Invalid, Reason{Code: "invalid-uid", Where: r.tag.String(), Text: r.name + " is not a UID"})
 		}
 	}
@@ -471,19 +470,6 @@ func (a *arrival) inspect() error {
 		return a.refuse(fault.Invalid, Reason{Code: "duplicate-element", Where: a.data.Path(i), Text: "the element is there twice"})
 	}
 	return nil
-}
-
-// validUID follows PS3.5 9.1, but for leading zeros in a component, which real files have.
-func validUID(s string) bool {
-	if len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c != '.' && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
 }
 
 // unreadable refuses what the parser could not read, and passes on what is the source's own failure.

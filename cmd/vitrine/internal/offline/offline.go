@@ -156,9 +156,17 @@ func (r *run) read(_ *worker, i int) error {
 	}
 	defer f.Close()
 	ds := f.Data
+	// As a node does: without class and instance it cannot be kept; without study or series somebody has to say where it belongs.
 	for _, t := range []dicom.Tag{dicom.TagSOPClassUID, dicom.TagSOPInstanceUID, dicom.TagStudyInstanceUID, dicom.TagSeriesInstanceUID} {
-		if ds.UID(t) == "" && !ds.Has(dicom.TagDirectoryRecordSequence) {
+		switch uid := ds.UID(t); {
+		case ds.Has(dicom.TagDirectoryRecordSequence):
+		case uid == "" && (t == dicom.TagSOPClassUID || t == dicom.TagSOPInstanceUID):
 			it.refuse("missing-uid", t.String(), "the object has no such UID")
+			return nil
+		case uid == "":
+			it.hold("missing-uid", t.String(), "the object has no such UID")
+		case !dicom.ValidUID(uid):
+			it.refuse("invalid-uid", t.String(), "it is not a UID")
 			return nil
 		}
 	}
