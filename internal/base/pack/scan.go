@@ -178,10 +178,18 @@ func (s *Store) finished(id ID) bool {
 // Scan calls fn with the clear header of each record from an offset on (0: from the first), in order, until fn gives false or an error. The pack of a
 // running writer ends at its last complete record, without an error. A *Damage says that acknowledged records are lost, and where to go on.
 func (s *Store) Scan(ctx context.Context, id ID, from int64, fn func(Header) (bool, error)) error {
-	return s.scan(ctx, id, max(from, block), func(h Header, _ source) (bool, error) { return fn(h) })
+	return s.scan(ctx, id, max(from, block), nil, func(h Header, _ source) (bool, error) { return fn(h) })
 }
 
-func (s *Store) scan(ctx context.Context, id ID, from int64, fn func(Header, source) (bool, error)) error {
+// Salvage is Scan for whoever wants all that is left: damage is told to damaged, each place once, and it goes on with the next record that can be read, in a pack without
+// its header or its seal too. Where it was told of damage, a record's body may be gone as well; reading it says so. Its error is what stopped it: fn's, or
+// that the pack could not be read.
+func (s *Store) Salvage(ctx context.Context, id ID, from int64, damaged func(error), fn func(Header) (bool, error)) error {
+	return s.scan(ctx, id, max(from, block), damaged, func(h Header, _ source) (bool, error) { return fn(h) })
+}
+
+// scan stops at the first damage if damaged is nil.
+func (s *Store) scan(ctx context.Context, id ID, from int64, damaged func(error), fn func(Header, source) (bool, error)) error {
 	if from%block != 0 {
 		return fault.New(fault.Invalid, "scan pack", id.String(), "no record begins at that offset")
 	}
@@ -191,16 +199,31 @@ func (s *Store) scan(ctx context.Context, id ID, from int64, fn func(Header, sou
 		return err
 	}
 	defer src.release()
-	limit, sl, err := s.extent(ctx, id, src)
-	if err != nil {
-		return err
+	hurt := false
+	tell := func(err error) error {
+		if damaged == nil || !fault.Is(err, fault.Corrupt) {
+			return err
+		}
+		hurt = true
+		damaged(err)
+		return nil
 	}
-	if sl == nil && finished {
-		if _, open := s.durable.Load(id); !open {
-			return fault.New(fault.Corrupt, "scan pack", id.String(), "its seal is missing or damaged")
+	limit, sl, err := s.extent(ctx, id, src)
+	_, open := s.durable.Load(id)
+	if err == nil && sl == nil && finished && !open {
+		err = fault.New(fault.Corrupt, "scan pack", id.String(), "its seal is missing or damaged")
+	}
+	if err != nil {
+		if err := tell(err); err != nil {
+			return err
+		}
+		// Every record names itself, so that they are found without header and seal.
+		if limit, err = src.size(ctx); err != nil {
+			return readFault("scan pack", Ref{id, 0}, err)
 		}
 	}
-	sc := newScanner(ctx, src, id, from, limit, sl != nil)
+	// In a pack that is sealed, or of which nobody knows, whatever is no record is damage. One that is being written may end in a torn record.
+	sc := newScanner(ctx, src, id, from, limit, sl != nil || hurt)
 	defer sc.close()
 	sum, n := sha256.New(), uint64(0)
 	for {
@@ -211,8 +234,14 @@ func (s *Store) scan(ctx context.Context, id ID, from int64, fn func(Header, sou
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if d, ok := errors.AsType[*Damage](err); ok && hurt && sl == nil && d.Next == 0 {
+			break // the seal's place, or what is left of it
+		}
 		if err != nil {
-			return err
+			if err := tell(err); err != nil {
+				return err
+			}
+			continue
 		}
 		sum.Write(raw)
 		n++
@@ -220,8 +249,8 @@ func (s *Store) scan(ctx context.Context, id ID, from int64, fn func(Header, sou
 			return err
 		}
 	}
-	if sl != nil && from == block && (n != sl.records || [32]byte(sum.Sum(nil)) != sl.headers) {
-		return fault.New(fault.Corrupt, "scan pack", id.String(), "its records are not those that it was sealed with")
+	if sl != nil && !hurt && from == block && (n != sl.records || [32]byte(sum.Sum(nil)) != sl.headers) {
+		return tell(fault.New(fault.Corrupt, "scan pack", id.String(), "its records are not those that it was sealed with"))
 	}
 	return nil
 }
@@ -230,7 +259,7 @@ func (s *Store) scan(ctx context.Context, id ID, from int64, fn func(Header, sou
 // of records.
 func (s *Store) Check(ctx context.Context, id ID) (int, error) {
 	n := 0
-	err := s.scan(ctx, id, block, func(h Header, src source) (bool, error) {
+	err := s.scan(ctx, id, block, nil, func(h Header, src source) (bool, error) {
 		ok, err := bodyMatches(ctx, src, &h)
 		if err != nil {
 			return false, err

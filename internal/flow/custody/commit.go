@@ -35,6 +35,8 @@ type event struct {
 	reason  Reason
 	ordinal int64
 	where   pack.Committed
+	// unmarked leaves the pack's checkpoint where it is: something before this record could not be read, and is looked for again at the next start.
+	unmarked bool
 }
 
 type eventKind uint8
@@ -231,7 +233,9 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 			row := ev.entry.row
 			row.Ref = catalogue.Ref{Pack: catalogue.PackID(ev.where.Ref.Pack), Offset: ev.where.Ref.Offset}
 			rows = append(rows, row)
-			marks[ev.where.Ref.Pack] = max(marks[ev.where.Ref.Pack], ev.where.Ref.Offset+ev.where.Header.Size())
+			if !ev.unmarked {
+				marks[ev.where.Ref.Pack] = max(marks[ev.where.Ref.Pack], ev.where.Ref.Offset+ev.where.Header.Size())
+			}
 		}
 		var err error
 		if outcomes, err = c.catalogue.AddBatch(tx, rows); err != nil {

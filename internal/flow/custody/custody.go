@@ -14,6 +14,7 @@ package custody
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
@@ -83,6 +84,18 @@ type Reason struct {
 	Code  string `json:"code"`
 	Where string `json:"where,omitempty"` // tag path or region
 	Text  string `json:"text"`
+}
+
+// Within writes the reason in at most so many bytes: of a long place the innermost tag, none where even that leaves no room for the words.
+func (r Reason) Within(limit int) string {
+	where := r.Where
+	if len(where)+2+len(r.Text) > limit {
+		where = where[strings.LastIndexByte(where, '.')+1:]
+	}
+	if where == "" || len(where)+2+len(r.Text) > limit {
+		return r.Text[:min(len(r.Text), limit)]
+	}
+	return where + ": " + r.Text
 }
 
 // Receipt is the answer for one instance. The UIDs are the sender's own: they go back to the sender and nowhere else.

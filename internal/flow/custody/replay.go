@@ -3,8 +3,10 @@ package custody
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
@@ -20,6 +22,10 @@ const catalogued = math.MaxInt64
 
 // Replay brings the catalogue up to what the packs hold: whatever was acknowledged and not yet catalogued when the process ended. It runs before anything
 // is received, and changes nothing where there is nothing to do. The records of a subject whose key is destroyed are passed over.
+//
+// Damage does not keep the node from starting: what can be read is catalogued, the damage goes to the log and the audit log, and the pack's checkpoint stays before it, so
+// that a copy that is put in its place is replayed at the next start. What a person has to mend first, because going on would lose or misfile what can be read, is an
+// error: keys that are older than the packs, a collection that is not in the catalogue, records of a later version.
 func (c *Custody) Replay(ctx context.Context) error {
 	list, err := c.packs.Packs(ctx)
 	if err != nil {
@@ -34,40 +40,20 @@ func (c *Custody) Replay(ctx context.Context) error {
 		if from == catalogued {
 			continue
 		}
-		var batch []event
-		err = c.packs.Scan(ctx, p.ID, from, func(h pack.Header) (bool, error) {
-			key, err := c.ring.Get(ctx, h.KeyID)
-			if fault.Is(err, fault.NotFound) {
-				_, erased, derr := c.ring.Destroyed(ctx, h.KeyID)
-				if derr == nil && !erased {
-					derr = fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its key was never in this key ring: restore the keys from a newer backup first")
-				}
-				return true, derr
-			}
-			if err != nil {
-				return false, err
-			}
-			e, err := c.recall(ctx, h, key)
-			if err != nil {
-				return false, err
-			}
-			batch = append(batch, event{kind: eventEntry, deposit: e.deposit, entry: e, where: pack.Committed{Ref: h.Ref, Header: h}})
-			if len(batch) < maxBatch {
-				return true, nil
-			}
-			n += len(batch)
-			_, err = c.settle(ctx, batch)
-			batch = batch[:0]
-			return true, err
-		})
-		if err != nil {
+		r := replay{c: c, pack: p.ID}
+		if err := r.run(ctx, from); err != nil {
 			return err
 		}
-		if len(batch) > 0 {
-			n += len(batch)
-			if _, err := c.settle(ctx, batch); err != nil {
+		n += r.records
+		if r.damages > 0 {
+			err := c.db.Write(ctx, func(tx *db.Tx) error {
+				return c.audit.Append(tx, audit.Entry{Actor: "node", Action: "replay", Object: "pack " + p.ID.String(),
+					Outcome: fmt.Sprintf("damaged in %d places; %d records could be read", r.damages, r.records)})
+			})
+			if err != nil {
 				return err
 			}
+			continue
 		}
 		if p.Sealed {
 			err := c.db.Write(ctx, func(tx *db.Tx) error { return c.catalogue.SetCheckpoint(tx, catalogue.PackID(p.ID), catalogued) })
@@ -82,24 +68,91 @@ func (c *Custody) Replay(ctx context.Context) error {
 	return nil
 }
 
-// recall makes an entry of a record again.
-func (c *Custody) recall(ctx context.Context, h pack.Header, key keys.Key) (*entry, error) {
+// replay is one pack on its way to the catalogue again.
+type replay struct {
+	c       *Custody
+	pack    pack.ID
+	batch   []event
+	records int
+	damages int
+}
+
+func (r *replay) damaged(err error) {
+	r.damages++
+	r.c.log.Error("a pack is damaged: what cannot be read there was acknowledged; put a good copy in its place and start again", "pack", r.pack.String(), "error", err)
+}
+
+func (r *replay) run(ctx context.Context, from int64) error {
+	c := r.c
+	err := c.packs.Salvage(ctx, r.pack, from, r.damaged, func(h pack.Header) (bool, error) {
+		unused, err := c.catalogue.Unused(ctx, catalogue.Ref{Pack: catalogue.PackID(h.Ref.Pack), Offset: h.Ref.Offset})
+		if err != nil || unused {
+			return true, err
+		}
+		key, err := c.ring.Get(ctx, h.KeyID)
+		if fault.Is(err, fault.NotFound) {
+			_, erased, derr := c.ring.Destroyed(ctx, h.KeyID)
+			if derr == nil && !erased {
+				derr = fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its key was never in this key ring: restore the keys from a newer backup first")
+			}
+			return true, derr
+		}
+		if err != nil {
+			return false, err
+		}
+		meta, err := c.describedIn(ctx, h, key)
+		if fault.Is(err, fault.Corrupt) {
+			r.damaged(err)
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		e, err := c.recall(ctx, h, key, meta)
+		if err != nil {
+			return false, err
+		}
+		r.batch = append(r.batch, event{kind: eventEntry, deposit: e.deposit, entry: e, where: pack.Committed{Ref: h.Ref, Header: h}, unmarked: r.damages > 0})
+		if len(r.batch) < maxBatch {
+			return true, nil
+		}
+		return true, r.settle(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+func (r *replay) settle(ctx context.Context) error {
+	if len(r.batch) == 0 {
+		return nil
+	}
+	r.records += len(r.batch)
+	_, err := r.c.settle(ctx, r.batch)
+	r.batch = nil
+	return err
+}
+
+// describedIn reads the meta section of a record. A fault.Corrupt is damage of that record.
+func (c *Custody) describedIn(ctx context.Context, h pack.Header, key keys.Key) ([]byte, error) {
 	rec, err := c.packs.Open(ctx, h.Ref, key)
 	if err != nil {
 		return nil, err
 	}
 	defer rec.Close()
-	raw, err := rec.Meta()
-	if err != nil {
-		return nil, err
-	}
-	_, rest, err := object.DecodeMeta(raw)
+	return rec.Meta()
+}
+
+// recall makes an entry of a record again, by its meta section. That was authentic when it was read: what it says and cannot be followed is no damage.
+func (c *Custody) recall(ctx context.Context, h pack.Header, key keys.Key, meta []byte) (*entry, error) {
+	_, rest, err := object.DecodeMeta(meta)
 	if err != nil {
 		return nil, err
 	}
 	var m sealedMeta
 	if err := json.Unmarshal(rest, &m); err != nil || m.Version != metaVersion {
-		return nil, fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its description cannot be read")
+		return nil, fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its description cannot be read: it may be of a later version of Vitrine than this one; start that one")
 	}
 	w, err := c.ward(ctx, m.Row.Collection)
 	if fault.Is(err, fault.NotFound) {

@@ -336,11 +336,22 @@ func TestTextOfWhatIsHeldIsInNoTable(t *testing.T) {
 	})
 }
 
+// ref is where the record of an instance lies.
+func ref(f *fixture, id InstanceID) Ref {
+	f.Helper()
+	l, err := f.r.Instance(f.Context(), id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return l.Ref
+}
+
 func TestDecidingOnWhatIsHeld(t *testing.T) {
 	each(t, func(f *fixture) {
 		id := f.deposit("breast")
 		out := f.add(f.entry(id, 1, 1, 1, "a"), f.entry(id, 1, 1, 1, "b"), heldEntry(f.entry(id, 2, 1, 1, "c")), heldEntry(f.entry(id, 2, 1, 2, "d")))
 		main, other, c, d := out[0].Instance, out[1].Instance, out[2].Instance, out[3].Instance
+		refusedRef := ref(f, d)
 		// Refused: gone, listed with its deposit.
 		f.write(func(tx *db.Tx) error {
 			_, err := f.r.Refuse(tx, d, Reason{Code: "steward", Text: "not an image of this study"})
@@ -349,6 +360,11 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 		refused, err := f.r.Refusals(f.Context(), id, 0, 0)
 		if err != nil || len(refused) != 1 || refused[0].Ordinal != 2 || refused[0].Reason.Code != "steward" {
 			f.Errorf("%+v, %v", refused, err)
+		}
+		for k, want := range map[Ref]bool{ref(f, c): false, refusedRef: true} {
+			if got, err := f.r.Unused(f.Context(), k); got != want || err != nil {
+				f.Errorf("unused is %v (%v), want %v", got, err, want)
+			}
 		}
 		// Accepted with the record that was cleaned for it.
 		cleaned := f.entry(id, 2, 1, 1, "cleaned")

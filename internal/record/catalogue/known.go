@@ -40,6 +40,13 @@ func (r *Record) Known(ctx context.Context, c collection.ID, uid SOPUID, digest 
 	return k, err
 }
 
+// Unused reports whether a record was noted as no instance's any more: a duplicate, replaced, or refused. What is replayed must not bring it back.
+func (r *Record) Unused(ctx context.Context, ref Ref) (bool, error) {
+	var n int64
+	err := r.d.QueryRow(ctx, `SELECT COUNT(*) FROM unused WHERE pack = ? AND pack_offset = ?`, ref.Pack[:], ref.Offset).Scan(&n)
+	return n > 0, err
+}
+
 // CountDuplicates notes instances that were not stored because the same bytes were known.
 func (r *Record) CountDuplicates(tx *db.Tx, c collection.ID, id DepositID, n int64) error {
 	if err := countDeposit(tx, id, tally{}, 0, n); err != nil {
