@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/dicom/network"
@@ -88,4 +89,31 @@ func TestHeldIsGivenToItsReviewer(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What was given up is to be seen in the metrics.
+func TestJobsAreCounted(t *testing.T) {
+	each(t, func(t *testing.T, cfg Config) {
+		cfg.HTTP = "127.0.0.1:0"
+		n := start(t, cfg)
+		err := n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error {
+			if err := n.queue.Add(tx, "nobody does this", "1", nil, time.Now()); err != nil {
+				return err
+			}
+			if err := n.queue.Add(tx, "given up", "1", nil, time.Now()); err != nil {
+				return err
+			}
+			_, err := tx.Exec(`UPDATE job SET failed = 1 WHERE kind = 'given up'`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, b := ask(t, n, "/metrics", "")
+		for _, want := range []string{`vitrine_jobs{kind="nobody does this",state="waiting"} 1`, `vitrine_jobs{kind="given up",state="failed"} 1`} {
+			if code != 200 || !bytes.Contains(b, []byte(want)) {
+				t.Errorf("%d, without %s", code, want)
+			}
+		}
+	})
 }

@@ -40,6 +40,7 @@ type Node struct {
 	folder hold
 	http   net.Listener
 	dicom  net.Listener
+	queue  *jobs.Queue
 	runner *jobs.Runner
 	dimse  *dimse.Door
 	web    *http.Server
@@ -71,11 +72,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	s := n.Stores
-	queue, err := jobs.Open(ctx, s.DB)
-	if err != nil {
+	if n.queue, err = jobs.Open(ctx, s.DB); err != nil {
 		return nil, err
 	}
-	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
+	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
 		Log: cfg.Log, Quiet: quiet})
 	n.Custody = spine
 	if err := spine.Replay(ctx); err != nil {
@@ -88,7 +88,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.runner = jobs.NewRunner(queue, spine.Handlers(), jobs.Options{Log: cfg.Log})
+	n.runner = jobs.NewRunner(n.queue, spine.Handlers(), jobs.Options{Log: cfg.Log})
 	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {

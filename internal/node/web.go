@@ -33,6 +33,7 @@ func (n *Node) website() (*http.Server, error) {
 		return nil, err
 	}
 	desk, metrics := s.Desk(), api.NewMetrics()
+	metrics.Jobs(n.queue.Counts)
 	api.New(api.Parts{
 		Desk: desk, Delivery: give, Metrics: metrics,
 		Ready: func(ctx context.Context) error {

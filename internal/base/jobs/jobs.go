@@ -1,8 +1,9 @@
 // Package jobs does work later: what a transaction asks for is stored with it and done after it, by whichever process is free.
 //
 // It promises: a job is asked for in the transaction of the fact that needs it, or neither is; it is done at least once, by one process at a time, again
-// after a failure, later and later; a process that dies loses its lease and another goes on. Work that is asked for again while it waits is done once;
-// while it runs, once more afterwards. Handlers are idempotent.
+// after a failure, later and later; a process that dies loses its lease and another goes on. What fails too often, or whose process dies too often, is given up:
+// it stays in the table, [Queue.Failed] lists it, and asking for it again starts it anew. Work that is asked for again while it waits is done once; while it runs, once
+// more afterwards. Handlers are idempotent.
 //
 // Jobs are for a study, a subject, a pack, a peer; never for an instance. docs/decisions says why this is a lease table and not a queue library.
 package jobs
@@ -84,6 +85,29 @@ func (q *Queue) Failed(ctx context.Context) ([]Failed, error) {
 	return all, db.Fault("list jobs", rows.Err())
 }
 
+// Counts says how many jobs wait or run, and how many were given up, by kind.
+func (q *Queue) Counts(ctx context.Context) (waiting, failed map[string]int64, err error) {
+	rows, err := q.d.Query(ctx, `SELECT kind, failed, COUNT(*) FROM job GROUP BY kind, failed`)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	waiting, failed = map[string]int64{}, map[string]int64{}
+	for rows.Next() {
+		var kind string
+		var up, n int64
+		if err := rows.Scan(&kind, &up, &n); err != nil {
+			return nil, nil, db.Fault("count jobs", err)
+		}
+		if up == 0 {
+			waiting[kind] = n
+		} else {
+			failed[kind] = n
+		}
+	}
+	return waiting, failed, db.Fault("count jobs", rows.Err())
+}
+
 // Handler does the work of one kind. An error means: again later.
 type Handler func(ctx context.Context, key string, payload []byte) error
 
@@ -148,6 +172,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	if _, failed, err := r.q.Counts(ctx); err == nil {
+		for _, kind := range slices.Sorted(maps.Keys(failed)) {
+			r.opts.Log.Error("jobs were given up and wait for a person", "kind", kind, "jobs", failed[kind])
+		}
+	}
 	var workers sync.WaitGroup
 	for range r.opts.Workers {
 		workers.Go(func() { r.work(ctx) })
@@ -209,24 +238,40 @@ func (r *Runner) claim(ctx context.Context) (*job, error) {
 		return nil, err
 	}
 	var j *job
+	var dead []job // whose processes died each time: nobody was left to count a failure, so it is counted where the next one would begin
 	err = r.q.d.Write(ctx, func(tx *db.Tx) error {
-		j = nil
+		j, dead = nil, nil
 		if err := tx.Lock("jobs"); err != nil {
 			return err
 		}
-		var x job
-		err := tx.QueryRow(`SELECT kind, key, payload, asked, attempts`+due, args...).Scan(&x.kind, &x.key, &x.payload, &x.asked, &x.attempts)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
+		for {
+			var x job
+			err := tx.QueryRow(`SELECT kind, key, payload, asked, attempts`+due, args...).Scan(&x.kind, &x.key, &x.payload, &x.asked, &x.attempts)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if x.attempts >= int64(r.opts.Attempts) {
+				if _, err := tx.Exec(`UPDATE job SET lease = 0, owner = '', failed = 1, error = ? WHERE kind = ? AND key = ?`,
+					fmt.Sprintf("attempt %d: its process ended", x.attempts), x.kind, x.key); err != nil {
+					return err
+				}
+				dead = append(dead, x)
+				continue
+			}
+			x.attempts++
+			_, err = tx.Exec(`UPDATE job SET lease = ?, owner = ?, attempts = ? WHERE kind = ? AND key = ?`, db.Micros(now.Add(r.opts.Lease)), r.owner, x.attempts, x.kind, x.key)
+			j = &x
 			return err
 		}
-		x.attempts++
-		_, err = tx.Exec(`UPDATE job SET lease = ?, owner = ?, attempts = ? WHERE kind = ? AND key = ?`, db.Micros(now.Add(r.opts.Lease)), r.owner, x.attempts, x.kind, x.key)
-		j = &x
-		return err
 	})
+	if err == nil {
+		for _, x := range dead {
+			r.opts.Log.Error("a job is given up: the process that did it ended each time", "kind", x.kind, "attempts", x.attempts)
+		}
+	}
 	return j, err
 }
 
@@ -318,7 +363,11 @@ func (r *Runner) settle(ctx context.Context, j *job, failed error) error {
 		}
 		// The kind of the fault alone: a cause may quote what it was about.
 		why := fmt.Sprintf("attempt %d: %s", j.attempts, fault.KindOf(failed))
-		r.opts.Log.Warn("a job failed", "kind", j.kind, "attempt", j.attempts, "given up", given == 1, "error", failed)
+		level, what := slog.LevelWarn, "a job failed"
+		if given == 1 {
+			level, what = slog.LevelError, "a job is given up: it failed each time"
+		}
+		r.opts.Log.Log(ctx, level, what, "kind", j.kind, "attempts", j.attempts, "error", failed)
 		_, err := tx.Exec(`UPDATE job SET lease = 0, owner = '', due = ?, failed = ?, error = ? WHERE kind = ? AND key = ? AND owner = ? AND asked = ?`,
 			db.Micros(time.Now().Add(pause)), given, why, j.kind, j.key, r.owner, j.asked)
 		if err != nil {

@@ -1,8 +1,11 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -180,6 +183,53 @@ func TestStoppingAndLosingALeaseEndTheJob(t *testing.T) {
 		var owner string
 		if err := d.QueryRow(t.Context(), `SELECT owner FROM job WHERE key = '1'`).Scan(&owner); err != nil || owner != "another" {
 			t.Errorf("the other's lease is %q (%v)", owner, err)
+		}
+	})
+}
+
+// A job whose process dies each time is given up like one that fails each time; asking for it again starts it anew, and another job is not kept waiting.
+func TestDeadlyJobIsGivenUp(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		q := open(t, d)
+		var log bytes.Buffer
+		h := map[string]Handler{"deadly": func(context.Context, string, []byte) error { return nil }, "good": func(context.Context, string, []byte) error { return nil }}
+		// A runner that claims and dies: it neither settles nor keeps its lease.
+		r := NewRunner(q, h, Options{Attempts: 3, Lease: time.Microsecond, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		claims := func() (n int, last *job) {
+			t.Helper()
+			for range 10 {
+				j, err := r.claim(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if j == nil || j.kind != "deadly" {
+					return n, j
+				}
+				n++
+			}
+			return n, nil
+		}
+		add(t, d, q, "deadly", "the key is not for a log")
+		if n, _ := claims(); n != 3 {
+			t.Errorf("claimed %d times, want 3", n)
+		}
+		failed, err := q.Failed(t.Context())
+		if err != nil || len(failed) != 1 || failed[0].Kind != "deadly" || failed[0].Error == "" {
+			t.Errorf("given up: %v %v", failed, err)
+		}
+		if l := log.String(); strings.Count(l, "level=ERROR") != 1 || !strings.Contains(l, "kind=deadly") || strings.Contains(l, "the key") {
+			t.Errorf("the log says %q", l)
+		}
+		add(t, d, q, "deadly", "the key is not for a log")
+		add(t, d, q, "good", "1")
+		if waiting, given, err := q.Counts(t.Context()); err != nil || waiting["deadly"] != 1 || waiting["good"] != 1 || len(given) != 0 {
+			t.Errorf("counts %v %v %v", waiting, given, err)
+		}
+		if n, last := claims(); n != 3 || last == nil || last.kind != "good" {
+			t.Errorf("asked for again, it is claimed %d times, then %v", n, last)
+		}
+		if waiting, given, err := q.Counts(t.Context()); err != nil || waiting["good"] != 1 || given["deadly"] != 1 {
+			t.Errorf("counts %v %v %v", waiting, given, err)
 		}
 	})
 }

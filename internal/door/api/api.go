@@ -49,7 +49,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", d.healthz)
 	mux.HandleFunc("GET /readyz", d.readyz)
 	if d.Metrics != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics.registry, promhttp.HandlerOpts{}))
+		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	}
 	mux.HandleFunc("GET /api/openapi.json", d.openapi)
 	for _, r := range d.routes() {

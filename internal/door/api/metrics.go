@@ -1,7 +1,10 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -33,6 +36,34 @@ func NewMetrics() *Metrics {
 
 // Registry takes further metrics, whose labels hold nothing that came with a request or an image.
 func (m *Metrics) Registry() prometheus.Registerer { return m.registry }
+
+// Jobs adds what waits to be done and what was given up, by kind, counted when it is asked for.
+func (m *Metrics) Jobs(count func(context.Context) (waiting, failed map[string]int64, err error)) {
+	m.registry.MustRegister(jobCounts{count})
+}
+
+type jobCounts struct {
+	count func(context.Context) (waiting, failed map[string]int64, err error)
+}
+
+var jobsDescription = prometheus.NewDesc("vitrine_jobs", "Jobs by kind and state; failed ones were given up and wait for a person.", []string{"kind", "state"}, nil)
+
+func (jobCounts) Describe(to chan<- *prometheus.Desc) { to <- jobsDescription }
+
+func (j jobCounts) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	waiting, failed, err := j.count(ctx)
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(jobsDescription, errors.New("jobs cannot be counted"))
+		return
+	}
+	for state, counts := range map[string]map[string]int64{"waiting": waiting, "failed": failed} {
+		for kind, n := range counts {
+			to <- prometheus.MustNewConstMetric(jobsDescription, prometheus.GaugeValue, float64(n), kind, state)
+		}
+	}
+}
 
 // Observe is for [web.Front].
 func (m *Metrics) Observe(o web.Observation) {
