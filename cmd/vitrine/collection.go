@@ -81,7 +81,7 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 	defer o.Close()
 	v, err := o.Collection(ctx, c.ID)
 	if err != nil {
-		return err
+		return fmt.Errorf("collection %s: %w", cell(c.ID), err)
 	}
 	if s.json {
 		return s.value(v)

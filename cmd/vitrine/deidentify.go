@@ -58,6 +58,14 @@ func (c *deidentifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if c.Map != "" && within(c.Map, c.Out) {
 		return usage("--map lies in --out: whoever gets the cleaned files would get the names of the patients with them; write it elsewhere")
 	}
+	if err := targets(c.Out, c.Report, c.Map); err != nil {
+		return err
+	}
+	if c.Key == "" && !profile.AsDeposited {
+		if there, err := os.ReadDir(c.Out); err == nil && len(there) > 0 {
+			return usage("--out %s is not empty, and without --key this run would give the same patients other pseudonyms than those there: give the key of that run, or an empty folder", c.Out)
+		}
+	}
 	files, err := inputs(c.Src)
 	if err != nil {
 		return err
@@ -120,6 +128,26 @@ func (c *deidentifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	for _, it := range report.Items {
 		if it.Outcome != deid.Cleaned {
 			return partial
+		}
+	}
+	return nil
+}
+
+// targets reports what could not be written to, before the work rather than after it.
+func targets(out string, files ...string) error {
+	if fi, err := os.Stat(out); out != "" && err == nil && !fi.IsDir() {
+		return usage("--out %s is a file; it has to be a folder", out)
+	}
+	for _, f := range files {
+		if f == "" {
+			continue
+		}
+		fi, err := os.Stat(filepath.Dir(f))
+		if err != nil {
+			return usage("%s cannot be written: %w", f, err)
+		}
+		if !fi.IsDir() {
+			return usage("%s cannot be written: %s is no folder", f, filepath.Dir(f))
 		}
 	}
 	return nil

@@ -66,6 +66,9 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if c.Connections < 1 || c.Connections > 64 {
 		return usage("--connections is 1 to 64")
 	}
+	if err := targets("", c.Report, c.Map); err != nil {
+		return err
+	}
 	cl, err := c.client(c.Connections)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -104,6 +105,9 @@ func (c *tokenCreateCmd) sshKey(ctx context.Context, cli *CLI, s *streams) error
 	b, err := os.ReadFile(c.SSHKey)
 	if err != nil {
 		return usage("--ssh-key: %w", err)
+	}
+	if bytes.Contains(b, []byte("PRIVATE KEY-----")) {
+		return usage("--ssh-key: %s is a private key, which belongs to its owner alone; give the public one, usually %s.pub", c.SSHKey, c.SSHKey)
 	}
 	o, err := c.open(ctx, s)
 	if err != nil {

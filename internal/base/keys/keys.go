@@ -141,35 +141,35 @@ func LoadMaster(path string) (*Master, error) {
 	const attempt = "load master key"
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Wrap(fault.NotFound, attempt, "", err)
+		return nil, fault.Wrap(fault.NotFound, attempt, path, err)
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, "", err)
+		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, "", err)
+		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
 	if fi.Mode().Perm()&0o037 != 0 {
-		return nil, fault.New(fault.Denied, attempt, "", fmt.Sprintf("its permissions are %04o; it must be closed to others (chmod 600)", fi.Mode().Perm()))
+		return nil, fault.New(fault.Denied, attempt, path, fmt.Sprintf("its permissions are %04o; it must be closed to others (chmod 600)", fi.Mode().Perm()))
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, "", err)
+		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
-	return parseMaster(string(b))
+	return parseMaster(path, string(b))
 }
 
-func parseMaster(text string) (*Master, error) {
+func parseMaster(path, text string) (*Master, error) {
 	const attempt = "load master key"
 	version, rest, ok := strings.Cut(text, "\n")
 	if !ok || strings.TrimSuffix(version, "\r") != masterVersion {
-		return nil, fault.New(fault.Invalid, attempt, "", `the first line is not "`+masterVersion+`"`)
+		return nil, fault.New(fault.Invalid, attempt, path, `the first line is not "`+masterVersion+`"`)
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(rest))
 	if err != nil || len(b) != len(Key{}) {
-		return nil, fault.New(fault.Invalid, attempt, "", "the second line is not 32 bytes in base64") // the cause would quote it
+		return nil, fault.New(fault.Invalid, attempt, path, "the second line is not 32 bytes in base64") // the cause would quote it
 	}
 	return newMaster(Key(b))
 }

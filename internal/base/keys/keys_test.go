@@ -71,7 +71,7 @@ func FuzzParseMaster(f *testing.F) {
 	f.Add("vitrine-master-key-2\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := parseMaster(text)
+		m, err := parseMaster("key", text)
 		if (m == nil) == (err == nil) {
 			t.Fatal("neither a key nor an error, or both")
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
@@ -172,12 +171,7 @@ func explain(item *dicom.Builder, err error) {
 
 // comment says where and why in words. The module has no element for that (PS3.18 I.2); (0000,0902) is C-STORE's, and what other archives put there.
 func comment(item *dicom.Builder, where, text string) {
-	if where != "" {
-		if len(where)+2+len(text) > 64 { // of a long path the innermost tag, so that why it was refused is not cut off
-			where = where[strings.LastIndexByte(where, '.')+1:]
-		}
-		text = where + ": " + text
-	}
+	text = custody.Reason{Where: where, Text: text}.Within(64)
 	line := make([]byte, 0, 64) // an LO (PS3.5 6.2)
 	for _, c := range text {
 		if len(line) == cap(line) {

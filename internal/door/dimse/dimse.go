@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -197,23 +196,11 @@ func statusOfKept(r custody.Receipt) network.Status {
 	case r.Outcome == custody.Conflict: // whatever else it would be held for
 		return network.Status{Code: network.StatusCoerced, Comment: "conflict: other bytes are known under this SOP Instance UID"}
 	case r.Outcome == custody.Held && len(r.Reasons) > 0:
-		return network.Status{Code: network.StatusCoerced, Comment: held + commentOf(r.Reasons[0], network.MaxComment-len(held))}
+		return network.Status{Code: network.StatusCoerced, Comment: held + r.Reasons[0].Within(network.MaxComment-len(held))}
 	case r.Outcome == custody.Held:
 		return network.Status{Code: network.StatusCoerced, Comment: "held"}
 	}
 	return network.Status{}
-}
-
-// commentOf says where and why in up to limit characters (an LO). Of a long path it gives the innermost tag, so that the reason is not cut off.
-func commentOf(r custody.Reason, limit int) string {
-	where := r.Where
-	if where == "" {
-		return r.Text
-	}
-	if len(where)+1+len(r.Text) > limit {
-		where = where[strings.LastIndexByte(where, '.')+1:]
-	}
-	return where + " " + r.Text
 }
 
 func (s *session) begin(ctx context.Context, c *custody.Custody) (*custody.Deposit, error) {
@@ -253,7 +240,7 @@ func statusOf(err error) network.Status {
 			return network.Status{Code: network.StatusOutOfResources, Comment: "it cannot be kept now; send it again later"}
 		}
 	}
-	st := network.Status{Code: network.StatusCannotUnderstand, Comment: commentOf(refusal.Reason, network.MaxComment)}
+	st := network.Status{Code: network.StatusCannotUnderstand, Comment: refusal.Reason.Within(network.MaxComment)}
 	switch {
 	case fault.Is(err, fault.Unavailable):
 		st.Code = network.StatusOutOfResources

@@ -108,6 +108,9 @@ func (d *Desk) CreateCollection(ctx context.Context, who Caller, c collection.Co
 	if err != nil {
 		return c, fault.New(fault.Invalid, "create collection", object, "there is no such profile; known are "+strings.Join(deid.Profiles(), ", "))
 	}
+	if c.Protocol != "" {
+		return c, fault.New(fault.Invalid, "create collection", object, "there is no such protocol; this node knows none yet")
+	}
 	c.ProfileVersion = p.Version
 	c.AttestedBy = ""
 	if p.AsDeposited {
