@@ -16,6 +16,7 @@ var (
 	ErrNotRequestor    = errors.New("dicom/network: only the side that requested the association may do that")
 	ErrReaderClosed    = errors.New("dicom/network: the data set was read after its handler had returned")
 	ErrTooSlow         = errors.New("dicom/network: the peer sends too slowly")
+	ErrTooManyPending  = errors.New("dicom/network: too many connections without an association, of all or of one address; this one was closed")
 	ErrStopped         = errors.New("dicom/network: the association was stopped from this side")
 )
 

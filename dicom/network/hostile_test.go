@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -397,4 +399,121 @@ func TestPending(t *testing.T) {
 	if !refused {
 		t.Error("connections pile up")
 	}
+}
+
+// from is a listener whose connections say where they come from.
+type from struct {
+	net.Listener
+	addresses chan net.Addr
+}
+
+type placed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c placed) RemoteAddr() net.Addr { return c.addr }
+func (c placed) CloseWrite() error    { return c.Conn.(*net.TCPConn).CloseWrite() }
+
+func (l from) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return placed{c, <-l.addresses}, nil
+}
+
+// One address takes its share: its silent connections, and its associations, leave room for those of others.
+func TestOneAddressShutsNobodyOut(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := make(chan net.Addr, 1)
+	refused := make(chan error, 100)
+	s := &Server{MaxAssociations: 20, MaxPending: 20, Accept: acceptAll, OnRefused: func(_ net.Addr, err error) { refused <- err }}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, from{l, addresses}) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	connect := func(ip string) net.Conn {
+		t.Helper()
+		addresses <- net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), 40000))
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	ask := func(ip string) error {
+		t.Helper()
+		addresses <- net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), 40000))
+		a, err := Dial(t.Context(), l.Addr().String(), options())
+		if err == nil {
+			t.Cleanup(a.Abort)
+		}
+		return err
+	}
+	// A flood of connections that say nothing: five, a quarter of the twenty, stay open; the others are closed. So for networks of IPv6.
+	for _, flood := range [][]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2"}} {
+		for k := range 30 {
+			connect(flood[k%2])
+		}
+		for range 25 {
+			if err := <-refused; !errors.Is(err, ErrTooManyPending) {
+				t.Errorf("refused with %v", err)
+			}
+		}
+	}
+	// Somebody else gets in, up to five times; then that address has had its share, and a third one gets in.
+	for _, ip := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
+		for k := range 5 {
+			if err := ask(ip); err != nil {
+				t.Errorf("association %d from %s: %v", k, ip, err)
+			}
+		}
+		r, ok := errors.AsType[*Rejection](ask(ip))
+		if !ok || *r != (Rejection{RejectTransient, RejectByPresentation, RejectLimit}) {
+			t.Errorf("a sixth association: %v", r)
+		}
+	}
+	if len(s.places.by) == 0 {
+		t.Error("nothing is counted")
+	}
+}
+
+// Places that were given back are free, whatever way a connection went.
+func TestPlacesAreGivenBack(t *testing.T) {
+	n := start(t, &Server{MaxAssociations: 1, MaxPending: 3})
+	for k := range 12 {
+		r := open(t, n)
+		switch k % 3 {
+		case 0: // goes without a word
+		case 1:
+			_, _ = r.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+			r.pdu()
+		case 2:
+			_, _ = r.Write(request(t, options()).appendTo(nil, false))
+			if p := r.pdu(); p[0] != pduAssociateAC {
+				t.Fatalf("association %d: % x", k, p)
+			}
+		}
+		r.Close()
+		if k%3 == 2 {
+			<-n.ended
+		}
+		for n.taken() != 0 { // the server learns of the end in its own time; the test's own time ends it if not
+			runtime.Gosched()
+		}
+	}
+}
+
+func (n *node) taken() int {
+	n.Server.mu.Lock()
+	defer n.Server.mu.Unlock()
+	return len(n.places.by) + n.places.pending + n.places.established
 }

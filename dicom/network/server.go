@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ type Server struct {
 	// OnAssociationEnd is told the end of every association that had been accepted, once for each: err is nil after a release.
 	OnAssociationEnd func(a *Association, err error)
 
-	// OnRefused is told of every connection that did not become an association, with the reason: a *Rejection, or what was wrong.
+	// OnRefused is told of every connection that did not become an association, with the reason: a *Rejection, ErrTooManyPending, or what was wrong.
 	OnRefused func(remote net.Addr, err error)
 
 	// OnPanic is told of a handler's panic. The value may quote what the handler was working on: it is not for a log.
@@ -36,7 +37,9 @@ type Server struct {
 	TLS *tls.Config // nil: no TLS. Whether clients need certificates is ClientAuth's to say.
 
 	MaxAssociations int           // at a time; further ones are rejected as transient, "local limit exceeded"
-	MaxPending      int           // connections beyond that, on which an association is being asked for or ended; further ones are closed
+	MaxPending      int           // connections beside those, on which an association is being asked for or has ended; further ones are closed
+	PerAddress      int           // of MaxAssociations for one remote address (of IPv6, for 64 bits); 0: a quarter, but all of fewer than 16
+	PendingEach     int           // of MaxPending, likewise
 	MaxPDU          uint32        // longest P-DATA-TF taken: announced, and not exceeded by a byte; 1 KiB to 8 MiB
 	ARTIM           time.Duration // from the connection to the whole A-ASSOCIATE-RQ, TLS included; and for the peer to close at the end (at most 5 s)
 	IdleTimeout     time.Duration // between messages
@@ -49,7 +52,7 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]bool
 	wires     map[*wire]bool
-	open      int // associations
+	places    places
 	serving   sync.WaitGroup
 }
 
@@ -174,12 +177,18 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	_ = nc.SetDeadline(started.Add(artim))
 	w := newWire(nc, or(s.MaxPDU, DefaultMaxPDU), or(s.ReadTimeout, DefaultReadTimeout), or(s.WriteTimeout, DefaultWriteTimeout), or(s.MinRate, DefaultMinRate))
 	remote := nc.RemoteAddr()
+	from := neighbourhood(remote)
 
 	s.mu.Lock()
-	full := len(s.wires) >= or(s.MaxAssociations, DefaultAssociations)+or(s.MaxPending, DefaultPending)
-	if s.closing || full {
+	pending := or(s.MaxPending, DefaultPending)
+	if s.closing {
 		s.mu.Unlock()
-		s.refused(remote, errors.New("dicom/network: a connection beyond MaxPending, or of a server that is closing, was closed"))
+		s.refused(remote, ErrServerClosed)
+		return
+	}
+	if !s.places.arrive(from, pending, share(s.PendingEach, pending)) {
+		s.mu.Unlock()
+		s.refused(remote, ErrTooManyPending)
 		return
 	}
 	s.wires[w] = true
@@ -187,6 +196,7 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	defer func() {
 		s.mu.Lock()
 		delete(s.wires, w)
+		s.places.leave(from)
 		s.mu.Unlock()
 	}()
 	ctx, cancel := context.WithCancel(ctx)
@@ -201,7 +211,7 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 		return
 	}
 	err = s.serve(ctx, a)
-	s.leave()
+	s.leave(from)
 	wait := w.farewell(err)
 	a.tally()
 	if s.OnAssociationEnd != nil {
@@ -219,20 +229,17 @@ func (s *Server) refused(remote net.Addr, err error) {
 }
 
 // enter takes one of the places for associations.
-func (s *Server) enter() bool {
+func (s *Server) enter(from netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || s.open >= or(s.MaxAssociations, DefaultAssociations) {
-		return false
-	}
-	s.open++
-	return true
+	most := or(s.MaxAssociations, DefaultAssociations)
+	return !s.closing && s.places.establish(from, most, share(s.PerAddress, most))
 }
 
-func (s *Server) leave() {
+func (s *Server) leave(from netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open--
+	s.places.end(from)
 }
 
 // establish brings a connection from Sta2 to Sta6 (PS3.8 9.2). A nil error means that a place is taken and the A-ASSOCIATE-AC is sent.
@@ -334,12 +341,13 @@ func (s *Server) admit(ctx context.Context, a *Association, rq *associate) (err 
 	if a.peerMax, err = peerLimit(rq.MaxPDU); err != nil {
 		return err
 	}
-	if !s.enter() {
+	from := neighbourhood(a.remote)
+	if !s.enter(from) {
 		return &Rejection{RejectTransient, RejectByPresentation, RejectLimit}
 	}
 	defer func() {
 		if err != nil {
-			s.leave()
+			s.leave(from)
 		}
 	}()
 	rq.LocalAddr, rq.RemoteAddr, rq.TLS = a.local, a.remote, a.tls
