@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -45,7 +46,12 @@ type Door struct {
 	TLS *tls.Config
 	// Observe is told of every C-STORE: its status code and the bytes of its data set. It may be nil.
 	Observe func(status uint16, bytes int64)
+
+	refusals refusals
 }
+
+// maxAssociations is how many associations there are at a time, and how many connections without one beside them; one address gets a quarter of each.
+const maxAssociations = 256
 
 // session is what an association was accepted as.
 type session struct {
@@ -62,14 +68,13 @@ func (d *Door) Server() *network.Server {
 		Accept:           d.accept,
 		Store:            d.store,
 		OnAssociationEnd: d.ended,
-		OnRefused: func(_ net.Addr, err error) {
-			d.Log.Debug("association refused", "error", err)
-		},
+		OnRefused:        func(_ net.Addr, err error) { d.refusals.log(d.Log, err) },
 		OnPanic: func(_ *network.Association, _ any, stack []byte) {
 			d.Log.Error("a C-STORE panicked", "stack", string(stack))
 		},
 		TLS:             d.TLS,
-		MaxAssociations: 256,
+		MaxAssociations: maxAssociations,
+		MaxPending:      maxAssociations,
 	}
 }
 
@@ -88,9 +93,12 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 		d.Log.Error("an association could not be decided", "error", err)
 		return network.Decision{}, &network.Rejection{Result: rejectedTransient, Source: sourcePresentation, Reason: reasonCongestion}
 	}
-	actor, grants, link := d.caller(ctx, req)
+	actor, grants, link, doubt := d.caller(ctx, req)
 	decision := policy.Decide(policy.Facts{Grants: grants, Action: policy.StoreAsPeer, Collection: string(col.ID), Link: link})
 	if !decision.Allow {
+		if wantsMore(req) {
+			d.Log.Info("association may not store", "collection", string(col.ID), "reason", doubt)
+		}
 		return network.Decision{Negotiate: echoOnly}, nil
 	}
 	return network.Decision{
@@ -107,29 +115,39 @@ func echoOnly(p *network.ProposedContext) (string, network.ContextResult) {
 	return network.StoragePolicy{}.Negotiate(p)
 }
 
-// caller is who opens an association: the registered peer's grants if it is that peer as far as can be told, and what is known of the connection.
-func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (string, []policy.Grant, policy.Link) {
+// wantsMore reports whether something beside Verification is proposed.
+func wantsMore(req *network.AssociateRequest) bool {
+	return slices.ContainsFunc(req.Contexts, func(c network.ProposedContext) bool { return c.AbstractSyntax != network.VerificationUID })
+}
+
+// caller is who opens an association: the registered peer's grants if it is that peer as far as can be told, what is known of the connection, and, for the log, what
+// the peer is not allowed for if it is not. A title that is not registered is text of the sender's choosing: it is not repeated.
+func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (actor string, grants []policy.Grant, link policy.Link, doubt string) {
 	from := address(req.RemoteAddr)
-	link := policy.Link{Loopback: from.IsLoopback(), Demo: d.Demo}
+	link = policy.Link{Loopback: from.IsLoopback(), Demo: d.Demo}
 	ae, err := collection.ParseAETitle(req.CallingAE)
 	if err != nil {
-		return "unknown peer", nil, link
+		return "unknown peer", nil, link, "unknown-calling-ae-title"
 	}
 	peer, err := d.Identity.Peer(ctx, ae)
 	if err != nil {
 		if !fault.Is(err, fault.NotFound) {
 			d.Log.Error("the register of peers does not answer", "error", err)
 		}
-		return "unknown peer", nil, link
+		return "unknown peer", nil, link, "unknown-calling-ae-title"
 	}
 	link.Address = d.calledFrom(ctx, peer, from)
 	if peer.Certificate != nil {
 		link.Certificate = req.TLS != nil && len(req.TLS.PeerCertificates) > 0 && sha256.Sum256(req.TLS.PeerCertificates[0].Raw) == *peer.Certificate
 		if !link.Certificate { // a peer that has a certificate and does not show it is not that peer
-			return "unknown peer", nil, policy.Link{Loopback: link.Loopback, Demo: link.Demo}
+			return "unknown peer", nil, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, "not-the-registered-certificate"
 		}
 	}
-	return "peer " + string(peer.AETitle), peer.Grants(), link
+	doubt = "not-granted"
+	if !link.Address && !link.Loopback {
+		doubt = "not-the-registered-address"
+	}
+	return "peer " + string(peer.AETitle), peer.Grants(), link, doubt
 }
 
 // calledFrom reports whether the address is the one that the peer is registered with.
