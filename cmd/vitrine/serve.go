@@ -63,6 +63,9 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 		line += " dicom=" + a
 	}
 	fmt.Fprintln(s.out, line)
+	if err := n.Welcome(ctx, s.out); err != nil {
+		cfg.Log.Error("no link to sign in for the first time could be made", "error", err)
+	}
 	err = n.Run(ctx)
 	if err == nil {
 		cfg.Log.Info("stopped")

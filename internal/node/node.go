@@ -19,6 +19,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
 const (
@@ -34,6 +35,7 @@ const (
 type Node struct {
 	Stores  *Stores
 	Custody *custody.Custody
+	SignIn  *signin.Flow // nil: HTTP is off
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS

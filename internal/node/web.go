@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -42,12 +43,16 @@ func (n *Node) website() (*http.Server, error) {
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
-	pages, err := portal.New(portal.Parts{Desk: desk, Delivery: give, Name: "Vitrine node", Log: n.cfg.Log})
+	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Exists: func(ctx context.Context, id string) error {
+		_, err := s.Collections.Get(ctx, collection.ID(id))
+		return err
+	}})
+	pages, err := portal.New(portal.Parts{Desk: desk, Delivery: give, SignIn: n.SignIn, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}
 	pages.Register(mux)
-	front := &web.Front{Identify: n.identify, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show}
+	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show}
 	return web.Server(n.settled(front.Handler(mux)), n.cfg.Log), nil
 }
 
@@ -63,8 +68,8 @@ func (n *Node) identify(ctx context.Context, token string) (web.Caller, error) {
 // settled lets a question wait for what was acknowledged before it was asked: a sender finds what it has just sent.
 func (n *Node) settled(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Without a token there is nothing to wait for: nothing will be told.
-		if r.Method == http.MethodGet && r.Header.Get("Authorization") != "" && (strings.Contains(r.URL.Path, "/dicomweb/") || strings.HasPrefix(r.URL.Path, "/api/")) {
+		// Without a token or a session there is nothing to wait for: nothing will be told.
+		if r.Method == http.MethodGet && (r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "") && (strings.Contains(r.URL.Path, "/dicomweb/") || strings.HasPrefix(r.URL.Path, "/api/")) {
 			if err := n.Custody.Barrier(r.Context()); err != nil {
 				return // the client has gone
 			}

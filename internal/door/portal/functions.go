@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -29,6 +30,7 @@ func functions(f *files) template.FuncMap {
 		"add":    func(a, b int) int { return a + b },
 		"lower":  strings.ToLower,
 		"bars":   bars,
+		"base64": base64.RawURLEncoding.EncodeToString,
 		"study":  studyAddress,
 		"thumb": func(c collection.ID, study catalogue.StudyUID) string {
 			return "/collections/" + string(c) + "/dicomweb/studies/" + url.PathEscape(string(study)) + "/thumbnail?viewport=320,240"

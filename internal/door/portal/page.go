@@ -242,8 +242,10 @@ func (d *Door) whoIs(r *request) *person {
 		return nil
 	}
 	name := ""
-	if d.NameOf != nil {
-		name = d.NameOf(r.Context(), r.caller)
+	if d.SignIn != nil {
+		if _, a, err := d.SignIn.Session(r.Context(), secretOf(r.Request, sessionCookie)); err == nil && a.ID == r.caller.Actor {
+			name = a.Name
+		}
 	}
 	if name == "" {
 		name = r.caller.Actor

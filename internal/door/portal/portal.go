@@ -8,7 +8,6 @@
 package portal
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,17 +18,17 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
 // Parts are what the door works with.
 type Parts struct {
 	Desk     *admin.Desk
 	Delivery *delivery.Delivery
+	SignIn   *signin.Flow
 	// Name is what the node is called in the footer of every page.
 	Name string
-	// NameOf is what the person who is signed in is called; nil or empty: as the audit log calls them.
-	NameOf func(ctx context.Context, c web.Caller) string
-	Log    *slog.Logger
+	Log  *slog.Logger
 }
 
 // Door is safe for use by many goroutines.
@@ -65,6 +64,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)
+	d.registerSignIn(mux)
 	d.registerViewer(mux)
 	d.registerHelp(mux)
 }

@@ -35,7 +35,7 @@ type Caller struct {
 }
 
 // Anonymous reports a caller who showed nothing.
-func (c Caller) Anonymous() bool { return len(c.Grants) == 0 }
+func (c Caller) Anonymous() bool { return c.Actor == "" && len(c.Grants) == 0 }
 
 // Knows reports whether the caller has any role in a collection, and so may learn that it exists.
 func (c Caller) Knows(collection string) bool {
@@ -51,6 +51,8 @@ func (c Caller) Knows(collection string) bool {
 type Front struct {
 	// Identify recognises a bearer token; a fault.Denied says that it is not in force.
 	Identify func(ctx context.Context, token string) (Caller, error)
+	// Session recognises who has signed in with a browser; nil: nobody can. A request without a session is anonymous, and no error.
+	Session func(r *http.Request) (Caller, error)
 	Log      *slog.Logger
 	// Show answers a person's browser with a problem as a page; nil: everybody gets problem details.
 	Show func(w http.ResponseWriter, r *http.Request, p Problem, more http.Header)
@@ -209,7 +211,14 @@ func isGone(r *http.Request, err error) bool {
 func (f *Front) identify(r *http.Request) (Caller, error) {
 	h := r.Header.Values("Authorization")
 	if len(h) == 0 {
-		return Caller{}, nil
+		// A browser sends its cookie along whoever made it ask: what changes anything has to come from a page of this node.
+		if err := elsewhere.Check(r); err != nil {
+			return Caller{}, Refuse(http.StatusForbidden, "answer request", "it comes from a page of another site", "Go to the node's own page and do it there.")
+		}
+		if f.Session == nil {
+			return Caller{}, nil
+		}
+		return f.Session(r)
 	}
 	scheme, token, _ := strings.Cut(h[0], " ")
 	if len(h) > 1 || !strings.EqualFold(scheme, "Bearer") {
@@ -221,6 +230,9 @@ func (f *Front) identify(r *http.Request) (Caller, error) {
 	}
 	return c, err
 }
+
+// elsewhere recognises requests that another site's page made a browser send.
+var elsewhere = http.NewCrossOriginProtection()
 
 func challenge(reason, header string) error {
 	return &Error{Status: http.StatusUnauthorized, Attempt: "recognise caller", Reason: reason, Advice: "Send the header Authorization: Bearer, followed by a token that is in force.",

@@ -1,10 +1,11 @@
-// Package identity is the record of who may knock: tokens of people and machines, SSH keys of depositors, and DICOM peers.
+// Package identity is the record of who may knock: people with their passkeys and sessions, tokens of people and machines, SSH keys of depositors, and DICOM
+// peers.
 //
 // It promises: of a token, only the SHA-256 of a secret of 256 random bits is kept, so the record betrays none; what is revoked or past its time opens
 // nothing, in every process of the node within a second; a token, key or peer that is not known is always asked for anew, so what was just registered
 // works at once. Whoever changes something passes the transaction in which the audit entry is written too.
 //
-// It does not decide what a grant permits (package policy does), keeps no address of a person, and knows no people yet: they come with the portal.
+// It does not decide what a grant permits (package policy does), and keeps no address of a person.
 package identity
 
 import (
@@ -39,10 +40,11 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // Record is the open record.
 type Record struct {
-	d      *db.DB
-	tokens recent.Cache[Digest, Token]
-	keys   recent.Cache[keyAt, SSHKey]
-	peers  recent.Cache[collection.AETitle, Peer]
+	d        *db.DB
+	tokens   recent.Cache[Digest, Token]
+	keys     recent.Cache[keyAt, SSHKey]
+	peers    recent.Cache[collection.AETitle, Peer]
+	sessions recent.Cache[Digest, visitor]
 }
 
 // OpenRecord brings the tables up to date.

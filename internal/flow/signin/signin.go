@@ -1,0 +1,579 @@
+// Package signin lets people in: by passkey (W3C Web Authentication) or by a link that works once; and keeps their sessions and their account's keys.
+//
+// It promises: every way in and every failure to get in is in the audit log, without a word of what was presented; a ceremony, like a link, is used up by its
+// first use; a session begins with a secret that nobody saw before; who is disabled is out within a second, everywhere. It asks policy before it changes
+// anything of other people.
+//
+// What proves a person to be who they are is the device's: no password is kept here.
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+// How long what begins here lasts.
+const (
+	SessionFor  = 12 * time.Hour
+	InviteFor   = 7 * 24 * time.Hour
+	ceremonyFor = 5 * time.Minute
+)
+
+// Parts are what the flow works with.
+type Parts struct {
+	DB       *db.DB
+	Audit    *audit.Log
+	Identity *identity.Record
+	// Exists reports a collection that grants may be given for; a fault.Invalid if there is none.
+	Exists func(ctx context.Context, collection string) error
+}
+
+// Flow is safe for use by many goroutines.
+type Flow struct {
+	Parts
+	tries tries
+}
+
+// New makes the flow.
+func New(p Parts) *Flow { return &Flow{Parts: p} }
+
+// nobody is whom the audit log names where who came is not known.
+const nobody = "nobody known"
+
+func (f *Flow) write(ctx context.Context, do func(tx *db.Tx) error) error {
+	if err := f.DB.Write(ctx, do); err != nil {
+		return err
+	}
+	return f.DB.Sync()
+}
+
+// failed writes down that somebody did not get in.
+func (f *Flow) failed(ctx context.Context, actor, way string, err error) error {
+	if !fault.Is(err, fault.Denied) {
+		return err
+	}
+	werr := f.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := f.Audit.Once(tx, audit.Entry{Actor: actor, Action: "sign in by " + way, Object: "the portal", Outcome: "denied"})
+		return err
+	})
+	return errors.Join(err, werr)
+}
+
+// begin starts a session for an account that has proven itself.
+func (f *Flow) begin(tx *db.Tx, account, way string) (identity.Secret, error) {
+	secret, err := identity.NewSecret()
+	if err != nil {
+		return secret, err
+	}
+	if err := f.Identity.StartSession(tx, secret, identity.Session{Account: account, Way: way, Ends: time.Now().Add(SessionFor)}); err != nil {
+		return secret, err
+	}
+	return secret, f.Audit.Append(tx, audit.Entry{Actor: account, Action: "sign in by " + way, Object: "the portal", Outcome: "done"})
+}
+
+// able is the account, if it may sign in.
+func (f *Flow) able(ctx context.Context, id string) (identity.Account, error) {
+	a, err := f.Identity.Account(ctx, id)
+	if fault.Is(err, fault.NotFound) || err == nil && !a.Disabled.IsZero() {
+		return a, fault.New(fault.Denied, "sign in", "", "this account cannot sign in; ask the node's administrator")
+	}
+	return a, err
+}
+
+// Session is whose session this is.
+func (f *Flow) Session(ctx context.Context, secret string) (identity.Session, identity.Account, error) {
+	return f.Identity.SessionBySecret(ctx, secret)
+}
+
+// End ends a session.
+func (f *Flow) End(ctx context.Context, who admin.Caller, secret string) error {
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.EndSession(tx, secret); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "sign out", Object: "the portal", Outcome: "done"})
+	})
+}
+
+// EndOthers ends every other session of the caller.
+func (f *Flow) EndOthers(ctx context.Context, who admin.Caller, here identity.Digest) error {
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.EndSessions(tx, who.Actor, here); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "end other sessions", Object: "account " + who.Actor, Outcome: "done"})
+	})
+}
+
+// ByLink signs in by a link that works once. from is the address that it came from, to slow down who guesses.
+func (f *Flow) ByLink(ctx context.Context, from, presented string) (identity.Secret, error) {
+	const way = "link"
+	if err := f.tries.allow(from); err != nil {
+		return identity.Secret{}, err
+	}
+	var session identity.Secret
+	var account string
+	err := f.write(ctx, func(tx *db.Tx) (err error) {
+		if account, err = f.Identity.TakeLink(tx, presented); err != nil {
+			return err
+		}
+		session, err = f.begin(tx, account, way)
+		return err
+	})
+	if err != nil {
+		f.tries.failed(from)
+		return identity.Secret{}, f.failed(ctx, nobody, way, err)
+	}
+	if _, err := f.able(ctx, account); err != nil {
+		return identity.Secret{}, err
+	}
+	return session, nil
+}
+
+// party is this node as browsers know it: by the address of its pages.
+func party(origin string) (*webauthn.WebAuthn, error) {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" {
+		return nil, fault.New(fault.Invalid, "sign in", "", "the address of the page is not known")
+	}
+	w, err := webauthn.New(&webauthn.Config{RPID: u.Hostname(), RPDisplayName: "Vitrine", RPOrigins: []string{origin}})
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "sign in", "", "passkeys work under a name, such as localhost, and not under this address")
+	}
+	return w, nil
+}
+
+// user is an account as package webauthn wants it.
+type user struct {
+	identity.Account
+	keys []webauthn.Credential
+}
+
+func (u *user) WebAuthnID() []byte                         { return []byte(u.ID) }
+func (u *user) WebAuthnName() string                       { return u.Name }
+func (u *user) WebAuthnDisplayName() string                { return u.Name }
+func (u *user) WebAuthnCredentials() []webauthn.Credential { return u.keys }
+
+func (f *Flow) user(ctx context.Context, id string) (*user, error) {
+	a, err := f.able(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.Identity.Passkeys(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	u := &user{Account: a}
+	for _, p := range all {
+		var c webauthn.Credential
+		if err := json.Unmarshal([]byte(p.Credential), &c); err != nil {
+			return nil, fault.New(fault.Corrupt, "read passkey", "account "+id, "it cannot be read")
+		}
+		u.keys = append(u.keys, c)
+	}
+	return u, nil
+}
+
+// open keeps a ceremony until its second half.
+func (f *Flow) open(ctx context.Context, account string, state *webauthn.SessionData) (identity.Secret, error) {
+	b, err := json.Marshal(state)
+	if err != nil {
+		return identity.Secret{}, err
+	}
+	secret, err := identity.NewSecret()
+	if err != nil {
+		return secret, err
+	}
+	return secret, f.DB.Write(ctx, func(tx *db.Tx) error {
+		return f.Identity.AddCeremony(tx, secret, account, string(b), time.Now().Add(ceremonyFor))
+	})
+}
+
+// close takes a ceremony up again, for the last time.
+func (f *Flow) close(ctx context.Context, presented string) (account string, state webauthn.SessionData, err error) {
+	var text string
+	if err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		account, text, err = f.Identity.TakeCeremony(tx, presented)
+		return err
+	}); err != nil {
+		return "", state, err
+	}
+	return account, state, json.Unmarshal([]byte(text), &state)
+}
+
+// BeginPasskey asks a browser for a passkey, whoever's it is. The answer is the options for navigator.credentials.get, and the secret of the ceremony.
+func (f *Flow) BeginPasskey(ctx context.Context, origin string) (options *protocol.CredentialAssertion, ceremony identity.Secret, err error) {
+	w, err := party(origin)
+	if err != nil {
+		return nil, ceremony, err
+	}
+	options, state, err := w.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+	if err != nil {
+		return nil, ceremony, err
+	}
+	ceremony, err = f.open(ctx, "", state)
+	return options, ceremony, err
+}
+
+const maxAnswer = 64 << 10
+
+// FinishPasskey takes the browser's answer and begins a session.
+func (f *Flow) FinishPasskey(ctx context.Context, from, origin, ceremony string, answer io.Reader) (identity.Secret, error) {
+	const way = "passkey"
+	var none identity.Secret
+	if err := f.tries.allow(from); err != nil {
+		return none, err
+	}
+	denied := fault.New(fault.Denied, "sign in", "", "this passkey is not known here, or did not prove itself")
+	fail := func(actor string, err error) (identity.Secret, error) {
+		f.tries.failed(from)
+		return none, f.failed(ctx, actor, way, err)
+	}
+	_, state, err := f.close(ctx, ceremony)
+	if err != nil {
+		return fail(nobody, err)
+	}
+	parsed, err := protocol.ParseCredentialRequestResponseBody(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return fail(nobody, denied)
+	}
+	w, err := party(origin)
+	if err != nil {
+		return none, err
+	}
+	var u *user
+	var inner error
+	_, key, err := w.ValidatePasskeyLogin(func(_, handle []byte) (webauthn.User, error) {
+		u, inner = f.user(ctx, string(handle))
+		if inner != nil {
+			return nil, inner
+		}
+		return u, nil
+	}, state, parsed)
+	switch {
+	case inner != nil && !fault.Is(inner, fault.Denied):
+		return none, inner
+	case err != nil && u != nil:
+		return fail(u.ID, denied)
+	case err != nil:
+		return fail(nobody, denied)
+	case key.Authenticator.CloneWarning:
+		return fail(u.ID, fault.New(fault.Denied, "sign in", "", "this passkey was used in another place too, as a copy would be; remove it and make a new one"))
+	}
+	var session identity.Secret
+	err = f.write(ctx, func(tx *db.Tx) error {
+		b, err := json.Marshal(key)
+		if err != nil {
+			return err
+		}
+		if err := f.Identity.UsePasskey(tx, key.ID, string(b)); err != nil {
+			return err
+		}
+		session, err = f.begin(tx, u.ID, way)
+		return err
+	})
+	return session, err
+}
+
+// BeginRegistration asks the caller's browser to make a passkey.
+func (f *Flow) BeginRegistration(ctx context.Context, who admin.Caller, origin string) (options *protocol.CredentialCreation, ceremony identity.Secret, err error) {
+	w, err := party(origin)
+	if err != nil {
+		return nil, ceremony, err
+	}
+	u, err := f.user(ctx, who.Actor)
+	if err != nil {
+		return nil, ceremony, err
+	}
+	options, state, err := w.BeginRegistration(u,
+		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementRequired, UserVerification: protocol.VerificationRequired}),
+		webauthn.WithConveyancePreference(protocol.PreferNoAttestation), webauthn.WithExclusions(webauthn.Credentials(u.keys).CredentialDescriptors()))
+	if err != nil {
+		return nil, ceremony, err
+	}
+	ceremony, err = f.open(ctx, u.ID, state)
+	return options, ceremony, err
+}
+
+// FinishRegistration keeps the passkey that the browser made, under the name that its owner gives it.
+func (f *Flow) FinishRegistration(ctx context.Context, who admin.Caller, origin, ceremony, name string, answer io.Reader) error {
+	account, state, err := f.close(ctx, ceremony)
+	if err != nil {
+		return err
+	}
+	refused := fault.New(fault.Invalid, "add passkey", "", "the browser's answer is not one to what was asked")
+	if account != who.Actor {
+		return refused
+	}
+	parsed, err := protocol.ParseCredentialCreationResponseBody(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return refused
+	}
+	w, err := party(origin)
+	if err != nil {
+		return err
+	}
+	u, err := f.user(ctx, account)
+	if err != nil {
+		return err
+	}
+	key, err := w.CreateCredential(u, state, parsed)
+	if err != nil {
+		return refused
+	}
+	b, err := json.Marshal(key)
+	if err != nil {
+		return err
+	}
+	if name = strings.TrimSpace(name); name == "" {
+		name = "Passkey"
+	}
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.AddPasskey(tx, identity.Passkey{ID: key.ID, Account: account, Name: name, Credential: string(b)}); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: account, Action: "add passkey", Object: "account " + account, Outcome: "done"})
+	})
+}
+
+// RemovePasskey takes one of the caller's passkeys away.
+func (f *Flow) RemovePasskey(ctx context.Context, who admin.Caller, id []byte) error {
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.RemovePasskey(tx, who.Actor, id); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "remove passkey", Object: "account " + who.Actor, Outcome: "done"})
+	})
+}
+
+// Own is what the caller sees of their account.
+type Own struct {
+	identity.Account
+	Passkeys []identity.Passkey
+	Sessions []identity.Session
+}
+
+// Own is the caller's account; a fault.NotFound for who came by a token, which has none.
+func (f *Flow) Own(ctx context.Context, who admin.Caller) (o Own, err error) {
+	if o.Account, err = f.Identity.Account(ctx, who.Actor); err != nil {
+		return o, err
+	}
+	if o.Passkeys, err = f.Identity.Passkeys(ctx, who.Actor); err != nil {
+		return o, err
+	}
+	o.Sessions, err = f.Identity.Sessions(ctx, who.Actor)
+	return o, err
+}
+
+// allowed asks policy whether the caller manages people.
+func (f *Flow) allowed(ctx context.Context, who admin.Caller) error {
+	d := policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.ManageUsers})
+	if d.Allow {
+		return nil
+	}
+	denied := fault.New(fault.Denied, policy.ManageUsers.String(), "", strings.Join(d.Reasons, "; "))
+	if who.Actor == "" {
+		return denied
+	}
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := f.Audit.Once(tx, audit.Entry{Actor: who.Actor, Action: policy.ManageUsers.String(), Object: "people", Outcome: "denied"})
+		return err
+	})
+	return errors.Join(denied, err)
+}
+
+// People lists every account.
+func (f *Flow) People(ctx context.Context, who admin.Caller) ([]identity.Account, error) {
+	if err := f.allowed(ctx, who); err != nil {
+		return nil, err
+	}
+	return f.Identity.Accounts(ctx)
+}
+
+func (f *Flow) checked(ctx context.Context, grants []policy.Grant) error {
+	for _, g := range grants {
+		if g.Collection == policy.AllCollections || f.Exists == nil {
+			continue
+		}
+		if err := f.Exists(ctx, g.Collection); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Invite makes an account and a link by which its owner signs in for the first time, to add a passkey.
+func (f *Flow) Invite(ctx context.Context, who admin.Caller, name string, grants []policy.Grant, lasts time.Duration) (a identity.Account, link identity.Secret, err error) {
+	if err := f.allowed(ctx, who); err != nil {
+		return a, link, err
+	}
+	if err := f.checked(ctx, grants); err != nil {
+		return a, link, err
+	}
+	if link, err = identity.NewSecret(); err != nil {
+		return a, link, err
+	}
+	err = f.write(ctx, func(tx *db.Tx) (err error) {
+		if a, err = f.Identity.CreateAccount(tx, identity.Account{Name: strings.TrimSpace(name), Grants: grants}); err != nil {
+			return err
+		}
+		if err = f.Identity.AddLink(tx, link, a.ID, time.Now().Add(lasts)); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "invite", Object: "account " + a.ID + ", " + grantsText(grants), Outcome: "done"})
+	})
+	return a, link, err
+}
+
+// Link makes another sign-in link for somebody who has lost their passkey.
+func (f *Flow) Link(ctx context.Context, who admin.Caller, account string, lasts time.Duration) (link identity.Secret, err error) {
+	if err := f.allowed(ctx, who); err != nil {
+		return link, err
+	}
+	if _, err := f.Identity.Account(ctx, account); err != nil {
+		return link, err
+	}
+	if link, err = identity.NewSecret(); err != nil {
+		return link, err
+	}
+	return link, f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.AddLink(tx, link, account, time.Now().Add(lasts)); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "make sign-in link", Object: "account " + account, Outcome: "done"})
+	})
+}
+
+// Grant gives an account these roles and no others.
+func (f *Flow) Grant(ctx context.Context, who admin.Caller, account string, grants []policy.Grant) error {
+	if err := f.allowed(ctx, who); err != nil {
+		return err
+	}
+	if err := f.checked(ctx, grants); err != nil {
+		return err
+	}
+	if _, err := f.Identity.Account(ctx, account); err != nil {
+		return err
+	}
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.SetGrants(tx, account, grants); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "give grants", Object: "account " + account + ", " + grantsText(grants), Outcome: "done"})
+	})
+}
+
+// Disable keeps an account out, or lets it in again. Nobody shuts themselves out.
+func (f *Flow) Disable(ctx context.Context, who admin.Caller, account string, disabled bool) error {
+	if err := f.allowed(ctx, who); err != nil {
+		return err
+	}
+	if account == who.Actor {
+		return fault.New(fault.Invalid, "change account", "", "you cannot disable yourself: ask another administrator")
+	}
+	action := "enable account"
+	if disabled {
+		action = "disable account"
+	}
+	return f.write(ctx, func(tx *db.Tx) error {
+		if err := f.Identity.SetDisabled(tx, account, disabled); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: action, Object: "account " + account, Outcome: "done"})
+	})
+}
+
+func grantsText(grants []policy.Grant) string {
+	if len(grants) == 0 {
+		return "no role"
+	}
+	var parts []string
+	for _, g := range grants {
+		in := g.Collection
+		if in == policy.AllCollections {
+			in = "all collections"
+		}
+		parts = append(parts, g.Role.String()+" in "+in)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// FirstAdministrator makes a link for a node that nobody administers yet: while no administrator has a passkey. made is false where one has.
+func (f *Flow) FirstAdministrator(ctx context.Context, who admin.Caller, lasts time.Duration) (link identity.Secret, made bool, err error) {
+	all, err := f.Identity.Accounts(ctx)
+	if err != nil {
+		return link, false, err
+	}
+	first := ""
+	for _, a := range all {
+		if !a.Disabled.IsZero() || !policy.Decide(policy.Facts{Grants: a.Grants, Action: policy.ManageUsers}).Allow {
+			continue
+		}
+		keys, err := f.Identity.Passkeys(ctx, a.ID)
+		if err != nil {
+			return link, false, err
+		}
+		if len(keys) > 0 {
+			return link, false, nil
+		}
+		if first == "" {
+			first = a.ID
+		}
+	}
+	link, err = f.entry(ctx, who, identity.Account{ID: first}, "First administrator", []policy.Grant{{Role: policy.Admin, Collection: policy.AllCollections}}, lasts)
+	return link, err == nil, err
+}
+
+// Demo makes a link that signs in as the steward of a demonstration.
+func (f *Flow) Demo(ctx context.Context, who admin.Caller, lasts time.Duration) (identity.Secret, error) {
+	const issuer, subject = "demonstration", "steward"
+	a, err := f.Identity.AccountOf(ctx, issuer, subject)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return identity.Secret{}, err
+	}
+	if err != nil {
+		a = identity.Account{Issuer: issuer, Subject: subject}
+	}
+	var grants []policy.Grant
+	for _, r := range []policy.Role{policy.Steward, policy.Admin, policy.Depositor, policy.Researcher} {
+		grants = append(grants, policy.Grant{Role: r, Collection: policy.AllCollections})
+	}
+	return f.entry(ctx, who, a, "Demo Steward", grants, lasts)
+}
+
+// entry makes a link for an account, and the account where it has no id yet.
+func (f *Flow) entry(ctx context.Context, who admin.Caller, a identity.Account, name string, grants []policy.Grant, lasts time.Duration) (identity.Secret, error) {
+	link, err := identity.NewSecret()
+	if err != nil {
+		return link, err
+	}
+	return link, f.write(ctx, func(tx *db.Tx) error {
+		if a.ID == "" {
+			a.Name, a.Grants = name, grants
+			made, err := f.Identity.CreateAccount(tx, a)
+			if err != nil {
+				return err
+			}
+			a = made
+		}
+		if err := f.Identity.AddLink(tx, link, a.ID, time.Now().Add(lasts)); err != nil {
+			return err
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "make sign-in link", Object: "account " + a.ID, Outcome: "done"})
+	})
+}

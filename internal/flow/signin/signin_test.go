@@ -1,0 +1,304 @@
+package signin
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+const here = "http://localhost:8080"
+
+var boss = admin.Caller{Actor: "operator", Grants: []policy.Grant{{Role: policy.Admin, Collection: policy.AllCollections}}}
+
+func each(t *testing.T, test func(t *testing.T, f *Flow)) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		r, err := identity.OpenRecord(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := audit.Open(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, New(Parts{DB: d, Audit: l, Identity: r}))
+	})
+}
+
+// device is a software authenticator with one passkey.
+type device struct {
+	t     *testing.T
+	key   *ecdsa.PrivateKey
+	id    []byte
+	user  []byte
+	count uint32
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func (d *device) data(flags byte, more []byte) []byte {
+	rp := sha256.Sum256([]byte("localhost"))
+	b := append(rp[:], flags)
+	b = binary.BigEndian.AppendUint32(b, d.count)
+	return append(b, more...)
+}
+
+func client(kind, challenge, origin string) []byte {
+	b, _ := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": origin, "crossOrigin": false})
+	return b
+}
+
+// create answers navigator.credentials.create.
+func (d *device) create(options any) string {
+	var o struct {
+		PublicKey struct {
+			Challenge string
+			User      struct{ ID string }
+		}
+	}
+	b, _ := json.Marshal(options)
+	if err := json.Unmarshal(b, &o); err != nil {
+		d.t.Fatal(err)
+	}
+	var err error
+	if d.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		d.t.Fatal(err)
+	}
+	d.id = make([]byte, 16)
+	rand.Read(d.id)
+	if d.user, err = base64.RawURLEncoding.DecodeString(o.PublicKey.User.ID); err != nil {
+		d.t.Fatal(err)
+	}
+	point, err := d.key.PublicKey.Bytes()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cose, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	more := make([]byte, 16)
+	more = binary.BigEndian.AppendUint16(more, uint16(len(d.id)))
+	more = append(append(more, d.id...), cose...)
+	att, err := cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": d.data(0x45, more)})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out, _ := json.Marshal(map[string]any{"id": b64(d.id), "rawId": b64(d.id), "type": "public-key",
+		"response": map[string]any{"attestationObject": b64(att), "clientDataJSON": b64(client("webauthn.create", o.PublicKey.Challenge, here))}})
+	return string(out)
+}
+
+// get answers navigator.credentials.get.
+func (d *device) get(options any, origin string) string {
+	var o struct{ PublicKey struct{ Challenge string } }
+	b, _ := json.Marshal(options)
+	if err := json.Unmarshal(b, &o); err != nil {
+		d.t.Fatal(err)
+	}
+	d.count++
+	data := d.data(0x05, nil)
+	c := client("webauthn.get", o.PublicKey.Challenge, origin)
+	sum := sha256.Sum256(c)
+	digest := sha256.Sum256(append(bytes.Clone(data), sum[:]...))
+	sig, err := ecdsa.SignASN1(rand.Reader, d.key, digest[:])
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out, _ := json.Marshal(map[string]any{"id": b64(d.id), "rawId": b64(d.id), "type": "public-key",
+		"response": map[string]any{"authenticatorData": b64(data), "clientDataJSON": b64(c), "signature": b64(sig), "userHandle": b64(d.user)}})
+	return string(out)
+}
+
+func denied(t *testing.T, what string, err error) {
+	t.Helper()
+	if !fault.Is(err, fault.Denied) {
+		t.Errorf("%s: %v, want a denial", what, err)
+	}
+}
+
+// An invited person comes by the link, once; adds a passkey; comes back with it; and is out when they are disabled.
+func TestFromInvitationToPasskey(t *testing.T) {
+	each(t, func(t *testing.T, f *Flow) {
+		ctx := t.Context()
+		grants := []policy.Grant{{Role: policy.Researcher, Collection: "trial"}}
+		a, link, err := f.Invite(ctx, boss, "Imogen Fairweather", grants, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := f.ByLink(ctx, "a", link.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.ByLink(ctx, "a", link.Reveal())
+		denied(t, "a link used twice", err)
+		_, who, err := f.Session(ctx, session.Reveal())
+		if err != nil || who.ID != a.ID || len(who.Grants) != 1 || who.Grants[0] != grants[0] {
+			t.Fatalf("%v %+v", err, who)
+		}
+		me := admin.Caller{Actor: who.ID, Grants: who.Grants}
+
+		dev := &device{t: t}
+		options, ceremony, err := f.BeginRegistration(ctx, me, here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := dev.create(options)
+		if err := f.FinishRegistration(ctx, me, here, ceremony.Reveal(), "Laptop", strings.NewReader(made)); err != nil {
+			t.Fatal(err)
+		}
+		denied(t, "a registration done twice", f.FinishRegistration(ctx, me, here, ceremony.Reveal(), "Laptop", strings.NewReader(made)))
+
+		login := func(origin string, change func(string) string) (identity.Secret, error) {
+			options, ceremony, err := f.BeginPasskey(ctx, here)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer := dev.get(options, origin)
+			if change != nil {
+				answer = change(answer)
+			}
+			return f.FinishPasskey(ctx, "b", here, ceremony.Reveal(), strings.NewReader(answer))
+		}
+		second, err := login(here, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second == session {
+			t.Error("a session has the secret of another")
+		}
+		_, err = login("https://elsewhere.example", nil)
+		denied(t, "an answer given to another site", err)
+		_, err = login(here, func(s string) string { return strings.Replace(s, b64(dev.user), b64([]byte("person-nobody")), 1) })
+		denied(t, "an answer in another's name", err)
+		options2, ceremony2, err := f.BeginPasskey(ctx, here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := dev.get(options2, here)
+		if _, err := f.FinishPasskey(ctx, "b", here, ceremony2.Reveal(), strings.NewReader(answer)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.FinishPasskey(ctx, "b", here, ceremony2.Reveal(), strings.NewReader(answer))
+		denied(t, "an answer played again", err)
+		dev.count = 0
+		_, err = login(here, nil)
+		denied(t, "a passkey that was copied", err)
+
+		if err := f.Disable(ctx, boss, a.ID, true); err != nil {
+			t.Fatal(err)
+		}
+		dev.count = 100
+		_, err = login(here, nil)
+		denied(t, "a disabled account", err)
+	})
+}
+
+// What is not proven opens nothing, whatever is presented.
+func TestNothingOpensTheDoor(t *testing.T) {
+	each(t, func(t *testing.T, f *Flow) {
+		ctx := t.Context()
+		_, late, err := f.Invite(ctx, boss, "Late", nil, -time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range []string{"", "x", late.Reveal(), strings.Repeat("a", 43)} {
+			_, err := f.ByLink(ctx, "c", s)
+			denied(t, s, err)
+			_, _, err = f.Session(ctx, s)
+			denied(t, s, err)
+			_, err = f.FinishPasskey(ctx, string(rune('d'+i)), here, s, strings.NewReader(`{}`))
+			denied(t, s, err)
+		}
+		for _, who := range []admin.Caller{{}, {Actor: "person-1", Grants: []policy.Grant{{Role: policy.Steward, Collection: policy.AllCollections}}}} {
+			_, _, err := f.Invite(ctx, who, "A", nil, time.Hour)
+			denied(t, "an invitation", err)
+			_, err = f.People(ctx, who)
+			denied(t, "a list of people", err)
+			denied(t, "grants", f.Grant(ctx, who, "person-1", nil))
+			denied(t, "disabling", f.Disable(ctx, who, "person-1", true))
+		}
+	})
+}
+
+// An address that fails again and again waits longer each time; others do not.
+func TestTries(t *testing.T) {
+	now := time.Now()
+	tr := &tries{now: func() time.Time { return now }}
+	for range freeTries {
+		if err := tr.allow("a"); err != nil {
+			t.Fatal(err)
+		}
+		tr.failed("a")
+	}
+	denied(t, "after the free tries", tr.allow("a"))
+	if err := tr.allow("b"); err != nil {
+		t.Error(err)
+	}
+	var waits []time.Duration
+	for range 20 {
+		start := now
+		for tr.allow("a") != nil {
+			now = now.Add(time.Second)
+		}
+		waits = append(waits, now.Sub(start))
+		tr.failed("a")
+	}
+	if waits[3] <= waits[1] || waits[19] > longestWait+time.Second {
+		t.Errorf("waits %v", waits)
+	}
+	now = now.Add(2 * forgetAfter)
+	if err := tr.allow("a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The first administrator's link is made until an administrator has a passkey.
+func TestFirstAdministrator(t *testing.T) {
+	each(t, func(t *testing.T, f *Flow) {
+		ctx := t.Context()
+		for range 2 {
+			link, made, err := f.FirstAdministrator(ctx, admin.Caller{Actor: "node"}, time.Minute)
+			if err != nil || !made {
+				t.Fatal(made, err)
+			}
+			if _, err := f.ByLink(ctx, "a", link.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := f.Identity.Accounts(ctx)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%v %d accounts", err, len(all))
+		}
+		me := admin.Caller{Actor: all[0].ID, Grants: all[0].Grants}
+		dev := &device{t: t}
+		options, ceremony, err := f.BeginRegistration(ctx, me, here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.FinishRegistration(ctx, me, here, ceremony.Reveal(), "", strings.NewReader(dev.create(options))); err != nil {
+			t.Fatal(err)
+		}
+		if _, made, err := f.FirstAdministrator(context.WithoutCancel(ctx), admin.Caller{Actor: "node"}, time.Minute); err != nil || made {
+			t.Error("another link, though an administrator has a passkey")
+		}
+	})
+}
