@@ -45,7 +45,9 @@ func (d *Door) renderedInstance(w http.ResponseWriter, r *http.Request) {
 }
 
 // thumbnail draws a small picture that stands for a study, a series or an instance (PS3.18 10.4.1.1.5).
-func (d *Door) thumbnail(w http.ResponseWriter, r *http.Request) { d.drawn(w, r, 0, image.Pt(128, 128)) }
+func (d *Door) thumbnail(w http.ResponseWriter, r *http.Request) {
+	d.drawn(w, r, 0, image.Pt(128, 128))
+}
 
 func (d *Door) drawn(w http.ResponseWriter, r *http.Request, number int, within image.Point) {
 	as, err := pictureAs(r)

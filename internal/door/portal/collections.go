@@ -59,7 +59,7 @@ func (d *Door) collectionsWith(r *request, form map[string]string, failure strin
 		p.Held = append(p.Held, h)
 	}
 	p.MayAdd = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.CreateCollection}).Allow
-	out := &page{file: "collections", title: "Collections", section: "/collections", help: "register", data: p}
+	out := &page{file: "collections", title: "Collections", section: "/collections", help: "publish", data: p}
 	if failure != "" {
 		out.status = http.StatusUnprocessableEntity
 	}

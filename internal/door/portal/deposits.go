@@ -71,7 +71,7 @@ func (d *Door) deposits(r *request) (*page, error) {
 	}
 	sort.SliceStable(p.Deposits, func(i, j int) bool { return p.Deposits[i].Started.After(p.Deposits[j].Started) })
 	p.Deposits = p.Deposits[:min(len(p.Deposits), pageOfDeposits)]
-	return &page{file: "deposits", title: "Deposits", section: "/deposits", help: "upload", data: p}, nil
+	return &page{file: "deposits", title: "Deposits", section: "/deposits", help: "deposit", data: p}, nil
 }
 
 type depositPage struct {
@@ -98,5 +98,5 @@ func (d *Door) deposit(r *request) (*page, error) {
 	}
 	sort.SliceStable(f.Items, func(i, j int) bool { return f.Items[i].Ordinal < f.Items[j].Ordinal })
 	p := depositPage{depositRow: rowOf(f.Deposit, titles), Items: f.Items}
-	return &page{file: "deposit", title: "Deposit of " + moment(f.Started), section: "/deposits", help: "upload", data: p}, nil
+	return &page{file: "deposit", title: "Deposit of " + moment(f.Started), section: "/deposits", help: "deposit", data: p}, nil
 }

@@ -23,22 +23,20 @@ type topic struct {
 // topics are in the order in which somebody comes to need them.
 var topics = []topic{
 	{
-		Key: "find", Title: "Find collections that fit a question", For: "researchers",
+		Key: "find", Title: "Find collections and images", For: "researchers",
 		Steps: []template.HTML{
-			`Write what you look for on the <a href="/">directory</a>, in your own words: “bowel cancer”, “PET”, “screening with outcome”. Lay words, codes and misspellings work.`,
-			`Narrow down with the boxes on the left, and drag over the histograms of age and year. The address of the page changes with it: it can be sent or kept.`,
-			`Tick <b>Shortlist</b> on what fits, then compare: access, time to data and what is held stand side by side.`,
+			`The <a href="/">directory</a> lists the collections of this node, for everybody. Write a part of a name to narrow it down.`,
+			`With a role in a collection you see its studies. Each has a picture; a study's page shows its series, and opens them in the OHIF viewer.`,
+			`Search by modality, date or description with the command below, or by DICOMweb.`,
 		},
 		Command: "vitrine find Modality=CT StudyDate=20200101-20251231 --collection ID",
-		More:    `Numbers count people, never pictures. Fewer than ten and none look the same, and the others are rounded to ten, so that nobody can be singled out.`,
 	},
 	{
-		Key: "upload", Title: "Send images from the browser", For: "sites and trial coordinators",
+		Key: "deposit", Title: "Send a folder of images", For: "sites and trial coordinators",
 		Steps: []template.HTML{
-			`Sign in, open <a href="/upload/new">Upload</a> and choose the collection.`,
-			`Drop a folder, as the scanner or the disc gave it. File names stay in your browser; the node knows files by their number.`,
-			`Watch it arrive. A closed tab or a lost connection harms nothing: open the page again, choose the same folder, and it goes on where it ended.`,
-			`What is <b>held</b> waits for a steward, and says why. What is <b>refused</b> was not kept, and says why.`,
+			`Ask the collection's steward for a token, and set it as <code>VITRINE_TOKEN</code>.`,
+			`Run the command below. It can be interrupted and goes on where it ended; what it calls kept is on stable storage.`,
+			`Watch it on <a href="/deposits">Deposits</a>. What is <b>held</b> waits for a steward, and says why. What is <b>refused</b> was not kept, and says why.`,
 		},
 		Command: "vitrine deposit FOLDER --collection ID --server https://NODE",
 	},
@@ -52,43 +50,42 @@ var topics = []topic{
 		Command: "storescu -aec COLLECTION-AET NODE 11112 *.dcm",
 	},
 	{
-		Key: "held", Title: "Decide what is held", For: "stewards",
+		Key: "held", Title: "See what is held", For: "stewards",
 		Steps: []template.HTML{
-			`Open <a href="/held">Held</a>: items are grouped by reason, the most urgent first.`,
-			`Look at the evidence. Each look is written into the audit log.`,
-			`<b>Accept</b> cleans the item by the collection's profile and admits it, if the gate finds nothing; <b>refuse</b> keeps it from everybody. Several can be decided at once.`,
+			`Open <a href="/held">Held</a>: items are grouped by reason, the most frequent first. No picture is made of them.`,
+			`An item is known by its number in its deposit; its depositor knows which file that is.`,
+			`Accepting what is held comes with a later version. Until then, have what can be cleaned at the site sent again.`,
 		},
-		Command: "vitrine held list --collection ID",
 	},
 	{
 		Key: "publish", Title: "Publish a study", For: "stewards",
 		Steps: []template.HTML{
 			`Open the study from the collection's page.`,
-			`Look at its series, its findings and the history of its custody.`,
+			`Look at its series.`,
 			`Press <b>Publish</b>. Researchers of the collection can see it from then on.`,
 		},
 		Command: "vitrine release publish STUDY --collection ID",
 	},
 	{
-		Key: "register", Title: "Register a collection that is held elsewhere", For: "custodians",
+		Key: "people", Title: "Let somebody in", For: "administrators",
 		Steps: []template.HTML{
-			`Open <a href="/collections">Collections</a> and choose <b>Register</b>.`,
-			`Fill in the form, or hand in a CSV, DCAT or HDR UK file: what it says is filled in, and what is missing is pointed out with why it matters.`,
-			`Publish. It is found at once.`,
+			`Open <a href="/people">People</a>, write a name, and choose what they may do in which collection.`,
+			`Give them the link over a way that you trust. It works once, within seven days.`,
+			`They open it, and add a passkey on their account's page; with that they come back.`,
 		},
 	},
 	{
 		Key: "get", Title: "Download images", For: "researchers",
 		Steps: []template.HTML{
-			`Ask for access on the collection's page. You see how long it takes on average.`,
-			`With access, download a study from its page, or everything by one command, which can be interrupted and checks what it gets.`,
+			`Ask the collection's steward for access and a token.`,
+			`Run the command below. It can be interrupted, and checks what it gets.`,
 		},
 		Command: "vitrine get 'Modality=CT' --to FOLDER --server https://NODE",
 	},
 	{
 		Key: "accessibility", Title: "Accessibility of these pages", For: "everybody",
 		Steps: []template.HTML{
-			`Every page can be used with the keyboard alone: Tab and Shift-Tab move, Enter and Space act, arrows move the handles of histograms, / goes to the search box.`,
+			`Every page can be used with the keyboard alone: Tab and Shift-Tab move, Enter and Space act, arrows go through the pictures of a series, / goes to the search box.`,
 			`Colour never says anything alone: a shape and a word stand beside it.`,
 			`Pages follow your system's light or dark theme until you choose with the button at the top, and your wish for less motion.`,
 		},

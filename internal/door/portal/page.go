@@ -207,13 +207,11 @@ var sections = []struct {
 	roles      []policy.Role // empty: everybody
 }{
 	{"Directory", "/", nil},
-	{"Upload", "/upload/new", []policy.Role{policy.Depositor}},
 	{"Deposits", "/deposits", []policy.Role{policy.Depositor, policy.Steward, policy.Admin, policy.Physicist}},
 	{"Held", "/held", []policy.Role{policy.Steward}},
 	{"Collections", "/collections", []policy.Role{policy.Steward, policy.Custodian, policy.Admin}},
 	{"People", "/people", []policy.Role{policy.Admin}},
 	{"Audit", "/audit", []policy.Role{policy.Steward, policy.Admin}},
-	{"Status", "/status", []policy.Role{policy.Admin}},
 }
 
 func navigation(c web.Caller, here string) []entry {

@@ -60,7 +60,9 @@ func New(p Parts) (*Door, error) {
 func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /static/{file...}", d.files.serve)
 	mux.HandleFunc("POST /theme", setTheme)
+	d.registerDirectory(mux)
 	d.registerCollections(mux)
+	d.registerHeld(mux)
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)

@@ -49,7 +49,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	h := site(t, Parts{Name: "test"})
 	inline := regexp.MustCompile(`(?i)<script(?:>| [^>]*[^"]>[^<])|<style|\sstyle=|\son[a-z]+=|javascript:`)
 	elsewhere := regexp.MustCompile(`(?i)(?:src|href|action)="(?:https?:)?//`)
-	for _, path := range []string{"/help", "/help/upload", "/help/accessibility", "/nothing/here"} {
+	for _, path := range []string{"/help", "/help/deposit", "/help/accessibility", "/nothing/here"} {
 		w := get(h, path)
 		body := w.Body.String()
 		if !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {

@@ -53,7 +53,7 @@ type Front struct {
 	Identify func(ctx context.Context, token string) (Caller, error)
 	// Session recognises who has signed in with a browser; nil: nobody can. A request without a session is anonymous, and no error.
 	Session func(r *http.Request) (Caller, error)
-	Log      *slog.Logger
+	Log     *slog.Logger
 	// Show answers a person's browser with a problem as a page; nil: everybody gets problem details.
 	Show func(w http.ResponseWriter, r *http.Request, p Problem, more http.Header)
 	// Observe is told of each request when it has been answered; may be nil.
