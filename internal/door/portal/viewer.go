@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"html/template"
 	"io"
-	"io/fs"
 	"mime"
 	"net/http"
 	"path"
@@ -29,18 +29,22 @@ const viewerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' b
 // viewer serves OHIF out of the archive that web/internal/viewerpack makes. Its files stay compressed: a browser gets them as they lie there.
 type viewer struct {
 	files map[string]*zip.File
-	raw   *bytes.Reader
 	main  string // the script that starts it
 }
 
 func openViewer() (*viewer, error) {
 	v := &viewer{files: map[string]*zip.File{}}
-	b, err := fs.ReadFile(ui.Bundle(), "ohif.zip")
+	f, err := ui.Bundle().Open("ohif.zip")
 	if err != nil {
 		return v, nil //nolint:nilerr // built without it: pages say so
 	}
-	v.raw = bytes.NewReader(b)
-	z, err := zip.NewReader(v.raw, int64(len(b)))
+	// Read where it lies in the binary, not copied into memory.
+	at, ok := f.(io.ReaderAt)
+	info, err := f.Stat()
+	if err != nil || !ok {
+		return nil, errors.Join(err, errors.New("the viewer's archive cannot be read in place"))
+	}
+	z, err := zip.NewReader(at, info.Size())
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +168,7 @@ func (d *Door) viewerConfig(w http.ResponseWriter, r *http.Request) {
 	config := map[string]any{
 		"routerBasename": "/viewer", "extensions": []string{}, "modes": []string{}, "showStudyList": false, "maxNumberOfWebWorkers": 3,
 		"showWarningMessageForCrossOrigin": false, "showCPUFallbackMessage": false, "strictZSpacingForVolumeViewport": true,
-		"tours": []string{}, "investigationalUseDialog": map[string]any{"option": "never"}, "defaultDataSourceName": "vitrine",
+		"customizationService": map[string]any{"ohif.tours": map[string]any{"$set": []string{}}}, "investigationalUseDialog": map[string]any{"option": "never"}, "defaultDataSourceName": "vitrine",
 		"dataSources": []any{map[string]any{
 			"namespace": "@ohif/extension-default.dataSourcesModule.dicomweb", "sourceName": "vitrine",
 			"configuration": map[string]any{

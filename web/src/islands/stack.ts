@@ -36,7 +36,6 @@ export default function stack(figure: HTMLElement): void {
 
   figure.tabIndex = 0;
   figure.setAttribute("aria-label", "Picture. Arrow keys go to the next and the previous one.");
-  figure.setAttribute("role", "group");
   figure.addEventListener("keydown", (event) => {
     const rel = { ArrowUp: "prev", ArrowLeft: "prev", ArrowDown: "next", ArrowRight: "next" }[event.key] as "prev" | "next" | undefined;
     if (!rel) return;
