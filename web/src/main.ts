@@ -29,4 +29,3 @@ document.addEventListener("keydown", (event) => {
 
 document.documentElement.classList.add("script");
 start(document);
-document.addEventListener("htmx:afterSwap", (event) => start(event.target as HTMLElement));
