@@ -30,6 +30,12 @@ func storeFor(t *testing.T, a *network.Association, in *network.Instance) answer
 
 func stowFor(t *testing.T, n *Node, bearer string, in *network.Instance) answered {
 	t.Helper()
+	return stow(t, n, bearer, in, http.StatusOK, "00081199", "00081196")
+}
+
+// stow sends one instance by STOW-RS, and reads what is said of it: in which sequence, under which attribute.
+func stow(t *testing.T, n *Node, bearer string, in *network.Instance, status int, sequences, attr string) answered {
+	t.Helper()
 	meta, err := dicom.NewMeta(dicom.MetaInfo{SOPClassUID: in.SOPClassUID, SOPInstanceUID: in.SOPInstanceUID, TransferSyntaxUID: in.TransferSyntaxUID, ImplementationClassUID: "2.25.1"})
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +54,19 @@ func stowFor(t *testing.T, n *Node, bearer string, in *network.Instance) answere
 	defer res.Body.Close()
 	type attribute struct{ Value []json.RawMessage }
 	var said map[string]attribute
-	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || res.StatusCode != http.StatusOK {
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || res.StatusCode != status {
 		t.Fatal(res.StatusCode, err)
 	}
 	var item map[string]attribute
-	if err := json.Unmarshal(said["00081199"].Value[0], &item); err != nil {
-		t.Fatal(err)
+	for _, s := range strings.Fields(sequences) {
+		if v := said[s].Value; len(v) > 0 {
+			if err := json.Unmarshal(v[0], &item); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	var a answered
-	if v := item["00081196"].Value; len(v) > 0 {
+	if v := item[attr].Value; len(v) > 0 {
 		if err := json.Unmarshal(v[0], &a.code); err != nil {
 			t.Fatal(err)
 		}

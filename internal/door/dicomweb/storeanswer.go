@@ -25,7 +25,8 @@ const (
 	warningConflict = 0xB011
 )
 
-// failureReason maps what custody refuses to a code.
+// failureReason maps what custody refuses to a code, the one that C-STORE answers with too (PS3.4 Table B.2-1): a data set that was read and lacks what every SOP class
+// requires does not match its SOP class; one that cannot be read is not understood.
 func failureReason(err error) int {
 	refusal, ok := errors.AsType[*custody.Refusal](err)
 	if !ok {
@@ -40,7 +41,10 @@ func failureReason(err error) int {
 	case "missing-uid", "mismatch", "study-mismatch":
 		return failMismatch
 	case "invalid-uid":
-		return failInvalid
+		if refusal.Reason.Where == dicom.TagSOPInstanceUID.String() {
+			return failInvalid // PS3.7 C.5.7: it breaks the rules for UIDs
+		}
+		return failMismatch
 	}
 	switch fault.KindOf(refusal) {
 	case fault.Invalid:

@@ -247,7 +247,8 @@ func (d *Door) ended(a *network.Association, err error) {
 	d.Log.Info("association ended", "stored", st.Stored, "failed", st.Failed, "bytes", st.DataSetBytes, "error", err)
 }
 
-// statusOf maps a failure to the statuses of C-STORE (PS3.4 B.2.3, PS3.7 9.1.1.1.9).
+// statusOf maps a failure to the statuses of C-STORE (PS3.4 Table B.2-1, PS3.7 9.1.1.1.9), as the DICOMweb door maps it to failure reasons: a data set that was read and
+// lacks what every SOP class requires, or is another object than its message says, does not match its SOP class; one that cannot be read is not understood.
 func statusOf(err error) network.Status {
 	refusal, ok := errors.AsType[*custody.Refusal](err)
 	if !ok {
@@ -266,7 +267,9 @@ func statusOf(err error) network.Status {
 		st.Code = network.StatusOutOfResources
 	case fault.Is(err, fault.Denied):
 		st.Code = network.StatusNotAuthorized
-	case refusal.Reason.Code == "mismatch":
+	case refusal.Reason.Code == "invalid-uid" && refusal.Reason.Where == dicom.TagSOPInstanceUID.String():
+		st.Code = network.StatusInvalidInstance // PS3.7 C.5.7: it breaks the rules for UIDs
+	case slices.Contains([]string{"missing-uid", "invalid-uid", "mismatch"}, refusal.Reason.Code):
 		st.Code = network.StatusDataSetMismatch
 	}
 	return st
