@@ -66,15 +66,6 @@ func (v *visitor) do(method, path string, form url.Values, header ...string) (in
 	return resp.StatusCode, string(b), resp.Request.URL.Path
 }
 
-func (v *visitor) page(path string) string {
-	v.t.Helper()
-	code, body, _ := v.do("GET", path, nil)
-	if code != 200 || !strings.Contains(body, "</html>") {
-		v.t.Errorf("%s: %d %.300s", path, code, body)
-	}
-	return body
-}
-
 // start runs a demonstration with a few images and gives its address and the link of its steward.
 func start(t *testing.T, database string) (n *node.Node, base, link string) {
 	t.Helper()
