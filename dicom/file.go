@@ -171,6 +171,13 @@ func writeData(w io.Writer, r *Rendered, bulk func(BulkRef) (io.Reader, error)) 
 	return z.Close()
 }
 
+// How this implementation names itself, wherever DICOM asks: in associations (PS3.7 D.3.3.2) and in the meta information of the files that it writes (PS3.10 7.1).
+// The UID is derived from a UUID (PS3.5 B.2).
+const (
+	ImplementationClassUID = "2.25.328358419810942092461212632884160116406"
+	ImplementationVersion  = "VITRINE_1"
+)
+
 // MetaInfo is what file meta information says (PS3.10 7.1).
 type MetaInfo struct {
 	SOPClassUID               string

@@ -9,12 +9,6 @@ import (
 	"time"
 )
 
-// How this package names itself in associations (PS3.7 D.3.3.2). The UID is derived from a UUID (PS3.5 B.2).
-const (
-	ImplementationClassUID = "2.25.328358419810942092461212632884160116406"
-	ImplementationVersion  = "VITRINE_1"
-)
-
 // Bounds and times that hold where a Server or a Dial leaves them at zero.
 const (
 	DefaultMaxPDU       = 256 << 10

@@ -124,7 +124,7 @@ func (o *DialOptions) request() (*associate, error) {
 		}
 	}
 	rq.Roles = o.Roles
-	rq.ImplementationClassUID, rq.ImplementationVersion = ImplementationClassUID, ImplementationVersion
+	rq.ImplementationClassUID, rq.ImplementationVersion = dicom.ImplementationClassUID, dicom.ImplementationVersion
 	if id := o.UserIdentity; id != nil {
 		if len(id.Primary) > 32<<10 || len(id.Secondary) > 16<<10 { // the item and the list around it have 16-bit lengths
 			return nil, errors.New("dicom/network: the user identity is too long for an association request")

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
 )
 
 func drawUID(t *rapid.T, name string) string {
@@ -104,7 +106,7 @@ func FuzzAssociateRQ(f *testing.F) {
 		}
 		// Whatever was asked for, what is answered can be read.
 		as, ac := &Association{}, &associate{version: 1, application: applicationContextUID, called: a.called, calling: a.calling}
-		ac.ImplementationClassUID = ImplementationClassUID
+		ac.ImplementationClassUID = dicom.ImplementationClassUID
 		negotiate(a, &Decision{Negotiate: StoragePolicy{Private: true}.Negotiate, IdentityResponse: []byte{}}, as, ac)
 		back := &associate{}
 		if err := back.parse(ac.appendTo(nil, true)[6:], true); err != nil {

@@ -329,11 +329,11 @@ func TestNegotiation(t *testing.T) {
 	if a.PeerMaxPDU() != 32<<10 {
 		t.Errorf("peer's longest PDU: %d", a.PeerMaxPDU())
 	}
-	if uid, v := a.PeerImplementation(); uid != ImplementationClassUID || v != ImplementationVersion {
+	if uid, v := a.PeerImplementation(); uid != dicom.ImplementationClassUID || v != dicom.ImplementationVersion {
 		t.Errorf("implementation: %q %q", uid, v)
 	}
 	if seen.CallingAE != "A B" || seen.CalledAE != "SIXTEEN_CHARS_16" || len(seen.Contexts) != 5 || seen.MaxPDU != 64<<10 || len(seen.Roles) != 2 ||
-		seen.ImplementationClassUID != ImplementationClassUID || seen.RemoteAddr == nil || seen.TLS != nil ||
+		seen.ImplementationClassUID != dicom.ImplementationClassUID || seen.RemoteAddr == nil || seen.TLS != nil ||
 		seen.UserIdentity == nil || string(seen.UserIdentity.Primary) != "u" || string(seen.UserIdentity.Secondary) != "p" {
 		t.Errorf("request: %+v", seen)
 	}

@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
 )
 
 // Server accepts associations and serves C-ECHO and C-STORE on them. Its fields are set before Serve and not changed after.
@@ -362,7 +364,7 @@ func (s *Server) admit(ctx context.Context, a *Association, rq *associate) (err 
 	}
 	a.value = decision.Value
 	ac := &associate{version: 1, application: applicationContextUID, called: rq.called, calling: rq.calling, reserved: rq.reserved}
-	ac.MaxPDU, ac.ImplementationClassUID, ac.ImplementationVersion = w.maxPDU, ImplementationClassUID, ImplementationVersion
+	ac.MaxPDU, ac.ImplementationClassUID, ac.ImplementationVersion = w.maxPDU, dicom.ImplementationClassUID, dicom.ImplementationVersion
 	negotiate(rq, &decision, a, ac)
 	return w.write(ac.appendTo(nil, true))
 }

@@ -6,13 +6,11 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
 
-// What Vitrine calls itself in the objects that it writes: its own class and version, nothing of the site that runs it.
+// What Vitrine calls itself in the objects that it writes: nothing of the site that runs it.
 const (
-	ImplementationClassUID    = "2.25.280361938241793226034106178532017463519"
-	ImplementationVersionName = "VITRINE_1"
-	equipment                 = "Vitrine"
-	purposeCode               = "109104"
-	purposeMeaning            = "De-identifying Equipment" // PS3.16 CID 7005
+	equipment      = "Vitrine"
+	purposeCode    = "109104"
+	purposeMeaning = "De-identifying Equipment" // PS3.16 CID 7005
 )
 
 // markers are the encoded sequences that say what was done, for one encoding.
@@ -113,7 +111,7 @@ func Meta(sopClass, sopInstance string, ts *dicom.TransferSyntax) (*dicom.Datase
 		SOPClassUID:               strings.TrimRight(sopClass, " \x00"),
 		SOPInstanceUID:            sopInstance,
 		TransferSyntaxUID:         ts.UID,
-		ImplementationClassUID:    ImplementationClassUID,
-		ImplementationVersionName: ImplementationVersionName,
+		ImplementationClassUID:    dicom.ImplementationClassUID,
+		ImplementationVersionName: dicom.ImplementationVersion,
 	})
 }

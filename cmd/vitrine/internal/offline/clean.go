@@ -12,12 +12,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 )
 
-// What the file meta information says of the writer (PS3.10 7.1).
-const (
-	implementationUID  = "2.25.221370926190424846126416430218937461377"
-	implementationName = "VITRINE"
-)
-
 // clean is the second pass over an input.
 func (r *run) clean(w *worker, i int) error {
 	it := &r.items[i]
@@ -60,7 +54,7 @@ func (r *run) clean(w *worker, i int) error {
 	}
 	meta, err := dicom.NewMeta(dicom.MetaInfo{
 		SOPClassUID: res.SOPClassUID, SOPInstanceUID: res.SOPInstanceUID, TransferSyntaxUID: f.Syntax().UID,
-		ImplementationClassUID: implementationUID, ImplementationVersionName: implementationName,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersionName: dicom.ImplementationVersion,
 	})
 	if err != nil {
 		it.hold("failed", "", err.Error())
