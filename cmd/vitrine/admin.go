@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/node"
@@ -41,15 +40,15 @@ type adminFlags struct {
 
 // office is a node that is administered, from near or from afar.
 type office interface {
-	CreateCollection(ctx context.Context, c collectionView) (collectionView, error)
-	Collections(ctx context.Context) ([]collectionView, error)
-	Collection(ctx context.Context, id string) (collectionView, error)
-	CreateToken(ctx context.Context, t newToken) (tokenView, error)
-	AddSSHKey(ctx context.Context, collection, name, public string) (tokenView, error)
-	Tokens(ctx context.Context) ([]tokenView, error)
+	CreateCollection(ctx context.Context, c admin.CollectionView) (admin.CollectionView, error)
+	Collections(ctx context.Context) ([]admin.CollectionView, error)
+	Collection(ctx context.Context, id string) (admin.CollectionView, error)
+	CreateToken(ctx context.Context, t admin.NewToken) (admin.TokenView, error)
+	AddSSHKey(ctx context.Context, collection, name, public string) (admin.TokenView, error)
+	Tokens(ctx context.Context) ([]admin.TokenView, error)
 	RevokeToken(ctx context.Context, id string) error
-	AddPeer(ctx context.Context, p peerView) (peerView, error)
-	Peers(ctx context.Context) ([]peerView, error)
+	AddPeer(ctx context.Context, p admin.PeerView) (admin.PeerView, error)
+	Peers(ctx context.Context) ([]admin.PeerView, error)
 	RemovePeer(ctx context.Context, aet string) error
 	Publish(ctx context.Context, collection, study string) (admin.Published, error)
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)
@@ -57,56 +56,6 @@ type office interface {
 	Checkpoint(ctx context.Context, keyFile string) (string, error)
 	Close() error
 }
-
-// What is shown of collections, tokens and peers, and what the API gives.
-type (
-	collectionView struct {
-		ID             string     `json:"id"`
-		Title          string     `json:"title,omitempty"`
-		Profile        string     `json:"profile,omitempty"`
-		ProfileVersion string     `json:"profile_version,omitempty"`
-		AETitle        string     `json:"aet,omitempty"`
-		Protocol       string     `json:"protocol,omitempty"`
-		State          string     `json:"state,omitempty"`
-		AttestedBy     string     `json:"attested_by,omitempty"`
-		Attested       *time.Time `json:"attested,omitempty"`
-		Created        *time.Time `json:"created,omitempty"`
-		Intake         *intake    `json:"intake,omitempty"`
-	}
-	intake struct {
-		Received   int64 `json:"received"`
-		Pending    int64 `json:"pending"`
-		Catalogued int64 `json:"catalogued"`
-		Held       int64 `json:"held"`
-		Refused    int64 `json:"refused"`
-	}
-	newToken struct {
-		Name       string     `json:"name"`
-		Role       string     `json:"role"`
-		Collection string     `json:"collection"`
-		Expires    *time.Time `json:"expires,omitempty"`
-		Secret     string     `json:"secret,omitempty"`
-	}
-	tokenView struct {
-		ID         string     `json:"id"`
-		Kind       string     `json:"kind,omitempty"` // "token" or "ssh-key"
-		Name       string     `json:"name"`
-		Role       string     `json:"role"`
-		Collection string     `json:"collection"`
-		Created    *time.Time `json:"created,omitempty"`
-		Expires    *time.Time `json:"expires,omitempty"`
-		Secret     string     `json:"token,omitempty"` // once, when it is made
-	}
-	peerView struct {
-		AETitle     string     `json:"aet"`
-		Host        string     `json:"host"`
-		Port        int        `json:"port"`
-		May         string     `json:"may"`
-		Collection  string     `json:"collection"`
-		Certificate string     `json:"certificate,omitempty"`
-		Created     *time.Time `json:"created,omitempty"`
-	}
-)
 
 // open opens the node. A --data or --server on the command line itself wins over the other's environment variable.
 func (f *adminFlags) open(ctx context.Context, s *streams) (office, error) {

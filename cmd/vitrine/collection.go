@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"strconv"
 )
 
@@ -33,14 +34,14 @@ func (c *collectionCreateCmd) Run(ctx context.Context, cli *CLI, s *streams) err
 		return err
 	}
 	defer o.Close()
-	made, err := o.CreateCollection(ctx, collectionView{ID: c.ID, Title: c.Title, Profile: c.Profile, AETitle: c.AET, Protocol: c.Protocol})
+	made, err := o.CreateCollection(ctx, admin.CollectionView{ID: c.ID, Title: c.Title, Profile: c.Profile, AETitle: c.AET, Protocol: c.Protocol})
 	if err != nil {
 		return err
 	}
 	if made.AttestedBy != "" && !cli.Quiet {
 		s.say("The audit log now holds the attestation of %s that what is deposited into %s is de-identified already.", made.AttestedBy, made.ID)
 	}
-	return s.list(made, collectionTable([]collectionView{made}))
+	return s.list(made, collectionTable([]admin.CollectionView{made}))
 }
 
 type collectionListCmd struct{ adminFlags }
@@ -59,7 +60,7 @@ func (c *collectionListCmd) Run(ctx context.Context, s *streams) error {
 	return s.list(all, collectionTable(all))
 }
 
-func collectionTable(all []collectionView) *table {
+func collectionTable(all []admin.CollectionView) *table {
 	t := &table{head: []string{"ID", "TITLE", "PROFILE", "AE TITLE", "PROTOCOL", "STATE", "CREATED"}}
 	for _, c := range all {
 		t.add(c.ID, c.Title, c.Profile, c.AETitle, c.Protocol, c.State, day(c.Created))

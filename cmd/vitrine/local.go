@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -33,20 +32,7 @@ func openLocal(ctx context.Context, cfg node.Config) (office, error) {
 
 func (l *local) Close() error { return l.records.Close() }
 
-func when(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
-}
-
-func viewCollection(c collection.Collection) collectionView {
-	return collectionView{ID: string(c.ID), Title: c.Title, Profile: c.Profile, ProfileVersion: c.ProfileVersion, AETitle: string(c.AETitle), Protocol: c.Protocol,
-		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: when(c.Attested), Created: when(c.Created)}
-}
-
-func (l *local) CreateCollection(ctx context.Context, v collectionView) (collectionView, error) {
+func (l *local) CreateCollection(ctx context.Context, v admin.CollectionView) (admin.CollectionView, error) {
 	id, err := collection.ParseID(v.ID)
 	if err != nil {
 		return v, err
@@ -58,45 +44,37 @@ func (l *local) CreateCollection(ctx context.Context, v collectionView) (collect
 		}
 	}
 	c, err = l.desk.CreateCollection(ctx, l.who, c)
-	return viewCollection(c), err
+	return admin.ViewCollection(c), err
 }
 
-func (l *local) Collections(ctx context.Context) ([]collectionView, error) {
+func (l *local) Collections(ctx context.Context) ([]admin.CollectionView, error) {
 	all, err := l.desk.ListCollections(ctx, l.who)
-	views := make([]collectionView, len(all))
+	views := make([]admin.CollectionView, len(all))
 	for i, c := range all {
-		views[i] = viewCollection(c)
+		views[i] = admin.ViewCollection(c)
 	}
 	return views, err
 }
 
-func (l *local) Collection(ctx context.Context, id string) (collectionView, error) {
+func (l *local) Collection(ctx context.Context, id string) (admin.CollectionView, error) {
 	c, err := collection.ParseID(id)
 	if err != nil {
-		return collectionView{}, err
+		return admin.CollectionView{}, err
 	}
 	found, err := l.desk.Collection(ctx, l.who, c)
 	if err != nil {
-		return collectionView{}, err
+		return admin.CollectionView{}, err
 	}
 	n, err := l.desk.Intake(ctx, l.who, c)
-	v := viewCollection(found)
-	v.Intake = &intake{n.Received, n.Pending, n.Catalogued, n.Held, n.Refused}
+	v := admin.ViewCollection(found)
+	v.Intake = &n
 	return v, err
 }
 
-func viewToken(t identity.Token) tokenView {
-	return tokenView{ID: t.ID, Kind: "token", Name: t.Name, Role: t.Role.String(), Collection: t.Collection, Created: when(t.Created), Expires: when(t.Expires)}
-}
-
-func viewKey(k identity.SSHKey) tokenView {
-	return tokenView{ID: k.ID, Kind: "ssh-key", Name: k.Name, Role: policy.Depositor.String(), Collection: string(k.Collection), Created: when(k.Created)}
-}
-
-func (l *local) CreateToken(ctx context.Context, n newToken) (tokenView, error) {
+func (l *local) CreateToken(ctx context.Context, n admin.NewToken) (admin.TokenView, error) {
 	role, ok := policy.ParseRole(n.Role)
 	if !ok {
-		return tokenView{}, usage("--role: there is no role %q", n.Role)
+		return admin.TokenView{}, usage("--role: there is no role %q", n.Role)
 	}
 	t := identity.Token{Name: n.Name, Role: role, Collection: n.Collection}
 	if n.Expires != nil {
@@ -106,40 +84,40 @@ func (l *local) CreateToken(ctx context.Context, n newToken) (tokenView, error) 
 	if n.Secret != "" {
 		s, err := identity.ParseSecret(n.Secret)
 		if err != nil {
-			return tokenView{}, err
+			return admin.TokenView{}, err
 		}
 		secret = &s
 	}
 	made, s, err := l.desk.CreateToken(ctx, l.who, t, secret)
 	if err != nil {
-		return tokenView{}, err
+		return admin.TokenView{}, err
 	}
-	v := viewToken(made)
+	v := admin.ViewToken(made)
 	v.Secret = s.Reveal()
 	return v, nil
 }
 
-func (l *local) AddSSHKey(ctx context.Context, c, name, public string) (tokenView, error) {
+func (l *local) AddSSHKey(ctx context.Context, c, name, public string) (admin.TokenView, error) {
 	id, err := collection.ParseID(c)
 	if err != nil {
-		return tokenView{}, err
+		return admin.TokenView{}, err
 	}
 	key, err := identity.ParsePublicKey(public)
 	if err != nil {
-		return tokenView{}, err
+		return admin.TokenView{}, err
 	}
 	k, err := l.desk.AddSSHKey(ctx, l.who, id, name, key)
-	return viewKey(k), err
+	return admin.ViewSSHKey(k), err
 }
 
-func (l *local) Tokens(ctx context.Context) ([]tokenView, error) {
+func (l *local) Tokens(ctx context.Context) ([]admin.TokenView, error) {
 	tokens, keys, err := l.desk.Tokens(ctx, l.who)
-	views := []tokenView{}
+	views := []admin.TokenView{}
 	for _, t := range tokens {
-		views = append(views, viewToken(t))
+		views = append(views, admin.ViewToken(t))
 	}
 	for _, k := range keys {
-		views = append(views, viewKey(k))
+		views = append(views, admin.ViewSSHKey(k))
 	}
 	return views, err
 }
@@ -148,15 +126,7 @@ func (l *local) RevokeToken(ctx context.Context, id string) error {
 	return l.desk.RevokeToken(ctx, l.who, id)
 }
 
-func viewPeer(p identity.Peer) peerView {
-	v := peerView{AETitle: string(p.AETitle), Host: p.Host, Port: p.Port, May: p.May.String(), Collection: p.Collection, Created: when(p.Created)}
-	if p.Certificate != nil {
-		v.Certificate = p.Certificate.String()
-	}
-	return v
-}
-
-func (l *local) AddPeer(ctx context.Context, v peerView) (peerView, error) {
+func (l *local) AddPeer(ctx context.Context, v admin.PeerView) (admin.PeerView, error) {
 	ae, err := collection.ParseAETitle(v.AETitle)
 	if err != nil {
 		return v, err
@@ -174,14 +144,14 @@ func (l *local) AddPeer(ctx context.Context, v peerView) (peerView, error) {
 		p.Certificate = &d
 	}
 	p, err = l.desk.AddPeer(ctx, l.who, p)
-	return viewPeer(p), err
+	return admin.ViewPeer(p), err
 }
 
-func (l *local) Peers(ctx context.Context) ([]peerView, error) {
+func (l *local) Peers(ctx context.Context) ([]admin.PeerView, error) {
 	all, err := l.desk.Peers(ctx, l.who)
-	views := make([]peerView, len(all))
+	views := make([]admin.PeerView, len(all))
 	for i, p := range all {
-		views[i] = viewPeer(p)
+		views[i] = admin.ViewPeer(p)
 	}
 	return views, err
 }

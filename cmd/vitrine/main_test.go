@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
 
@@ -225,7 +226,7 @@ func settled(ts *testscript.TestScript, neg bool, args []string) {
 		cmd.Env = append(os.Environ(), "VITRINE_DATABASE="+ts.Getenv("VITRINE_DATABASE"))
 		b, err := cmd.Output()
 		ts.Check(err)
-		var v collectionView
+		var v admin.CollectionView
 		ts.Check(json.Unmarshal(b, &v))
 		if v.Intake.Received > 0 && v.Intake.Pending == 0 {
 			return

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
@@ -37,7 +38,7 @@ func (c *peerAddCmd) Help() string {
 
 // Run registers a peer.
 func (c *peerAddCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	v := peerView{AETitle: c.AET, Host: c.Host, Port: c.Port, May: c.May, Collection: c.Collection}
+	v := admin.PeerView{AETitle: c.AET, Host: c.Host, Port: c.Port, May: c.May, Collection: c.Collection}
 	if v.Collection == "" {
 		v.Collection = policy.AllCollections
 	}
@@ -60,7 +61,7 @@ func (c *peerAddCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if p.Certificate == "" && p.May != "store" && !cli.Quiet {
 		s.say("Without a certificate, %s may query, move or get from this machine alone.", p.AETitle)
 	}
-	return s.list(p, peerTable([]peerView{p}))
+	return s.list(p, peerTable([]admin.PeerView{p}))
 }
 
 // readCertificate is the SHA-256 of a certificate.
@@ -105,7 +106,7 @@ func (c *peerListCmd) Run(ctx context.Context, s *streams) error {
 	return s.list(all, peerTable(all))
 }
 
-func peerTable(all []peerView) *table {
+func peerTable(all []admin.PeerView) *table {
 	t := &table{head: []string{"AE TITLE", "HOST", "PORT", "MAY", "COLLECTION", "CERTIFICATE", "CREATED"}, none: "No peer is registered."}
 	for _, p := range all {
 		cert := "none"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
 
 // remote is a node administered over its API.
@@ -18,32 +19,32 @@ func (r *remote) Close() error {
 	return nil
 }
 
-func (r *remote) CreateCollection(ctx context.Context, v collectionView) (made collectionView, err error) {
+func (r *remote) CreateCollection(ctx context.Context, v admin.CollectionView) (made admin.CollectionView, err error) {
 	return made, r.c.JSON(ctx, http.MethodPost, nil, v, &made, "api", "collections")
 }
 
-func (r *remote) Collections(ctx context.Context) (all []collectionView, err error) {
+func (r *remote) Collections(ctx context.Context) (all []admin.CollectionView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "collections")
 }
 
-func (r *remote) Collection(ctx context.Context, id string) (v collectionView, err error) {
+func (r *remote) Collection(ctx context.Context, id string) (v admin.CollectionView, err error) {
 	if err := r.c.JSON(ctx, http.MethodGet, nil, nil, &v, "api", "collections", id); err != nil {
 		return v, err
 	}
-	v.Intake = &intake{}
+	v.Intake = &catalogue.Counts{}
 	return v, r.c.JSON(ctx, http.MethodGet, nil, nil, v.Intake, "api", "collections", id, "intake")
 }
 
-func (r *remote) CreateToken(ctx context.Context, n newToken) (made tokenView, err error) {
+func (r *remote) CreateToken(ctx context.Context, n admin.NewToken) (made admin.TokenView, err error) {
 	return made, r.c.JSON(ctx, http.MethodPost, nil, n, &made, "api", "tokens")
 }
 
-func (r *remote) AddSSHKey(ctx context.Context, collection, name, public string) (made tokenView, err error) {
+func (r *remote) AddSSHKey(ctx context.Context, collection, name, public string) (made admin.TokenView, err error) {
 	body := map[string]string{"collection": collection, "name": name, "key": public}
 	return made, r.c.JSON(ctx, http.MethodPost, nil, body, &made, "api", "ssh-keys")
 }
 
-func (r *remote) Tokens(ctx context.Context) (all []tokenView, err error) {
+func (r *remote) Tokens(ctx context.Context) (all []admin.TokenView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "tokens")
 }
 
@@ -51,11 +52,11 @@ func (r *remote) RevokeToken(ctx context.Context, id string) error {
 	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "tokens", id)
 }
 
-func (r *remote) AddPeer(ctx context.Context, p peerView) (made peerView, err error) {
+func (r *remote) AddPeer(ctx context.Context, p admin.PeerView) (made admin.PeerView, err error) {
 	return made, r.c.JSON(ctx, http.MethodPost, nil, p, &made, "api", "peers")
 }
 
-func (r *remote) Peers(ctx context.Context) (all []peerView, err error) {
+func (r *remote) Peers(ctx context.Context) (all []admin.PeerView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "peers")
 }
 

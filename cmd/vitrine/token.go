@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 )
 
@@ -42,7 +43,7 @@ func (c *tokenCreateCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if _, ok := policy.ParseRole(c.Role); !ok {
 		return usage("--role: there is no role %q; the roles are depositor, researcher, physicist, custodian, committee, funder, steward and admin", c.Role)
 	}
-	n := newToken{Name: c.Name, Role: c.Role, Collection: c.Collection}
+	n := admin.NewToken{Name: c.Name, Role: c.Role, Collection: c.Collection}
 	if n.Collection == "" {
 		n.Collection = policy.AllCollections
 	}

@@ -60,48 +60,10 @@ func (d *Door) routes() []route {
 
 // What goes in and out, as the command line shows it too.
 type (
-	collectionView struct {
-		ID             string     `json:"id"`
-		Title          string     `json:"title,omitempty"`
-		Profile        string     `json:"profile,omitempty"`
-		ProfileVersion string     `json:"profile_version,omitempty"`
-		AETitle        string     `json:"aet,omitempty"`
-		Protocol       string     `json:"protocol,omitempty"`
-		State          string     `json:"state,omitempty"`
-		AttestedBy     string     `json:"attested_by,omitempty"`
-		Attested       *time.Time `json:"attested,omitempty"`
-		Created        *time.Time `json:"created,omitempty"`
-	}
-	newToken struct {
-		Name       string     `json:"name"`
-		Role       string     `json:"role"`
-		Collection string     `json:"collection"`
-		Expires    *time.Time `json:"expires,omitempty"`
-		Secret     string     `json:"secret,omitempty"`
-	}
-	tokenView struct {
-		ID         string     `json:"id"`
-		Kind       string     `json:"kind"`
-		Name       string     `json:"name"`
-		Role       string     `json:"role"`
-		Collection string     `json:"collection"`
-		Created    *time.Time `json:"created,omitempty"`
-		Expires    *time.Time `json:"expires,omitempty"`
-		Secret     string     `json:"token,omitempty"`
-	}
 	newSSHKey struct {
 		Collection string `json:"collection"`
 		Name       string `json:"name"`
 		Key        string `json:"key"`
-	}
-	peerView struct {
-		AETitle     string     `json:"aet"`
-		Host        string     `json:"host"`
-		Port        int        `json:"port"`
-		May         string     `json:"may"`
-		Collection  string     `json:"collection"`
-		Certificate string     `json:"certificate,omitempty"`
-		Created     *time.Time `json:"created,omitempty"`
 	}
 	depositView struct {
 		ID         string           `json:"id"`
@@ -123,27 +85,17 @@ type (
 	}
 )
 
-func when(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
-}
-
 // view shows a collection: to who has a role in it, whole.
-func (r *request) view(c collection.Collection) collectionView {
-	v := collectionView{ID: string(c.ID), Title: c.Title}
+func (r *request) view(c collection.Collection) admin.CollectionView {
 	if web.Caller(r.who).Knows(string(c.ID)) {
-		v.Profile, v.ProfileVersion, v.AETitle, v.Protocol, v.State = c.Profile, c.ProfileVersion, string(c.AETitle), c.Protocol, c.State.String()
-		v.AttestedBy, v.Attested, v.Created = c.AttestedBy, when(c.Attested), when(c.Created)
+		return admin.ViewCollection(c)
 	}
-	return v
+	return admin.CollectionView{ID: string(c.ID), Title: c.Title}
 }
 
 func (d *Door) collections(r *request) (any, error) {
 	all, err := d.Desk.ListCollections(r.Context(), r.who)
-	views := make([]collectionView, len(all))
+	views := make([]admin.CollectionView, len(all))
 	for i, c := range all {
 		views[i] = r.view(c)
 	}
@@ -213,7 +165,7 @@ func (d *Door) publish(r *request) (any, error) {
 }
 
 func viewDeposit(x catalogue.Deposit) depositView {
-	return depositView{ID: x.ID.String(), Collection: string(x.Collection), Door: x.Door, Actor: x.Actor, Started: when(x.Started), Ended: when(x.Ended), Counts: x.Counts, Duplicates: x.Counts.Duplicate}
+	return depositView{ID: x.ID.String(), Collection: string(x.Collection), Door: x.Door, Actor: x.Actor, Started: admin.When(x.Started), Ended: admin.When(x.Ended), Counts: x.Counts, Duplicates: x.Counts.Duplicate}
 }
 
 func (d *Door) deposits(r *request) (any, error) {
@@ -312,28 +264,20 @@ func (d *Door) heldFile(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func viewToken(t identity.Token) tokenView {
-	return tokenView{ID: t.ID, Kind: "token", Name: t.Name, Role: t.Role.String(), Collection: t.Collection, Created: when(t.Created), Expires: when(t.Expires)}
-}
-
-func viewKey(k identity.SSHKey) tokenView {
-	return tokenView{ID: k.ID, Kind: "ssh-key", Name: k.Name, Role: policy.Depositor.String(), Collection: string(k.Collection), Created: when(k.Created)}
-}
-
 func (d *Door) tokens(r *request) (any, error) {
 	tokens, keys, err := d.Desk.Tokens(r.Context(), r.who)
-	views := make([]tokenView, 0, len(tokens)+len(keys))
+	views := make([]admin.TokenView, 0, len(tokens)+len(keys))
 	for _, t := range tokens {
-		views = append(views, viewToken(t))
+		views = append(views, admin.ViewToken(t))
 	}
 	for _, k := range keys {
-		views = append(views, viewKey(k))
+		views = append(views, admin.ViewSSHKey(k))
 	}
 	return views, err
 }
 
 func (d *Door) createToken(r *request) (any, error) {
-	var v newToken
+	var v admin.NewToken
 	if err := r.body(&v); err != nil {
 		return nil, err
 	}
@@ -357,7 +301,7 @@ func (d *Door) createToken(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := viewToken(made)
+	out := admin.ViewToken(made)
 	out.Secret = s.Reveal()
 	return out, nil
 }
@@ -380,28 +324,20 @@ func (d *Door) addSSHKey(r *request) (any, error) {
 		return nil, err
 	}
 	made, err := d.Desk.AddSSHKey(r.Context(), r.who, id, v.Name, key)
-	return viewKey(made), err
-}
-
-func viewPeer(p identity.Peer) peerView {
-	v := peerView{AETitle: string(p.AETitle), Host: p.Host, Port: p.Port, May: p.May.String(), Collection: p.Collection, Created: when(p.Created)}
-	if p.Certificate != nil {
-		v.Certificate = p.Certificate.String()
-	}
-	return v
+	return admin.ViewSSHKey(made), err
 }
 
 func (d *Door) peers(r *request) (any, error) {
 	all, err := d.Desk.Peers(r.Context(), r.who)
-	views := make([]peerView, len(all))
+	views := make([]admin.PeerView, len(all))
 	for i, p := range all {
-		views[i] = viewPeer(p)
+		views[i] = admin.ViewPeer(p)
 	}
 	return views, err
 }
 
 func (d *Door) addPeer(r *request) (any, error) {
-	var v peerView
+	var v admin.PeerView
 	if err := r.body(&v); err != nil {
 		return nil, err
 	}
@@ -422,7 +358,7 @@ func (d *Door) addPeer(r *request) (any, error) {
 		p.Certificate = &digest
 	}
 	made, err := d.Desk.AddPeer(r.Context(), r.who, p)
-	return viewPeer(made), err
+	return admin.ViewPeer(made), err
 }
 
 func (d *Door) removePeer(r *request) (any, error) {
