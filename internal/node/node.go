@@ -19,6 +19,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
@@ -33,9 +34,10 @@ const (
 
 // Node is a running node.
 type Node struct {
-	Stores  *Stores
-	Custody *custody.Custody
-	SignIn  *signin.Flow // nil: HTTP is off
+	Stores    *Stores
+	Custody   *custody.Custody
+	Directory *directoryflow.Desk
+	SignIn    *signin.Flow // nil: HTTP is off
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
@@ -90,7 +92,13 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.runner = jobs.NewRunner(n.queue, spine.Handlers(), jobs.Options{Log: cfg.Log})
+	if n.Directory, err = s.Directory(ctx, n.queue); err != nil {
+		return nil, err
+	}
+	if err := n.Directory.Schedule(ctx); err != nil {
+		return nil, err
+	}
+	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
 	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {

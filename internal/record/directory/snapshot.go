@@ -430,3 +430,25 @@ func lowest(published int64) int64 {
 	}
 	return spanOf(published).low
 }
+
+// InGrid reports whether a dimension has the value.
+func InGrid(d Dimension, value string) bool { return inGrid[d][value] }
+
+// DeclaredCounts are the numbers that a custodian states of a collection that is not held here, as ours are published.
+func (e *Entry) DeclaredCounts() Counts {
+	d := e.Declared
+	if d == nil || e.Holding == Here || d.People <= 0 {
+		return Counts{}
+	}
+	c := Counts{AsOf: d.AsOf, People: told(rounded(d.People))}
+	if d.People < Few {
+		return c // how many images a few people have is about them
+	}
+	if d.Studies > 0 {
+		c.Studies = told(rounded(d.Studies))
+	}
+	if d.Images > 0 {
+		c.Images = told(rounded(d.Images))
+	}
+	return c
+}
