@@ -41,5 +41,36 @@ func TestOneStudyInTwoCollections(t *testing.T) {
 				t.Errorf("%s: found %v", level, found)
 			}
 		}
+
+		// At the root of all collections a UID means what the first collection by id has, of what the caller may have; never a mixture, and never a held object
+		// before one that is not.
+		const at = "/dicomweb/studies/1.2.3"
+		const sop = "/series/1.2.3.1/instances/1.2.3.1.1"
+		leads := func(caller, want, other, in string) {
+			t.Helper()
+			for _, path := range []string{at, at + "/series/1.2.3.1", at + sop} {
+				a := x.get(path, caller, `multipart/related; type="application/dicom"`)
+				if a.code != 200 || !bytes.Contains(a.body, []byte(want)) || bytes.Contains(a.body, []byte(other)) {
+					t.Errorf("%s does not lead to %s alone: %d", path, want, a.code)
+				}
+				if !bytes.Contains(a.body, []byte("Content-Location: "+x.url("/collections/"+in+at+sop)+"\r\n")) {
+					t.Errorf("%s does not say that it is in %s", path, in)
+				}
+				m := x.get(path+"/metadata", caller, "*/*")
+				if m.code != 200 || !bytes.Contains(m.body, []byte(want)) || bytes.Contains(m.body, []byte(other)) {
+					t.Errorf("%s/metadata does not lead to %s alone: %d", path, want, m.code)
+				}
+				if !bytes.Contains(m.body, []byte(x.url("/collections/"+in+at+sop+"/bulkdata/"))) {
+					t.Errorf("%s/metadata does not lead to bulk data in %s", path, in)
+				}
+			}
+		}
+		leads(steward, "first", "second", kept)
+		leads(x.token(policy.Steward, "other"), "second", "first", "other")
+		x.write(func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE instance SET state = 3 WHERE collection = ?`, kept)
+			return err
+		})
+		leads(steward, "second", "first", "other")
 	})
 }

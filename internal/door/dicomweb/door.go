@@ -84,15 +84,6 @@ func (d *Door) Register(mux *http.ServeMux) {
 	}
 }
 
-// root is the address of the service that a request was sent to.
-func (d *Door) root(r *http.Request) string {
-	base := d.base(r)
-	if c := r.PathValue("collection"); c != "" {
-		return base + "/collections/" + c + "/dicomweb"
-	}
-	return base + "/dicomweb"
-}
-
 // rootOf is the address of the service for one collection: the same study may lie in several, and what is found must lead to itself.
 func (d *Door) rootOf(r *http.Request, c collection.ID) string {
 	return d.base(r) + "/collections/" + string(c) + "/dicomweb"

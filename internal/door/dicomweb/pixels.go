@@ -105,7 +105,7 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 	defer release(buf)
 	m := newMultipartWriter(buf)
 	h.Set("Content-Type", m.contentType(as.media))
-	at := address(d.root(r), o)
+	at := d.address(r, o)
 	for i, k := range list {
 		frame := first
 		if i > 0 {
@@ -218,7 +218,7 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 	defer release(buf)
 	m := newMultipartWriter(buf)
 	h.Set("Content-Type", m.contentType(as.media))
-	m.part(as.contentType(syntax), address(d.root(r), o)+"/bulkdata/"+elementPath(data, i))
+	m.part(as.contentType(syntax), d.address(r, o)+"/bulkdata/"+elementPath(data, i))
 	if r.Method != http.MethodHead {
 		if err := copyAll(buf, v, size); err != nil {
 			return err

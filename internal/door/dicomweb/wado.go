@@ -61,7 +61,7 @@ func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
 			out, err = d.sink(f, w, r, buf, at, o)
 		}
 		if err == nil && r.Method != http.MethodHead {
-			err = out.add(o, d.root(r))
+			err = out.add(o, d.address(r, o))
 		}
 		o.Close()
 		if err != nil {
@@ -83,7 +83,7 @@ func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
 
 // sink is one of the forms in which objects go out.
 type sink interface {
-	add(o *delivery.Object, root string) error
+	add(o *delivery.Object, at string) error
 	end() error
 }
 
@@ -158,16 +158,16 @@ func wantsDigest(r *http.Request) bool {
 // partSink writes a part for each object (PS3.18 8.6.1.2.1).
 type partSink struct{ m *multipartWriter }
 
-func (s *partSink) add(o *delivery.Object, root string) error {
-	s.m.part("application/dicom; transfer-syntax="+o.Syntax().UID, address(root, o))
+func (s *partSink) add(o *delivery.Object, at string) error {
+	s.m.part("application/dicom; transfer-syntax="+o.Syntax().UID, at)
 	return o.WriteFile(s.m.w)
 }
 
 func (s *partSink) end() error { return s.m.end() }
 
-// address is where an object is retrieved from.
-func address(root string, o *delivery.Object) string {
-	return root + "/studies/" + string(o.Study) + "/series/" + string(o.Series) + "/instances/" + string(o.SOP)
+// address is where this very object is retrieved from: in its own collection, whatever root it was asked for at.
+func (d *Door) address(r *http.Request, o *delivery.Object) string {
+	return d.rootOf(r, o.Collection) + "/studies/" + string(o.Study) + "/series/" + string(o.Series) + "/instances/" + string(o.SOP)
 }
 
 // zipSink writes an archive with a folder for each series. Images are stored as they are: compressed ones would not shrink.
@@ -227,12 +227,11 @@ func (d *Door) metadata(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	buf := buffered(w)
 	defer release(buf)
-	root := d.root(r)
 	n, separator := 0, ""
 	var text []byte
 	for o, err := range d.Delivery.Objects(r.Context(), caller, at, policy.ReadMetadata) {
 		if err == nil {
-			text, err = appendMetadata(text[:0], o, address(root, o))
+			text, err = appendMetadata(text[:0], o, d.address(r, o))
 			o.Close()
 		}
 		if err != nil {

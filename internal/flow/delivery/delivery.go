@@ -77,7 +77,7 @@ type Delivery struct {
 func New(p Parts) *Delivery { return &Delivery{Parts: p} }
 
 // Place names what is asked for: a study, a series of it, or an instance of that. Collection empty: in every one that the caller may see; where the
-// same study lies in several, in the first.
+// same study lies in several, in the first by id, and never in two at once.
 type Place struct {
 	Collection collection.ID
 	Study      catalogue.StudyUID

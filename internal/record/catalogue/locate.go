@@ -94,7 +94,8 @@ func allMasks(scopes []policy.Scope) map[string]stateMask {
 const pageSize = 500
 
 // Locate gives the instances, series by series as they are numbered, in each by instance number. It holds a bounded number of them and no connection,
-// however long the caller takes. What changes meanwhile may or may not be seen. Nothing found is an empty sequence.
+// however long the caller takes. What changes meanwhile may or may not be seen. Nothing found is an empty sequence. Where a UID is in several collections, that of the first by id
+// comes first; of a single instance, what is held comes behind what is not.
 func (r *Record) Locate(ctx context.Context, w Where) iter.Seq2[Located, error] {
 	return func(yield func(Located, error) bool) {
 		m := allMasks(w.Scopes)
@@ -155,7 +156,7 @@ func (r *Record) locateOne(ctx context.Context, w Where, m map[string]stateMask)
 		}
 	}
 	var found []Located
-	err := forRows(r.reader(ctx), query+` ORDER BY i.collection, i.variant LIMIT ?`, append(args, MaxLimit), func(rows *sql.Rows) error {
+	err := forRows(r.reader(ctx), query+` ORDER BY CASE WHEN i.state IN (3, 4) THEN 1 ELSE 0 END, i.collection, i.variant LIMIT ?`, append(args, MaxLimit), func(rows *sql.Rows) error {
 		l, err := scanLocated(rows)
 		if err == nil && maskOf(m, string(l.Collection)).has(l.State) {
 			found = append(found, l)
