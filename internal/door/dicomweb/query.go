@@ -90,7 +90,7 @@ func (s *searchRequest) parameter(name string, v []string) error {
 	if err != nil {
 		return err
 	}
-	if !matched && strings.TrimSpace(value) != "" {
+	if !matched && strings.Trim(value, " *") != "" { // what matches everything is not ignored (PS3.4 C.2.2.2.3)
 		s.ignored = append(s.ignored, text)
 	}
 	if path[0] != 0 { // what is matched is returned (PS3.18 10.6.1.2.3)

@@ -32,6 +32,7 @@ func TestParseQuery(t *testing.T) {
 		{"UIDs one by one", "StudyInstanceUID=1.2&StudyInstanceUID=1.3", catalogue.Studies, false, "", nil},
 		{"not matched at this level", "SeriesDescription=x&EchoTime=3", catalogue.Studies, false, "EchoTime, SeriesDescription", nil},
 		{"not matched, and empty", "EchoTime=", catalogue.Studies, false, "", []dicom.Tag{dicom.TagEchoTime}},
+		{"not matched, and anything", "EchoTime=*&StudyDate=*&PatientName=**", catalogue.Studies, false, "", []dicom.Tag{dicom.TagEchoTime}},
 		{"unknown attribute", "PatientNickname=x", catalogue.Studies, true, "", nil},
 		{"unknown tag", "00100021F=x", catalogue.Studies, true, "", nil},
 		{"meta information", "00020010=x", catalogue.Studies, true, "", nil},

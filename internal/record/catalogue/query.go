@@ -219,6 +219,9 @@ func (q *Query) Match(name, value string) (bool, error) {
 			if v == "" {
 				continue
 			}
+			if squeeze(v) == "*" { // among others, of which it makes no difference any more
+				return true, nil
+			}
 			if len(c.values) == maxValues {
 				return bad("a list has at most 1,000 values")
 			}
@@ -226,9 +229,6 @@ func (q *Query) Match(name, value string) (bool, error) {
 				c.how = matchWild
 				if v = squeeze(v); strings.Count(v, "*") > maxStars {
 					return bad("a pattern has at most 8 asterisks")
-				}
-				if v == "*" { // among others, of which it makes no difference any more
-					return true, nil
 				}
 			}
 			c.values = append(c.values, v)

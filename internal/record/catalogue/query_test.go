@@ -201,6 +201,34 @@ func TestQueriesThatAreRefused(t *testing.T) {
 	}
 }
 
+// Universal matching (PS3.4 C.2.2.2.3): no value, or an asterisk, matches everything that there is, what has no value too, of every attribute.
+func TestUniversalMatching(t *testing.T) {
+	each(t, func(f *fixture) {
+		id := f.deposit("breast")
+		f.put(id, 1, "CT", StudyAttributes{PatientID: "A", PatientName: "N", AccessionNumber: "X", StudyDate: "20200101", StudyTime: "101112", Sex: "F"})
+		f.put(id, 2, "MR", StudyAttributes{})
+		for _, a := range attributes {
+			for _, name := range []string{a.keyword, a.tag, strings.ToLower(a.tag)} {
+				for _, value := range []string{"", " ", "*", "**", " * "} {
+					for _, fuzzy := range []bool{false, true} {
+						q := NewQuery(Instances)
+						q.Scopes, q.Fuzzy = see(received), fuzzy
+						if ok, err := q.Match(name, value); !ok || err != nil {
+							f.Fatalf("%s=%q: %v, %v", name, value, ok, err)
+						}
+						if found, _, err := f.r.SearchInstances(f.Context(), q); err != nil || len(found) != 2 {
+							f.Errorf("%s=%q finds %d of 2 (%v)", name, value, len(found), err)
+						}
+					}
+				}
+			}
+		}
+		if found := f.studies(see(received), "StudyInstanceUID", `1.2.3\*`); len(found) != 2 {
+			f.Errorf("a list with an asterisk finds %d of 2", len(found))
+		}
+	})
+}
+
 // Every way to begin a search gives the same rows in pages as in one answer.
 func TestPages(t *testing.T) {
 	each(t, func(f *fixture) {
