@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -133,7 +134,8 @@ func TestRowsJoinTheImages(t *testing.T) {
 			rows.Close()
 		}
 		said, _ := json.Marshal(r)
-		text := strings.ToLower(strings.Join(all, "\n") + string(said))
+		// Numbers of rows are drawn from the clock: by chance they have any four digits in them.
+		text := regexp.MustCompile(`\d{12,}`).ReplaceAllString(strings.ToLower(strings.Join(all, "\n")+string(said)), "")
 		for _, secret := range []string{"00417", "00999", "obermayer", "7946", "2019-03", "1957", "1950"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is kept or told", secret)
