@@ -95,7 +95,13 @@ func (s *Subject) order(ds *dicom.Dataset) (int, bool) {
 // Clean makes an object of the subject ready to pass, or says why it cannot. An error is a failure here or of the caller, such as an object of
 // somebody else; what is wrong with the object is a result. The data set is not changed; the result does not refer to its bytes, but for bulk
 // values named by entry.
-func (s *Subject) Clean(ds *dicom.Dataset) (*Result, error) {
+func (s *Subject) Clean(ds *dicom.Dataset) (*Result, error) { return s.judge(ds, false) }
+
+// CleanReviewed is [Subject.Clean] for an object that a person has looked at and answers for: that its pixels show nothing that identifies. What is held for its
+// kind alone is set aside where looking can answer it ([Reason.Reviewable]); every rule, and the gate, hold as ever. (0028,0301) then says NO.
+func (s *Subject) CleanReviewed(ds *dicom.Dataset) (*Result, error) { return s.judge(ds, true) }
+
+func (s *Subject) judge(ds *dicom.Dataset, reviewed bool) (*Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check(ds); err != nil {
@@ -131,10 +137,15 @@ func (s *Subject) Clean(ds *dicom.Dataset) (*Result, error) {
 		res.Actions.Kept = len(s.work.rules)
 		return res, nil
 	}
+	if reviewed {
+		if reasons = slices.DeleteFunc(reasons, Reason.Reviewable); len(reasons) == 0 {
+			outcome = Cleaned
+		}
+	}
 	if outcome != Cleaned {
 		return res.stop(Held, reasons...), nil
 	}
-	return s.clean(ds, res)
+	return s.clean(ds, res, reviewed)
 }
 
 func (r *Result) stop(o Outcome, reasons ...Reason) *Result {
@@ -189,7 +200,7 @@ type pass struct {
 	holds    []Reason
 }
 
-func (s *Subject) clean(ds *dicom.Dataset, res *Result) (*Result, error) {
+func (s *Subject) clean(ds *dicom.Dataset, res *Result, reviewed bool) (*Result, error) {
 	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID)}
 	s.work.creators = s.work.creators[:0]
 	equipmentAt := -1
@@ -209,6 +220,9 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result) (*Result, error) {
 		}
 	}
 	c.closeBlocks()
+	if i := ds.Find(dicom.TagBurnedInAnnotation); reviewed && i >= 0 && ds.String(dicom.TagBurnedInAnnotation) != "NO" {
+		c.set(i, []byte("NO"), &res.Actions.Replaced) // PS3.3 C.7.6.1.1.12: what is there does not identify the patient
+	}
 	if len(c.holds) > 0 {
 		return res.stop(Held, c.holds...), nil
 	}

@@ -81,6 +81,16 @@ var heldModalities = map[string]Reason{
 	"AU":  {CodeOpaque, "(0008,0060)", "audio can carry speech"},
 }
 
+// reviewable are the codes of reasons that a person can answer by looking at the object: its kind often shows text, or a face, and this one does not; or
+// its text has to be read, and what the rules leave of it is the vocabulary's. What cannot be seen by looking is not among them: overlays in unused bits, raw
+// data, large values, what lies elsewhere; nor documents, of which the rules leave nothing; nor what the gate has found.
+var reviewable = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodeLabel: true, CodeFace: true, CodeText: true, CodeWaveform: true, CodeSOPClass: true}
+
+// Reviewable reports a reason that [Subject.CleanReviewed] sets aside.
+func (r Reason) Reviewable() bool {
+	return reviewable[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String()
+}
+
 // judgeKind says why an object of this kind waits, or cannot be kept, before any element is cleaned.
 func (p *Profile) judgeKind(ds *dicom.Dataset, sopClass string) (outcome Outcome, reasons []Reason) {
 	if sopClass == directorySOP || ds.Has(dicom.TagDirectoryRecordSequence) {

@@ -1,0 +1,76 @@
+package deid
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+)
+
+// What a person has looked at is cleaned by every rule; what looking does not answer is held all the same.
+func TestCleanReviewed(t *testing.T) {
+	p := profileNamed(t, "research")
+	for _, c := range []struct {
+		name string
+		edit func(b *dicom.Builder)
+		want Outcome
+		code string // of the reason that is left
+	}{
+		{"burned in, as declared", func(b *dicom.Builder) { b.String(dicom.TagBurnedInAnnotation, "YES") }, Cleaned, ""},
+		{"ultrasound", func(b *dicom.Builder) { b.String(dicom.TagModality, "US") }, Cleaned, ""},
+		{"report", func(b *dicom.Builder) { b.String(dicom.TagModality, "SR") }, Cleaned, ""},
+		{"document", func(b *dicom.Builder) { b.String(dicom.TagModality, "DOC") }, Held, CodeDocument},
+		{"audio that is also declared", func(b *dicom.Builder) {
+			b.String(dicom.TagModality, "AU")
+			b.String(dicom.TagBurnedInAnnotation, "YES")
+		}, Held, CodeOpaque},
+		{"pixels elsewhere", func(b *dicom.Builder) { b.String(dicom.TagPixelDataProviderURL, "http://a.example/1") }, Held, CodeVideo},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) {
+				b.String(dicom.TagPatientName, "Zelazny^Anastasia")
+				b.String(dicom.TagStudyDescription, "CHEST of Zelazny")
+				c.edit(b)
+			})
+			s := NewSubject(p, testKeys, Identify(ds), nil)
+			if r, err := s.Clean(ds); err != nil || r.Outcome != Held {
+				t.Fatalf("without a review it is %s (%v)", r.Outcome, err)
+			}
+			r, err := s.CleanReviewed(ds)
+			if err != nil || r.Outcome != c.want {
+				t.Fatalf("%s, %v, %v", r.Outcome, r.Reasons, err)
+			}
+			if c.want != Cleaned {
+				if r.Reasons[0].Code != c.code || r.Reasons[0].Reviewable() || r.Rendered != nil {
+					t.Errorf("left is %v", r.Reasons)
+				}
+				return
+			}
+			out, err := r.Rendered.Dataset()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(bytes.ToUpper(out.Bytes()), []byte("ZELAZNY")) || value(out, dicom.TagPatientID) != s.Pseudonym() {
+				t.Error("it was not cleaned")
+			}
+			if v := out.String(dicom.TagBurnedInAnnotation); v != "" && v != "NO" {
+				t.Errorf("burned in: %s", v)
+			}
+		})
+	}
+}
+
+func TestMentions(t *testing.T) {
+	lex, err := (*Lexicon)(nil).With(Term{TermName, "Li^Anastasia"}, Term{TermIdentifier, "4471-88"}, Term{TermBirthDate, "19570322"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"no text in the pixels": false, "": false, "masked by the site, 3 frames": false,
+		"it says Li on the left": true, "ANASTASIA in a corner": true, "number 447188 is shown": true, "born 22.03.1957": true,
+	} {
+		if got := lex.Mentions(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
