@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -381,19 +382,39 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 		if all := f.studies(see(received), "PatientID", "P-2", "ModalitiesInStudy", "MG"); len(all) != 1 {
 			f.Errorf("%+v", all)
 		}
-		// A conflict takes the place of what was known.
-		f.write(func(tx *db.Tx) error { _, err := f.r.Accept(tx, other, nil); return err })
+		// A conflict displaces nothing: it is accepted under a UID that nothing else has.
+		for _, rev := range []*Revision{nil, {SOP: cleaned.SOP}} {
+			if err := f.d.Write(f.Context(), func(tx *db.Tx) error { _, err := f.r.Accept(tx, other, rev); return err }); !fault.Is(err, fault.Conflict) {
+				f.Errorf("a known object is displaced: %v", err)
+			}
+		}
+		for _, want := range []int{1, 0} {
+			waiting, err := f.r.WaitingFor(f.Context(), "breast", Wait{Deposit: id, Subject: 7, Reason: CodeConflict}, 0, 10)
+			if err != nil || len(waiting) != want {
+				f.Errorf("%d wait for being conflicts, want %d (%v)", len(waiting), want, err)
+			}
+			if want == 1 {
+				again := f.entry(id, 1, 1, 1, "again")
+				f.write(func(tx *db.Tx) error {
+					_, err := f.r.Accept(tx, other, &Revision{SOP: "1.2.999", Ref: again.Ref, Digest: again.Digest, InstanceAttributes: again.InstanceAttributes,
+						StudyAttributes: again.StudyAttributes, SeriesAttributes: again.SeriesAttributes})
+					return err
+				})
+			}
+		}
+		for reason, want := range map[string]int{`%`: 0, `"`: 0, "conflict": 0, "conflic": 0} {
+			if waiting, err := f.r.WaitingFor(f.Context(), "breast", Wait{Reason: reason}, 0, 10); err != nil || len(waiting) != want {
+				f.Errorf("%d wait for %q (%v)", len(waiting), reason, err)
+			}
+		}
 		f.consistent()
 		now, _ := f.r.Instance(f.Context(), other)
 		was, _ := f.r.Instance(f.Context(), main)
-		if now.Variant != 0 || now.State != received || was.Variant != 1 || was.State != conflict {
+		if now.Variant != 0 || now.State != received || now.SOP != "1.2.999" || was.Variant != 0 || was.State != received {
 			f.Errorf("%+v\n%+v", now, was)
 		}
 		f.admitAll()
 		f.write(func(tx *db.Tx) error { _, err := f.r.Release(tx, "breast", "1.2.1", "token-1"); return err })
-		if err := f.d.Write(f.Context(), func(tx *db.Tx) error { _, err := f.r.Accept(tx, main, nil); return err }); err == nil {
-			f.Error("what is released is replaced")
-		}
 		f.write(func(tx *db.Tx) error { _, err := f.r.Hold(tx, c, Reason{Code: "echo"}); return err })
 		if l, _ := f.r.Instance(f.Context(), c); l.State != held || l.Reasons[0].Code != "echo" {
 			f.Errorf("%+v", l)
@@ -410,7 +431,9 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 			}
 		}
 		// What is released goes out of sight when something is found in it.
-		f.write(func(tx *db.Tx) error { _, err := f.r.Hold(tx, other, Reason{Code: "echo"}); return err })
+		for _, i := range []InstanceID{other, main} {
+			f.write(func(tx *db.Tx) error { _, err := f.r.Hold(tx, i, Reason{Code: "echo"}); return err })
+		}
 		if n := len(f.studies(see(released))); n != 0 {
 			f.Errorf("%d studies are still released", n)
 		}

@@ -219,10 +219,32 @@ func (r *Record) Instance(ctx context.Context, id InstanceID) (Located, error) {
 
 // Waiting lists what is held in a collection, conflicts too, in the order of arrival, after the instance given; of one deposit alone, where it is not 0.
 func (r *Record) Waiting(ctx context.Context, c collection.ID, deposit DepositID, after InstanceID, limit int) ([]Located, error) {
+	return r.WaitingFor(ctx, c, Wait{Deposit: deposit}, after, limit)
+}
+
+// Wait narrows what is held: to a deposit, a subject, the code of one of its reasons. What is empty does not narrow.
+type Wait struct {
+	Deposit DepositID
+	Subject subject.ID
+	Reason  string
+}
+
+// WaitingFor is Waiting for what is narrowed so.
+func (r *Record) WaitingFor(ctx context.Context, c collection.ID, w Wait, after InstanceID, limit int) ([]Located, error) {
 	query := `SELECT ` + locatedColumns + ` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.collection = ? AND i.state IN (3, 4) AND i.id > ?`
 	args := []any{string(c), int64(after)}
-	if deposit != 0 {
-		query, args = query+` AND i.deposit = ?`, append(args, int64(deposit))
+	if w.Deposit != 0 {
+		query, args = query+` AND i.deposit = ?`, append(args, int64(w.Deposit))
+	}
+	if w.Subject != 0 {
+		query, args = query+` AND i.subject = ?`, append(args, int64(w.Subject))
+	}
+	if w.Reason != "" {
+		// Codes are of letters and hyphens: what else is asked for is the code of nothing, and no pattern.
+		if strings.Trim(w.Reason, "abcdefghijklmnopqrstuvwxyz-") != "" {
+			return nil, nil
+		}
+		query, args = query+` AND i.reasons LIKE ?`, append(args, `%"code":"`+w.Reason+`"%`)
 	}
 	var all []Located
 	err := forRows(r.reader(ctx), query+` ORDER BY i.id LIMIT ?`, append(args, bounded(limit)), func(rows *sql.Rows) error {

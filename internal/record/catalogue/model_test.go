@@ -211,17 +211,15 @@ func modelRun(t *rapid.T, d *db.DB, r *Record) {
 				}
 			}
 			err := d.Write(ctx, func(tx *db.Tx) error { _, err := r.Accept(tx, row.id, nil); return err })
-			if row.variant != 0 && main != nil && (main.state == released || main.state == withdrawn) {
+			owner, described := m.owner[row.study]
+			if row.variant != 0 && main != nil || described && owner != row.subject {
 				if err == nil {
-					t.Fatal("a released object is displaced")
+					t.Fatal("a known object is displaced, or a study has two subjects")
 				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
-			}
-			if row.variant != 0 && main != nil {
-				main.variant, main.state = row.variant, conflict
 			}
 			row.variant, row.state = 0, received
 		},

@@ -98,6 +98,8 @@ type Revision struct {
 	Digest         [32]byte
 	Lexicon        int64
 	TransferSyntax string
+	// SOP is the UID that it is known by from now on, of a conflict that is accepted; empty: the one it has.
+	SOP SOPUID
 	// What study and series show from now on, where they show nothing yet, and what the instance shows.
 	StudyAttributes    StudyAttributes
 	SeriesAttributes   SeriesAttributes
@@ -105,8 +107,8 @@ type Revision struct {
 }
 
 // Accept moves an instance that is held to received, to be admitted with its study, and gives it the record that was cleaned for it. With a nil
-// revision the record stays: study and series then show of it what they show already. A conflict is accepted in place of the object that was known
-// under its UID, which becomes the conflict; that is refused (fault.Conflict) once that object is released, because a release does not change.
+// revision the record stays: study and series then show of it what they show already. What is known is not displaced: a conflict needs a UID of its own from
+// the revision while another object has the one that it came with, and a study that shows one subject takes nothing of another. Both are a fault.Conflict.
 func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error) {
 	const attempt = "accept what is held"
 	row, err := r.locked(tx, attempt, id)
@@ -116,17 +118,43 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 	if row.state != held && row.state != conflict {
 		return Changed{}, wrongState(attempt, id, row.state)
 	}
-	if row.variant != 0 {
-		if err := r.swap(tx, attempt, row); err != nil {
+	var owner, who subject.ID
+	var described bool
+	if err := tx.QueryRow(`SELECT s.subject, s.described, i.subject FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.id = ?`, int64(id)).
+		Scan(&owner, &described, &who); err != nil {
+		return Changed{}, err
+	}
+	if described && owner != who {
+		return Changed{}, fault.New(fault.Conflict, attempt, "instance "+id.String(), "its study is another subject's")
+	}
+	uid := row.uid
+	if rev != nil && rev.SOP != "" {
+		uid = rev.SOP
+	}
+	if uid != row.uid || row.variant != 0 {
+		var n int64
+		if err := tx.QueryRow(`SELECT COUNT(*) FROM instance WHERE uid = ? AND collection = ? AND variant = 0`, string(uid), string(row.collection)).Scan(&n); err != nil {
 			return Changed{}, err
+		}
+		if n > 0 {
+			return Changed{}, fault.New(fault.Conflict, attempt, "instance "+id.String(), "another object is known under its UID")
 		}
 	}
 	if rev != nil {
+		e := rev.entry(row.collection)
+		if err := e.prepare(); err != nil {
+			return Changed{}, err
+		}
+		if !described {
+			if _, err := tx.Exec(`UPDATE study SET subject = ? WHERE id = ?`, int64(who), int64(row.study)); err != nil {
+				return Changed{}, err
+			}
+		}
 		if err := r.revise(tx, row, rev); err != nil {
 			return Changed{}, err
 		}
 	}
-	if _, err := tx.Exec(`UPDATE instance SET reasons = '' WHERE id = ?`, int64(id)); err != nil {
+	if _, err := tx.Exec(`UPDATE instance SET uid = ?, variant = 0, reasons = '' WHERE id = ?`, string(uid), int64(id)); err != nil {
 		return Changed{}, err
 	}
 	n, err := r.move(tx, row.collection, row.study, "id", int64(id), []State{row.state}, received)
@@ -138,40 +166,19 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 	return Changed{row.study, n}, err
 }
 
-// swap makes a conflict the main object of its UID, and the main object a conflict.
-func (r *Record) swap(tx *db.Tx, attempt string, row lockedRow) error {
-	var main InstanceID
-	err := tx.QueryRow(`SELECT id FROM instance WHERE uid = ? AND collection = ? AND variant = 0`, string(row.uid), string(row.collection)).Scan(&main)
-	if errors.Is(err, sql.ErrNoRows) { // the main object was refused meanwhile
-		_, err = tx.Exec(`UPDATE instance SET variant = 0 WHERE id = ?`, int64(row.id))
-		return err
+// At is the instance of a UID whose record lies at ref.
+func (r *Record) At(tx *db.Tx, c collection.ID, uid SOPUID, ref Ref) (InstanceID, bool, error) {
+	var id InstanceID
+	err := tx.QueryRow(`SELECT id FROM instance WHERE uid = ? AND collection = ? AND pack = ? AND pack_offset = ?`, string(uid), string(c), ref.Pack[:], ref.Offset).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
 	}
-	if err != nil {
-		return err
-	}
-	other, err := r.locked(tx, attempt, main)
-	if err != nil {
-		return err
-	}
-	if other.state == released || other.state == withdrawn {
-		return fault.New(fault.Conflict, attempt, "instance "+row.id.String(), "the object known under its UID is "+other.state.String())
-	}
-	text, err := reasonsText(append(other.reasons, Reason{Code: CodeConflict, Where: "(0008,0018)", Text: "another object was accepted under this SOP Instance UID"}))
-	if err != nil {
-		return err
-	}
-	for _, step := range []struct {
-		id      InstanceID
-		variant int64
-	}{{main, -1}, {row.id, 0}, {main, row.variant}} {
-		if _, err := tx.Exec(`UPDATE instance SET variant = ? WHERE id = ?`, step.variant, int64(step.id)); err != nil {
-			return err
-		}
-	}
-	if _, err := tx.Exec(`UPDATE instance SET reasons = ? WHERE id = ?`, text, int64(main)); err != nil {
-		return err
-	}
-	_, err = r.move(tx, other.collection, other.study, "id", int64(main), []State{other.state}, conflict)
+	return id, err == nil, err
+}
+
+// Leave notes a record of so many bytes as no instance's: it was written for one that is not held any more. Noting it again changes nothing.
+func (r *Record) Leave(tx *db.Tx, ref Ref, size int64) error {
+	_, err := tx.Exec(`INSERT INTO unused (pack, pack_offset, size, instance, why, since) VALUES (?, ?, ?, 0, 'not accepted', ?) ON CONFLICT DO NOTHING`, ref.Pack[:], ref.Offset, size, db.Micros(time.Now()))
 	return err
 }
 
@@ -188,10 +195,19 @@ func (r *Record) Replace(tx *db.Tx, id InstanceID, rev Revision) error {
 	return r.revise(tx, row, &rev)
 }
 
-func (r *Record) revise(tx *db.Tx, row lockedRow, rev *Revision) error {
-	e := Entry{Collection: row.collection, Study: "0", Series: "0", SOP: "0", Deposit: 1, State: received, Ref: rev.Ref, HeadSize: rev.HeadSize, BulkSize: rev.BulkSize,
+// entry is what a revision says, to be checked as an entry is.
+func (rev *Revision) entry(c collection.ID) Entry {
+	e := Entry{Collection: c, Study: "0", Series: "0", SOP: "0", Deposit: 1, State: received, Ref: rev.Ref, HeadSize: rev.HeadSize, BulkSize: rev.BulkSize,
 		StudyAttributes: rev.StudyAttributes, SeriesAttributes: rev.SeriesAttributes, InstanceAttributes: rev.InstanceAttributes}
+	if rev.SOP != "" {
+		e.SOP = rev.SOP
+	}
 	e.InstanceAttributes.TransferSyntax = rev.TransferSyntax
+	return e
+}
+
+func (r *Record) revise(tx *db.Tx, row lockedRow, rev *Revision) error {
+	e := rev.entry(row.collection)
 	if err := e.prepare(); err != nil {
 		return err
 	}
