@@ -243,9 +243,9 @@ func TestIdleWorkersEnd(t *testing.T) {
 	}
 }
 
-// streams are real code streams, one of each kind.
-func streams(t testing.TB) []sample {
-	root := filepath.Join(testdata.Shared(t), "data", "dicom")
+// streams are real code streams, one of each kind, from the folders given.
+func streams(t testing.TB, folder ...string) []sample {
+	root := filepath.Join(append([]string{testdata.Shared(t), "data", "dicom"}, folder...)...)
 	var all []sample
 	seen := map[string]bool{}
 	_ = filepath.WalkDir(root, func(path string, e os.DirEntry, err error) error {
@@ -365,7 +365,7 @@ func TestManyAtOnce(t *testing.T) {
 
 func BenchmarkDecode(b *testing.B) {
 	pool := testPool(b)
-	for _, s := range streams(b) {
+	for _, s := range streams(b, "ct-one-image-20-encodings") { // 512x512 of 16 bits
 		b.Run(s.syntax.UID, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := pool.Decode(b.Context(), s.syntax, s.of, slices.Clone(s.frame)); err != nil {

@@ -82,6 +82,7 @@ type machine struct {
 	runtime wazero.Runtime
 	module  wazero.CompiledModule
 	memory  *memories
+	initial []byte // memory of a module that was initialized
 
 	warned, threw bool // by the frame at hand
 }
@@ -127,9 +128,30 @@ func damage(remark string) bool {
 	return strings.Contains(remark, "Corrupt JPEG data") || strings.Contains(remark, "Premature end") || strings.Contains(remark, "MessageCallbackWarning")
 }
 
-// instance makes decoders with memory of their own.
+// instance makes decoders with memory of their own: what a new module has, and what its constructors have made of it, which takes ten times as long as to copy.
 func (w *machine) instance(ctx context.Context) (api.Module, error) {
-	return w.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, w.memory), w.module, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	if w.initial == nil {
+		m, err := w.instantiate(ctx, "_initialize")
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close(ctx)
+		b, _ := m.Memory().Read(0, m.Memory().Size())
+		n := len(b)
+		for n > 0 && b[n-1] == 0 {
+			n--
+		}
+		w.initial = append([]byte{}, b[:n]...)
+	}
+	m, err := w.instantiate(ctx)
+	if err == nil && !m.Memory().Write(0, w.initial) {
+		err = errors.New("the decoders have less memory than they had")
+	}
+	return m, err
+}
+
+func (w *machine) instantiate(ctx context.Context, start ...string) (api.Module, error) {
+	return w.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, w.memory), w.module, wazero.NewModuleConfig().WithName("").WithStartFunctions(start...))
 }
 
 // answer decodes one frame. An error is of the pipe, and the worker's last.
