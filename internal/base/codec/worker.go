@@ -42,6 +42,7 @@ func Work(ctx context.Context, in io.Reader, out io.Writer, cache string) error 
 		return err
 	}
 	defer w.runtime.Close(ctx)
+	debug.FreeOSMemory() // compiling takes hundreds of megabytes
 	// A collection would wait for the decoder, and everything else for the collection: it happens between frames.
 	debug.SetGCPercent(-1)
 	if _, err := io.WriteString(out, hello); err != nil {
