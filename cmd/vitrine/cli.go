@@ -33,8 +33,9 @@ type CLI struct {
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
 	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
 
-	Sample sampleCmd `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`
-	Send   sendCmd   `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`
+	Sample sampleCmd      `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`
+	Send   sendCmd        `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`
+	Codec  codecWorkerCmd `cmd:"" name:"codec-worker" hidden:"" help:"Decode frames for a node, which starts this itself."`
 }
 
 const description = `Vitrine keeps images for cancer research: it receives them, cleans them of identity, keeps them safe, and gives them to whom it may.

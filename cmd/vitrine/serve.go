@@ -47,7 +47,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")
 	}
-	cfg.Log = c.logger(s)
+	cfg.Log, cfg.Decoder = c.logger(s), decoder(cfg.Data)
 	if err := c.keyPlace(cfg); err != nil {
 		return err
 	}

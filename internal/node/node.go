@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
@@ -48,6 +49,7 @@ type Node struct {
 	runner *jobs.Runner
 	dimse  *dimse.Door
 	web    *http.Server
+	codecs *codec.Pool // nil: no code streams are drawn
 }
 
 // New opens everything: listeners, stores, spine. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
@@ -276,6 +278,9 @@ func (n *Node) close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if n.codecs != nil {
+		errs = append(errs, n.codecs.Close())
 	}
 	if n.Stores != nil {
 		errs = append(errs, n.Stores.Close())

@@ -44,6 +44,7 @@ type Config struct {
 	TLSKey  string
 	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
+	Decoder []string // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
 }
 
 // Records are the records of a node, open on its database.

@@ -27,7 +27,8 @@ func (n *Node) website() (*http.Server, error) {
 		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {
 			return n.Custody.Begin(ctx, id, custody.DoorSTOW, actor)
 		},
-		Log: n.cfg.Log,
+		Log:    n.cfg.Log,
+		Decode: n.decode(),
 	}).Register(mux)
 	sign, err := signer(s.Master)
 	if err != nil {

@@ -39,9 +39,9 @@ type rig struct {
 const kept = "kept"
 
 // start runs a node on loopback until the test ends.
-func start(t testing.TB, database string) *rig {
+func start(t testing.TB, database string, decoder ...string) *rig {
 	t.Helper()
-	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0"})
+	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0", Decoder: decoder})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -226,10 +226,6 @@ func (d *Door) draw(r *http.Request, o *delivery.Object, number int, opts render
 	if pixels < 0 {
 		return nil, fault.New(fault.NotFound, "render", "", "the instance has no pixel data")
 	}
-	a, err := render.AttributesOf(data)
-	if err != nil {
-		return nil, undrawn(err)
-	}
 	f, err := d.framesOf(o, data, pixels, o.Syntax().BigEndian)
 	if err != nil {
 		return nil, err
@@ -241,6 +237,10 @@ func (d *Door) draw(r *http.Request, o *delivery.Object, number int, opts render
 	if err != nil {
 		return nil, err
 	}
+	a, err := render.AttributesOfFrame(data, number-1)
+	if err != nil {
+		return nil, undrawn(err)
+	}
 	if frame.Size > maxCodeStream {
 		return nil, undrawn(&render.Unsupported{Reason: "a frame of this size"})
 	}
@@ -248,7 +248,14 @@ func (d *Door) draw(r *http.Request, o *delivery.Object, number int, opts render
 	if _, err := io.ReadFull(frame, b); err != nil {
 		return nil, fault.Wrap(fault.Corrupt, "render", "", err)
 	}
-	img, err := render.Draw(a, o.Syntax(), b, opts)
+	if d.Decode == nil || !o.Syntax().Encapsulated {
+		img, err := render.Draw(a, o.Syntax(), b, opts)
+		return img, undrawn(err)
+	}
+	if b, err = d.Decode(r.Context(), o.Syntax(), &a, b); err != nil {
+		return nil, undrawn(err)
+	}
+	img, err := render.DrawSamples(a, b, opts)
 	return img, undrawn(err)
 }
 
@@ -258,7 +265,7 @@ func undrawn(err error) error {
 		return web.Refuse(http.StatusNotImplemented, "render", "this node draws no pictures of "+e.Reason, "Retrieve the frame as it is stored; viewers can show it.")
 	}
 	if e, ok := errors.AsType[*render.Broken](err); ok {
-		return fault.New(fault.Conflict, "render", "", e.Reason)
+		return web.Refuse(http.StatusUnprocessableEntity, "render", e.Error(), "The other frames are not concerned. Retrieve this one as it is stored if you want to look into it.")
 	}
 	return err
 }

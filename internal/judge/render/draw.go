@@ -1,405 +1,373 @@
 package render
 
 import (
-	"bytes"
 	"encoding/binary"
-	"image"
-	"image/jpeg"
+	"image/color"
 	"math"
-
-	"github.com/vitrine-imaging/vitrine/dicom"
+	"slices"
 )
 
-// Draw draws a frame: its bytes as they are stored in the transfer syntax, words in little endian.
-func Draw(a Attributes, syntax *dicom.TransferSyntax, frame []byte, o Options) (image.Image, error) {
-	region, w, h, err := a.size(o)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !syntax.Encapsulated:
-	case syntax.UID == rleLosslessUID:
-		if frame, err = unpackRLE(frame, a); err != nil {
-			return nil, err
-		}
-		a.Planar = true
-	case syntax.UID == jpegBaselineUID:
-		return drawJPEG(a, frame, region, w, h, o)
-	default:
-		return nil, &Unsupported{"pixels stored as " + syntax.Name}
-	}
-	if a.Samples == 3 {
-		return drawColour(a, frame, region, w, h)
-	}
-	return drawGrey(a, frame, region, w, h, o)
-}
-
-// Transfer syntaxes (PS3.5 A.4.1, A.4.2).
-const (
-	jpegBaselineUID = "1.2.840.10008.1.2.4.50"
-	rleLosslessUID  = "1.2.840.10008.1.2.5"
-)
-
-// drawGrey draws images of one sample a pixel, palettes among them.
-func drawGrey(a Attributes, frame []byte, region image.Rectangle, w, h int, o Options) (image.Image, error) {
-	n := a.Rows * a.Columns
-	short := &Broken{"its pixels are fewer than its rows and columns say"}
-	switch a.Allocated {
-	case 1:
-		if len(frame) < (n+7)/8 {
-			return nil, short
-		}
-		lut := [2]byte{0, 255}
-		if a.Photometric == "MONOCHROME1" {
-			lut = [2]byte{255, 0}
-		}
-		return shrink(region, w, h, func(x, y int) byte { i := y*a.Columns + x; return lut[frame[i>>3]>>(i&7)&1] }), nil
-	case 8, 16:
-		if len(frame) < n*a.Allocated/8 {
-			return nil, short
-		}
-	case 32:
-		if len(frame) < 4*n {
-			return nil, short
-		}
-		return a.drawWide(frame, region, w, h, o), nil
-	default:
-		return nil, &Unsupported{"pixels of other than 1, 8, 16 or 32 bits"}
-	}
-	raw := func(i int) int { return int(frame[i]) }
-	if a.Allocated == 16 {
-		raw = func(i int) int { return int(binary.LittleEndian.Uint16(frame[2*i:])) }
-	}
-	if a.Palette != nil {
-		img := image.NewRGBA(image.Rect(0, 0, w, h))
-		var lut [3][]byte
-		for k := range lut {
-			lut[k] = make([]byte, 1<<a.Allocated)
-			for v := range lut[k] {
-				lut[k][v] = a.Palette[k].at(a.value(uint32(v)))
-			}
-			p := shrink(region, w, h, func(x, y int) byte { return lut[k][raw(y*a.Columns+x)] })
-			for i, v := range p.Pix {
-				img.Pix[4*i+k] = v
-			}
-		}
-		for i := 3; i < len(img.Pix); i += 4 {
-			img.Pix[i] = 255
-		}
-		return img, nil
-	}
-	win := o.Window
-	if win == nil {
-		win = a.Window
-	}
-	if win == nil {
-		count := make([]int, 1<<a.Allocated)
-		for i := range n {
-			count[raw(i)]++
-		}
-		win = a.suggest(count)
-	}
-	lut := make([]byte, 1<<a.Allocated)
-	for v := range lut {
-		lut[v] = a.shade(float64(a.value(uint32(v))), win)
-	}
-	if a.Allocated == 8 {
-		return shrink(region, w, h, func(x, y int) byte { return lut[frame[y*a.Columns+x]] }), nil
-	}
-	return shrink(region, w, h, func(x, y int) byte { return lut[binary.LittleEndian.Uint16(frame[2*(y*a.Columns+x):])] }), nil
-}
-
-// drawWide draws pixels of 32 bits, which have too many values for a table.
-func (a *Attributes) drawWide(frame []byte, region image.Rectangle, w, h int, o Options) image.Image {
-	at := func(i int) float64 { return float64(a.value(binary.LittleEndian.Uint32(frame[4*i:]))) }
-	win := o.Window
-	if win == nil {
-		win = a.Window
-	}
-	if win == nil {
-		low, high := math.Inf(1), math.Inf(-1)
-		for i := range a.Rows * a.Columns {
-			v := at(i)*a.Slope + a.Intercept
-			low, high = min(low, v), max(high, v)
-		}
-		win = &Window{(low + high) / 2, max(high-low, 1), LinearExact}
-	}
-	return shrink(region, w, h, func(x, y int) byte { return a.shade(at(y*a.Columns+x), win) })
+// source gives the rows of a frame in shades of 8 bits: one channel of grey, or red, green and blue.
+type source struct {
+	channels int
+	row      func(y, from, to int, dst []byte) // dst has room for channels times to-from bytes
 }
 
 // value is the stored value of a word: the bits that are stored, with their sign.
-func (a *Attributes) value(word uint32) int64 {
-	v := int64(word) >> (a.HighBit + 1 - a.Stored) & (1<<a.Stored - 1)
+func (a *Attributes) value(word uint64) int64 {
+	v := int64(word >> (a.HighBit + 1 - a.Stored) & (1<<a.Stored - 1))
 	if a.Signed && v >= 1<<(a.Stored-1) {
 		v -= 1 << a.Stored
 	}
 	return v
 }
 
-// shade is the grey of a stored value (PS3.3 C.11.2.1.2, C.11.2.1.3).
-func (a *Attributes) shade(v float64, win *Window) byte {
-	x := v*a.Slope + a.Intercept
-	var y float64
-	switch win.Function {
-	case Sigmoid:
-		y = 1 / (1 + math.Exp(-4*(x-win.Center)/win.Width))
-	case LinearExact:
-		y = (x-win.Center)/win.Width + 0.5
-	default:
-		if win.Width <= 1 {
-			if x > win.Center-0.5 {
-				y = 1
-			}
-			break
-		}
-		y = (x-(win.Center-0.5))/(win.Width-1) + 0.5
+// rescaled is what the modality makes of a stored value (PS3.3 C.11.1).
+func (a *Attributes) rescaled(v float64) float64 {
+	if a.modality != nil {
+		return float64(a.modality.at(int64(v)))
 	}
-	y = min(max(y, 0), 1)
-	if a.Photometric == "MONOCHROME1" {
-		y = 1 - y
-	}
-	return byte(y*255 + 0.5)
+	return v*a.Slope + a.Intercept
 }
 
+// greys are images of one sample a pixel that is a shade of grey.
+func (a *Attributes) greys(samples []byte, win *Window) (source, error) {
+	n := a.Rows * a.Columns
+	columns := a.Columns
+	if (len(samples)*8)/a.Allocated < n {
+		return source{}, short
+	}
+	switch a.Allocated {
+	case 1:
+		shades := [2]byte{0, 255}
+		if a.Photometric == "MONOCHROME1" {
+			shades = [2]byte{255, 0}
+		}
+		return source{1, func(y, from, to int, dst []byte) {
+			for i := range to - from {
+				k := y*columns + from + i
+				dst[i] = shades[samples[k>>3]>>(k&7)&1]
+			}
+		}}, nil
+	case 8:
+		lut := a.shades(win, func(count []int) {
+			for _, v := range samples[:n] {
+				count[a.index(uint16(v))]++
+			}
+		})
+		var whole [256]byte // of every byte, whichever of its bits are stored
+		for v := range whole {
+			whole[v] = lut[a.index(uint16(v))]
+		}
+		return source{1, func(y, from, to int, dst []byte) {
+			for i, v := range samples[y*columns+from : y*columns+to] {
+				dst[i] = whole[v]
+			}
+		}}, nil
+	case 16:
+		lut := a.shades(win, func(count []int) {
+			for i := range n {
+				count[a.index(binary.LittleEndian.Uint16(samples[2*i:]))]++
+			}
+		})
+		shift, mask := a.HighBit+1-a.Stored, uint16(1<<a.Stored-1)
+		return source{1, func(y, from, to int, dst []byte) {
+			row := samples[2*(y*columns+from) : 2*(y*columns+to)]
+			dst = dst[:len(row)/2]
+			for i := range dst {
+				dst[i] = lut[binary.LittleEndian.Uint16(row[2*i:])>>shift&mask]
+			}
+		}}, nil
+	case 32, 64:
+		if a.Allocated == 64 && !a.Float {
+			break
+		}
+		return a.wide(samples, win), nil
+	}
+	return source{}, &Unsupported{Reason: "pixels of other than 1, 8, 16 or 32 bits"}
+}
+
+// index is the place of a word in tables of all stored values.
+func (a *Attributes) index(word uint16) int {
+	return int(word>>(a.HighBit+1-a.Stored)) & (1<<a.Stored - 1)
+}
+
+// shades is the grey of each stored value, by the bits that are stored. Where nothing tells the window, count has to tell how often each value is there.
+func (a *Attributes) shades(win *Window, count func([]int)) []byte {
+	lut := make([]byte, 1<<a.Stored)
+	stored := func(k int) float64 { return float64(a.value(uint64(k) << (a.HighBit + 1 - a.Stored))) }
+	invert := byte(0)
+	if a.Photometric == "MONOCHROME1" {
+		invert = 255
+	}
+	if win == nil {
+		win = a.Window
+	}
+	if win == nil && a.voi != nil {
+		top := float64(a.voi.top)
+		for k := range lut {
+			x := math.Floor(a.rescaled(stored(k)) + 0.5)
+			lut[k] = shade(float64(a.voi.at(int64(min(max(x, math.MinInt32), math.MaxInt32))))/top) ^ invert
+		}
+		return lut
+	}
+	if win == nil {
+		counts := make([]int, len(lut))
+		count(counts)
+		win = a.suggest(counts, stored)
+	}
+	// Straight lines, which most windows are, need no call for each value.
+	if a.modality == nil && (win.Function == LinearExact || win.Function == Linear && win.Width > 1) {
+		zero := win.at(a.Intercept) * 255
+		step := (win.at(a.Intercept+a.Slope) - win.at(a.Intercept)) * 255
+		for k := range lut {
+			v := k
+			if a.Signed && v >= len(lut)/2 {
+				v -= len(lut)
+			}
+			lut[k] = byte(min(max(zero+step*float64(v), 0), 255)+0.5) ^ invert
+		}
+		return lut
+	}
+	for k := range lut {
+		lut[k] = shade(win.at(a.rescaled(stored(k)))) ^ invert
+	}
+	return lut
+}
+
+func shade(y float64) byte { return byte(min(max(y, 0), 1)*255 + 0.5) }
+
 // suggest finds a window where the image has none: from one in a hundred to ninety-nine in a hundred of its values, without the padding.
-func (a *Attributes) suggest(count []int) *Window {
+func (a *Attributes) suggest(counts []int, stored func(int) float64) *Window {
 	type bin struct {
-		v int64
+		x float64
 		n int
 	}
-	total := 0
 	var bins []bin
-	add := func(word int) {
-		v := a.value(uint32(word))
-		if count[word] == 0 || a.Padding != nil && v >= a.Padding[0] && v <= a.Padding[1] {
-			return
+	for k, n := range counts {
+		if v := stored(k); n > 0 && !a.padding(v) {
+			bins = append(bins, bin{a.rescaled(v), n})
 		}
-		bins = append(bins, bin{v, count[word]})
-		total += count[word]
 	}
-	// In the order of the values: of signed words the upper half comes first.
-	half := len(count) / 2
-	if a.Signed && a.HighBit == a.Allocated-1 {
-		for w := half; w < len(count); w++ {
-			add(w)
+	slices.SortFunc(bins, func(p, q bin) int {
+		switch {
+		case p.x < q.x:
+			return -1
+		case p.x > q.x:
+			return 1
 		}
-		for w := range half {
-			add(w)
-		}
-	} else {
-		mask := 1<<a.Stored - 1
-		if a.Signed {
-			for w := range count {
-				if w&mask>>(a.Stored-1) == 1 {
-					add(w)
-				}
-			}
-			for w := range count {
-				if w&mask>>(a.Stored-1) == 0 {
-					add(w)
-				}
-			}
-		} else {
-			for w := range count {
-				add(w)
-			}
-		}
+		return 0
+	})
+	total := 0
+	for _, b := range bins {
+		total += b.n
 	}
 	if total == 0 {
 		return &Window{0, 1, LinearExact}
 	}
-	low, high := bins[0].v, bins[len(bins)-1].v
-	sum, lowest := 0, total/100
-	for _, b := range bins {
-		if sum += b.n; sum > lowest {
-			low = b.v
-			break
+	edge := func(k int) float64 { // the value that k others lie below
+		for _, b := range bins {
+			if k -= b.n; k < 0 {
+				return b.x
+			}
 		}
+		return bins[len(bins)-1].x
 	}
-	sum = 0
-	for i := len(bins) - 1; i >= 0; i-- {
-		if sum += bins[i].n; sum > lowest {
-			high = bins[i].v
-			break
-		}
+	low, high := edge(total/100), edge(total-1-total/100)
+	width := high - low
+	if width <= 0 { // all values are the same
+		width = 1
 	}
-	x, y := float64(low)*a.Slope+a.Intercept, float64(high)*a.Slope+a.Intercept
-	return &Window{(x + y) / 2, max(math.Abs(y-x), 1), LinearExact}
+	return &Window{(low + high) / 2, width, LinearExact}
 }
 
-// drawColour draws images of three samples.
-func drawColour(a Attributes, frame []byte, region image.Rectangle, w, h int) (image.Image, error) {
+func (a *Attributes) padding(v float64) bool {
+	return a.Padding != nil && v >= a.Padding[0] && v <= a.Padding[1]
+}
+
+// wide are pixels of 32 bits, and floating-point ones, which have too many values for a table.
+func (a *Attributes) wide(samples []byte, win *Window) source {
+	columns := a.Columns
+	var at func(i int) float64
+	switch {
+	case a.Float && a.Allocated == 64:
+		at = func(i int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(samples[8*i:])) }
+	case a.Float:
+		at = func(i int) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(samples[4*i:]))) }
+	default:
+		at = func(i int) float64 { return float64(a.value(uint64(binary.LittleEndian.Uint32(samples[4*i:])))) }
+	}
+	if win == nil {
+		win = a.Window
+	}
+	if win == nil {
+		win = a.suggestWide(at)
+	}
+	invert := byte(0)
+	if a.Photometric == "MONOCHROME1" {
+		invert = 255
+	}
+	return source{1, func(y, from, to int, dst []byte) {
+		for i := range to - from {
+			x := a.rescaled(at(y*columns + from + i))
+			if math.IsNaN(x) {
+				dst[i] = 0
+				continue
+			}
+			dst[i] = shade(win.at(x)) ^ invert
+		}
+	}}
+}
+
+// suggestWide is suggest for values that cannot be counted one by one: they are counted in steps.
+func (a *Attributes) suggestWide(at func(int) float64) *Window {
+	low, high := math.Inf(1), math.Inf(-1)
 	n := a.Rows * a.Columns
-	if a.Allocated != 8 {
-		return nil, &Unsupported{"colours of other than 8 bits"}
+	value := func(i int) (float64, bool) {
+		v := at(i)
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0) && !a.padding(v)
 	}
-	if a.Photometric == "YBR_FULL_422" && !a.Planar {
-		return drawHalved(a, frame, region, w, h)
+	for i := range n {
+		if v, ok := value(i); ok {
+			low, high = min(low, v), max(high, v)
+		}
 	}
-	if len(frame) < 3*n {
-		return nil, &Broken{"its pixels are fewer than its rows and columns say"}
+	const steps = 1 << 14
+	if !(high > low) {
+		if high < low {
+			low = 0
+		}
+		return &Window{a.rescaled(low), 1, LinearExact}
+	}
+	counts := make([]int, steps)
+	width := high/steps - low/steps // each divided: their difference may be no number
+	for i := range n {
+		if v, ok := value(i); ok {
+			counts[min(int((v-low)/width), steps-1)]++
+		}
+	}
+	unpadded := *a
+	unpadded.Padding = nil
+	return unpadded.suggest(counts, func(k int) float64 { return low + width*float64(k) })
+}
+
+// indexed are images whose values are places in a palette (PS3.3 C.7.6.3.1.5).
+func (a *Attributes) indexed(samples []byte) (source, error) {
+	if a.Allocated != 8 && a.Allocated != 16 {
+		return source{}, &Unsupported{Reason: "palettes of other than 8 or 16 bits"}
+	}
+	word, columns := a.Allocated/8, a.Columns
+	if len(samples) < a.Rows*columns*word {
+		return source{}, short
+	}
+	lut := make([][3]byte, 1<<a.Stored)
+	for k := range lut {
+		v := a.value(uint64(k) << (a.HighBit + 1 - a.Stored))
+		for c := range 3 {
+			t := &a.palette[c]
+			lut[k][c] = eight(uint32(t.at(v)), uint32(t.top))
+		}
+	}
+	return source{3, func(y, from, to int, dst []byte) {
+		for i := range to - from {
+			k := (y*columns + from + i) * word
+			w := uint16(samples[k])
+			if word == 2 {
+				w |= uint16(samples[k+1]) << 8
+			}
+			copy(dst[3*i:3*i+3], lut[a.index(w)][:])
+		}
+	}}, nil
+}
+
+// eight makes eight bits of a value up to top: the upper eight of more, as everybody does; all of fewer.
+func eight(v, top uint32) byte {
+	for top > 255 && top&(top+1) == 0 {
+		v, top = v>>1, top>>1
+	}
+	return byte(min(v, top) * 255 / max(top, 1))
+}
+
+// colours are images of three samples.
+func (a *Attributes) colours(samples []byte) (source, error) {
+	n, columns := a.Rows*a.Columns, a.Columns
+	if a.Allocated != 8 && a.Allocated != 16 {
+		return source{}, &Unsupported{Reason: "colours of other than 8 or 16 bits"}
+	}
+	word := a.Allocated / 8
+	var model func(dst []byte)
+	switch a.Photometric {
+	case "RGB", "YBR_ICT", "YBR_RCT": // the latter two are undone by their codec
+	case "YBR_FULL", "YBR_FULL_422":
+		model = fullRange
+	case "YBR_PARTIAL_422":
+		model = partialRange
+	default:
+		return source{}, &Unsupported{Reason: "the colour model that it names"}
+	}
+	if word == 1 && !a.Planar && len(samples) < 3*n && (a.Photometric == "YBR_FULL_422" || a.Photometric == "YBR_PARTIAL_422") {
+		if len(samples) < 2*n || columns%2 != 0 {
+			return source{}, short
+		}
+		return source{3, func(y, from, to int, dst []byte) { // two luminances, then the colour of both (PS3.3 C.7.6.3.1.2)
+			row := samples[2*y*columns:][:2*columns]
+			for x := from; x < to; x++ {
+				pair, to := row[2*(x&^1):], dst[3*(x-from):]
+				to[0], to[1], to[2] = pair[x&1], pair[2], pair[3]
+			}
+			model(dst[:3*(to-from)])
+		}}, nil
+	}
+	if len(samples) < 3*n*word {
+		return source{}, short
 	}
 	step, plane := 3, 1
 	if a.Planar {
 		step, plane = 1, n
 	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for k := range 3 {
-		p := shrink(region, w, h, func(x, y int) byte { return frame[(y*a.Columns+x)*step+k*plane] })
-		for i, v := range p.Pix {
-			img.Pix[4*i+k] = v
-		}
-	}
-	return opaque(img, a.Photometric)
-}
-
-// drawHalved draws YBR_FULL_422 (PS3.3 C.7.6.3.1.2): two luminances, then the colour of both.
-func drawHalved(a Attributes, frame []byte, region image.Rectangle, w, h int) (image.Image, error) {
-	if len(frame) < 2*a.Rows*a.Columns || a.Columns%2 != 0 {
-		return nil, &Broken{"its pixels are fewer than its rows and columns say"}
-	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for k := range 3 {
-		p := shrink(region, w, h, func(x, y int) byte {
-			pair := frame[2*(y*a.Columns+x&^1):]
-			if k == 0 {
-				return pair[x&1]
+	plain := word == 1 && a.Stored == 8
+	top := uint32(1<<a.Stored - 1)
+	return source{3, func(y, from, to int, dst []byte) {
+		dst = dst[:3*(to-from)]
+		first := (y*columns + from) * step
+		switch {
+		case plain && !a.Planar:
+			copy(dst, samples[first:])
+		case plain:
+			for i := range to - from {
+				dst[3*i], dst[3*i+1], dst[3*i+2] = samples[first+i], samples[first+i+n], samples[first+i+2*n]
 			}
-			return pair[1+k]
-		})
-		for i, v := range p.Pix {
-			img.Pix[4*i+k] = v
+		default:
+			for i := range to - from {
+				for c := range 3 {
+					k := (first + i*step + c*plane) * word
+					w := uint64(samples[k])
+					if word == 2 {
+						w |= uint64(samples[k+1]) << 8
+					}
+					dst[3*i+c] = eight(uint32(w>>(a.HighBit+1-a.Stored))&top, top)
+				}
+			}
 		}
-	}
-	return opaque(img, "YBR_FULL")
+		if model != nil {
+			model(dst)
+		}
+	}}, nil
 }
 
-// opaque turns the three samples of each pixel into red, green and blue (PS3.3 C.7.6.3.1.2).
-func opaque(img *image.RGBA, photometric string) (image.Image, error) {
-	p := img.Pix
-	switch photometric {
-	case "RGB", "YBR_ICT", "YBR_RCT": // the latter two are undone by their codec
-		for i := 3; i < len(p); i += 4 {
-			p[i] = 255
-		}
-	case "YBR_FULL", "YBR_FULL_422":
-		for i := 0; i+3 < len(p); i += 4 {
-			y, cb, cr := float64(p[i]), float64(p[i+1])-128, float64(p[i+2])-128
-			p[i], p[i+1], p[i+2], p[i+3] = clamp(y+1.402*cr), clamp(y-0.344136*cb-0.714136*cr), clamp(y+1.772*cb), 255
-		}
-	default:
-		return nil, &Unsupported{"the colour model that it names"}
+// fullRange makes red, green and blue of YBR_FULL (PS3.3 C.7.6.3.1.2).
+func fullRange(p []byte) {
+	for i := 0; i+2 < len(p); i += 3 {
+		p[i], p[i+1], p[i+2] = color.YCbCrToRGB(p[i], p[i+1], p[i+2])
 	}
-	return img, nil
+}
+
+// partialRange makes red, green and blue of YBR_PARTIAL_422, whose black is 16 and whose white is 235 (PS3.3 C.7.6.3.1.2).
+func partialRange(p []byte) {
+	for i := 0; i+2 < len(p); i += 3 {
+		y, cb, cr := 1.1644*(float64(p[i])-16), float64(p[i+1])-128, float64(p[i+2])-128
+		p[i], p[i+1], p[i+2] = clamp(y+1.5960*cr), clamp(y-0.3917*cb-0.8130*cr), clamp(y+2.0173*cb)
+	}
 }
 
 func clamp(v float64) byte { return byte(min(max(v+0.5, 0), 255)) }
-
-// drawJPEG draws 8-bit baseline JPEG. Whether three components are colours or luminance and colour, the image's attributes say, and not what a decoder guesses.
-func drawJPEG(a Attributes, frame []byte, region image.Rectangle, w, h int, o Options) (image.Image, error) {
-	c, err := jpeg.DecodeConfig(bytes.NewReader(frame))
-	if err != nil {
-		return nil, &Broken{"its code stream cannot be read"}
-	}
-	if c.Width != a.Columns || c.Height != a.Rows {
-		return nil, &Broken{"its code stream is of another size than the image says"}
-	}
-	m, err := jpeg.Decode(bytes.NewReader(frame))
-	if err != nil {
-		return nil, &Broken{"its code stream cannot be read"}
-	}
-	switch m := m.(type) {
-	case *image.Gray:
-		a.Allocated, a.Stored, a.HighBit, a.Signed = 8, 8, 7, false
-		if a.Samples != 1 {
-			return nil, &Broken{"its code stream has another number of components than the image says"}
-		}
-		return drawGrey(a, tight(m), region, w, h, o)
-	case *image.YCbCr:
-		if a.Samples != 3 {
-			return nil, &Broken{"its code stream has another number of components than the image says"}
-		}
-		photometric := "YBR_FULL"
-		if a.Photometric == "RGB" {
-			photometric = "RGB"
-		}
-		img := image.NewRGBA(image.Rect(0, 0, w, h))
-		for k := range 3 {
-			p := shrink(region, w, h, func(x, y int) byte {
-				switch k {
-				case 0:
-					return m.Y[m.YOffset(x, y)]
-				case 1:
-					return m.Cb[m.COffset(x, y)]
-				}
-				return m.Cr[m.COffset(x, y)]
-			})
-			for i, v := range p.Pix {
-				img.Pix[4*i+k] = v
-			}
-		}
-		return opaque(img, photometric)
-	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for k := range 3 {
-		p := shrink(region, w, h, func(x, y int) byte {
-			r, g, b, _ := m.At(x, y).RGBA()
-			return byte([3]uint32{r, g, b}[k] >> 8)
-		})
-		for i, v := range p.Pix {
-			img.Pix[4*i+k] = v
-		}
-	}
-	return opaque(img, "RGB")
-}
-
-// tight are the rows of a picture without what lies between them.
-func tight(m *image.Gray) []byte {
-	b := m.Bounds()
-	if m.Stride == b.Dx() {
-		return m.Pix
-	}
-	out := make([]byte, 0, b.Dx()*b.Dy())
-	for y := range b.Dy() {
-		out = append(out, m.Pix[y*m.Stride:][:b.Dx()]...)
-	}
-	return out
-}
-
-// shrink averages the shades of a region over the pixels of the picture; where the picture has more of them, it repeats.
-func shrink(region image.Rectangle, w, h int, at func(x, y int) byte) *image.Gray {
-	img := image.NewGray(image.Rect(0, 0, w, h))
-	dx, dy := region.Dx(), region.Dy()
-	if w == dx && h == dy {
-		for y := range h {
-			row := img.Pix[y*img.Stride:][:w]
-			for x := range row {
-				row[x] = at(region.Min.X+x, region.Min.Y+y)
-			}
-		}
-		return img
-	}
-	edges := make([]int, w+1)
-	for x := range edges {
-		edges[x] = x * dx / w
-	}
-	sums, counts := make([]uint32, w), make([]uint32, w)
-	for y := range h {
-		y0, y1 := y*dy/h, (y+1)*dy/h
-		clear(sums)
-		clear(counts)
-		for sy := y0; sy < max(y1, y0+1); sy++ {
-			for x := range w {
-				for sx := edges[x]; sx < max(edges[x+1], edges[x]+1); sx++ {
-					sums[x] += uint32(at(region.Min.X+sx, region.Min.Y+sy))
-					counts[x]++
-				}
-			}
-		}
-		row := img.Pix[y*img.Stride:][:w]
-		for x := range row {
-			row[x] = byte((sums[x] + counts[x]/2) / counts[x])
-		}
-	}
-	return img
-}
