@@ -436,7 +436,7 @@ func (x *index) nearest(word string) string {
 		if len(w) < len(word)-most || len(w) > len(word)+most {
 			continue
 		}
-		if d := distance(word, w, most); d < best || d == best && d <= most && w < found {
+		if d := vocabulary.Distance(word, w, most); d < best || d == best && d <= most && w < found {
 			best, found = d, w
 		}
 	}
@@ -447,38 +447,6 @@ func (x *index) nearest(word string) string {
 	x.spelt[word] = found
 	x.mu.Unlock()
 	return found
-}
-
-// distance is how many letters must be changed, left out, added or swapped with their neighbour; more than most counts as most+1.
-func distance(a, b string, most int) int {
-	var space [3][72]int
-	if len(a) > 64 || len(b) > 64 {
-		return most + 1
-	}
-	before, last, row := space[0][:], space[1][:], space[2][:]
-	for j := range len(b) + 1 {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		low := i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-			low = min(low, row[j])
-		}
-		if low > most {
-			return most + 1
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
 
 // caps are, by document, the most people that can fulfil the counted conditions, but for one facet's: the least of the published numbers.

@@ -183,7 +183,7 @@ func nearest(word string) (string, bool) {
 				continue
 			}
 			k := s.phrase
-			d := distance(word, k, most)
+			d := Distance(word, k, most)
 			switch {
 			case d < at:
 				best, at, tie = k, d, false
@@ -209,21 +209,20 @@ func letters(s string) uint32 {
 	return set
 }
 
-// distance is how many letters must be changed, left out, added or swapped with their neighbour; more than most counts as most+1.
-func distance(a, b string, most int) int {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > most {
+// Distance is how many letters have to be changed, added, taken out or swapped with their neighbour to make one word of the other; most+1 if it is more
+// than most, or a word is longer than 64 bytes.
+func Distance(a, b string, most int) int {
+	var space [3][72]int
+	if len(a) > 64 || len(b) > 64 || len(a)-len(b) > most || len(b)-len(a) > most {
 		return most + 1
 	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
+	before, last, row := space[0][:], space[1][:], space[2][:]
+	for j := range len(b) + 1 {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
-		low := row[0]
+		low := i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
