@@ -8,6 +8,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,8 +101,11 @@ func (f *Flow) Session(ctx context.Context, secret string) (identity.Session, id
 	return f.Identity.SessionBySecret(ctx, secret)
 }
 
-// End ends a session.
+// End ends a session. Who has none changes nothing, and leaves nothing in the audit log.
 func (f *Flow) End(ctx context.Context, who admin.Caller, secret string) error {
+	if who.Actor == "" {
+		return nil
+	}
 	return f.write(ctx, func(tx *db.Tx) error {
 		if err := f.Identity.EndSession(tx, secret); err != nil {
 			return err
@@ -132,15 +136,15 @@ func (f *Flow) ByLink(ctx context.Context, from, presented string) (identity.Sec
 		if account, err = f.Identity.TakeLink(tx, presented); err != nil {
 			return err
 		}
+		if _, err = f.able(ctx, account); err != nil {
+			return err
+		}
 		session, err = f.begin(tx, account, way)
 		return err
 	})
 	if err != nil {
 		f.tries.failed(from)
-		return identity.Secret{}, f.failed(ctx, nobody, way, err)
-	}
-	if _, err := f.able(ctx, account); err != nil {
-		return identity.Secret{}, err
+		return identity.Secret{}, f.failed(ctx, cmp.Or(account, nobody), way, err)
 	}
 	return session, nil
 }

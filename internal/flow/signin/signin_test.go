@@ -209,6 +209,25 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		dev.count = 100
 		_, err = login(here, nil)
 		denied(t, "a disabled account", err)
+		again, err := f.Link(ctx, boss, a.ID, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.ByLink(ctx, "a", again.Reveal())
+		denied(t, "a link of a disabled account", err)
+		if all, err := f.Identity.Sessions(ctx, a.ID); err != nil || len(all) != 0 {
+			t.Errorf("a disabled account has %d sessions, %v", len(all), err)
+		}
+		size, err := f.Audit.Size(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.End(ctx, admin.Caller{}, "nothing"); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := f.Audit.Size(ctx); err != nil || n != size {
+			t.Errorf("nobody signed out, and the audit log grew from %d to %d, %v", size, n, err)
+		}
 	})
 }
 
