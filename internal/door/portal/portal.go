@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
@@ -26,6 +27,8 @@ type Parts struct {
 	Desk     *admin.Desk
 	Delivery *delivery.Delivery
 	SignIn   *signin.Flow
+	// Directory is what is found and published.
+	Directory *directoryflow.Desk
 	// Name is what the node is called in the footer of every page.
 	Name string
 	Log  *slog.Logger
