@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
 
@@ -54,6 +55,11 @@ type office interface {
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)
 	AuditSize(ctx context.Context) (int64, error)
 	Checkpoint(ctx context.Context, keyFile string) (string, error)
+	ImportEntries(ctx context.Context, what directoryflow.Source, raw []byte, how directoryflow.Taking, draft bool) (directoryflow.Outcome, error)
+	DirectoryEntries(ctx context.Context) ([]directoryflow.EntryView, error)
+	ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error)
+	PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error)
+	RetireEntry(ctx context.Context, id string) error
 	Close() error
 }
 

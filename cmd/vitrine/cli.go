@@ -26,6 +26,7 @@ type CLI struct {
 	Find        findCmd        `cmd:"" group:"images" help:"Search studies, series or instances."`
 	Get         getCmd         `cmd:"" group:"images" help:"Fetch images, verified, into a folder."`
 	Collections collectionsCmd `cmd:"" name:"collection" group:"node" help:"Create and list collections."`
+	Directory   directoryCmd   `cmd:"" group:"node" help:"Describe collections in the directory."`
 	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
 	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
@@ -189,4 +192,55 @@ func (l *local) Checkpoint(ctx context.Context, keyFile string) (string, error) 
 	cfg.Key = keyFile
 	signed, _, err := l.records.Checkpoint(ctx, cfg, l.who)
 	return signed, err
+}
+
+func (l *local) directory(ctx context.Context) (*directoryflow.Desk, error) {
+	return l.records.Directory(ctx, nil)
+}
+
+func (l *local) ImportEntries(ctx context.Context, what directoryflow.Source, raw []byte, how directoryflow.Taking, draft bool) (out directoryflow.Outcome, err error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return out, err
+	}
+	return d.ReadAndImport(ctx, l.who, what, bytes.NewReader(raw), how, draft)
+}
+
+func (l *local) DirectoryEntries(ctx context.Context) ([]directoryflow.EntryView, error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := d.Drafts(ctx, l.who)
+	views := make([]directoryflow.EntryView, len(all))
+	for i, s := range all {
+		views[i] = directoryflow.ViewStored(s)
+	}
+	return views, err
+}
+
+func (l *local) ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Where the node is reached is not known to its folder: addresses of pages are given relative to it.
+	return d.Export(ctx, l.who, directory.ID(id), f, directory.Site{Name: "Vitrine node"})
+}
+
+func (l *local) PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return directoryflow.EntryView{}, err
+	}
+	v, err := d.PublishNewest(ctx, l.who, directory.ID(id), revision)
+	return directoryflow.ViewEntry(v), err
+}
+
+func (l *local) RetireEntry(ctx context.Context, id string) error {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return err
+	}
+	return d.Retire(ctx, l.who, directory.ID(id))
 }

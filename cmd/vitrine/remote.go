@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
 
@@ -102,4 +104,34 @@ func (r *remote) Checkpoint(ctx context.Context, _ string) (string, error) {
 	}
 	err := r.c.JSON(ctx, http.MethodPost, nil, nil, &made, "api", "audit", "checkpoints")
 	return made.Note, err
+}
+
+func (r *remote) ImportEntries(ctx context.Context, what directoryflow.Source, raw []byte, how directoryflow.Taking, draft bool) (out directoryflow.Outcome, err error) {
+	q := url.Values{"format": {string(what.Format)}, "draft": {strconv.FormatBool(draft)}, "update": {strconv.FormatBool(how.Update)}, "publish": {strconv.FormatBool(how.Publish)}}
+	for k, v := range map[string]string{"id": string(what.ID), "collection": what.Collection, "note": how.Note} {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	kind := "application/json"
+	if what.Format == directoryflow.CSV {
+		kind = "text/csv"
+	}
+	return out, r.c.Body(ctx, http.MethodPost, q, kind, bytes.NewReader(raw), &out, "api", "directory", "import")
+}
+
+func (r *remote) DirectoryEntries(ctx context.Context) (all []directoryflow.EntryView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "directory")
+}
+
+func (r *remote) ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error) {
+	return r.c.File(ctx, url.Values{"format": {string(f)}}, "api", "directory", id, "export")
+}
+
+func (r *remote) PublishEntry(ctx context.Context, id string, revision int64) (v directoryflow.EntryView, err error) {
+	return v, r.c.JSON(ctx, http.MethodPut, nil, map[string]int64{"revision": revision}, &v, "api", "directory", id, "publication")
+}
+
+func (r *remote) RetireEntry(ctx context.Context, id string) error {
+	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "directory", id, "publication")
 }

@@ -141,21 +141,25 @@ func (c *Client) do(r *http.Request) (*http.Response, error) {
 
 // JSON sends a value and reads one; either may be nil.
 func (c *Client) JSON(ctx context.Context, method string, query url.Values, send, receive any, path ...string) error {
-	var body io.Reader
-	if send != nil {
-		b, err := json.Marshal(send)
-		if err != nil {
-			return err
-		}
-		body = strings.NewReader(string(b))
+	if send == nil {
+		return c.Body(ctx, method, query, "", nil, receive, path...)
 	}
+	b, err := json.Marshal(send)
+	if err != nil {
+		return err
+	}
+	return c.Body(ctx, method, query, "application/json", strings.NewReader(string(b)), receive, path...)
+}
+
+// Body sends what it reads, as the media type given, and reads a value; the reader and the value may be nil.
+func (c *Client) Body(ctx context.Context, method string, query url.Values, kind string, body io.Reader, receive any, path ...string) error {
 	r, err := c.request(ctx, method, c.at(query, path...), body)
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Accept", "application/json")
-	if send != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.do(r)
 	if err != nil {
@@ -172,6 +176,23 @@ func (c *Client) JSON(ctx context.Context, method string, query url.Values, send
 		return fmt.Errorf("the answer of %s cannot be read: %w", c.Server(), err)
 	}
 	return nil
+}
+
+// File reads a small file of the API.
+func (c *Client) File(ctx context.Context, query url.Values, path ...string) ([]byte, error) {
+	r, err := c.request(ctx, http.MethodGet, c.at(query, path...), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer discard(resp)
+	if resp.StatusCode/100 != 2 {
+		return nil, problem(resp)
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 }
 
 const maxAnswer = 256 << 20

@@ -37,7 +37,7 @@ func (n *Node) website() (*http.Server, error) {
 	desk, metrics := s.Desk(), api.NewMetrics()
 	metrics.Jobs(n.queue.Counts)
 	api.New(api.Parts{
-		Desk: desk, Delivery: give, Metrics: metrics,
+		Desk: desk, Delivery: give, Directory: n.Directory, Metrics: metrics, Name: "Vitrine node",
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err

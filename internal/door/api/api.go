@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
@@ -30,11 +31,14 @@ import (
 type Parts struct {
 	Desk     *admin.Desk
 	Delivery *delivery.Delivery
-	Metrics  *Metrics
+	// Directory is the directory of collections; nil: the API has no routes of it.
+	Directory *directoryflow.Desk
+	Metrics   *Metrics
 	// Ready says why the node cannot serve now; nil: it can.
 	Ready func(ctx context.Context) error
 	// Checkpoint signs the audit log as it is now; nil: this node does not sign.
 	Checkpoint func(ctx context.Context, who admin.Caller) (string, error)
+	Name       string // what the node is called
 	Version    string
 }
 
@@ -129,12 +133,15 @@ func (d *Door) handler(rt route) http.HandlerFunc {
 const maxBody = 64 << 10
 
 // body reads the JSON of a request: one value, no field that is unknown. What is wrong with it is told without repeating it: it may hold a secret.
-func (r *request) body(v any) error {
+func (r *request) body(v any) error { return r.bodyOf(v, maxBody) }
+
+// bodyOf is body with another limit.
+func (r *request) bodyOf(v any, limit int64) error {
 	const attempt = "read request"
 	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/json" {
 		return web.Refuse(http.StatusUnsupportedMediaType, attempt, "the body is not application/json", "Send JSON, and say so in Content-Type.")
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, limit))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory/directorytest"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
@@ -135,6 +138,14 @@ func TestWhoMayAskWhat(t *testing.T) {
 	in := func(roles ...policy.Role) func(policy.Role, string) bool { // with a grant for the collection
 		return func(r policy.Role, at string) bool { return at != "other" && slices.Contains(roles, r) }
 	}
+	writers := []policy.Role{policy.Custodian, policy.Steward, policy.Admin}
+	entry := directorytest.Minimal()
+	entry.Holding, entry.Collection = directory.Here, "default"
+	document, err := json.Marshal(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := string(document)
 	routes := []struct {
 		method, path, body string
 		may                func(role policy.Role, at string) bool
@@ -161,26 +172,33 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
 		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
 		{"GET", "/api/audit", "", node(policy.Custodian, policy.Steward, policy.Admin), 200, false},
+		{"GET", "/api/directory", "", func(r policy.Role, _ string) bool { return r != policy.Anonymous }, 200, false},
+		{"POST", "/api/directory/import?format=json&draft=true", described, func(r policy.Role, _ string) bool { return slices.Contains(writers, r) }, 201, false},
+		{"PUT", "/api/directory/north", `{"entry":` + described + `}`, in(writers...), 200, false},
+		{"GET", "/api/directory/north", "", nil, 0, true},
+		{"PUT", "/api/directory/north/publication", "{}", in(writers...), 200, false},
+		{"GET", "/api/directory/north/export?format=hdruk", "", nil, 0, true},
+		{"DELETE", "/api/directory/north/publication", "", in(writers...), 204, false},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
 	}
 	each(t, func(t *testing.T, x *rig) {
 		x.write(func(tx *db.Tx) error {
 			return x.n.Stores.Collections.Create(tx, collection.Collection{ID: "other", Title: "Other", Profile: "research", ProfileVersion: "1"})
 		})
-		var described struct{ Paths map[string]map[string]any }
-		x.json("GET", "/api/openapi.json", "", "", 200, &described)
+		var api struct{ Paths map[string]map[string]any }
+		x.json("GET", "/api/openapi.json", "", "", 200, &api)
 		covered := map[string]bool{}
 		for _, r := range routes {
 			p, _, _ := strings.Cut(r.path, "?")
-			for _, v := range []string{"default", "token-0000000000000000", "NOBODY", "1"} {
+			for _, v := range []string{"default", "token-0000000000000000", "NOBODY", "1", "north"} {
 				p = strings.ReplaceAll(p, "/"+v, "/{}")
 			}
 			covered[r.method+" "+p] = true
 		}
-		for p, ops := range described.Paths {
+		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{aet}", "{deposit}", "{instance}"} {
+				for _, v := range []string{"{collection}", "{token}", "{aet}", "{deposit}", "{instance}", "{entry}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {
@@ -422,4 +440,59 @@ func oneSample(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	return in.File()
+}
+
+// What the API takes of an entry is what it gives; a program that works with a revision that is no longer the newest hears of it.
+func TestEntries(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		steward, researcher := x.token(policy.Steward, "default"), x.token(policy.Researcher, "default")
+		entry := directorytest.Full().Entry
+		entry.Holding, entry.Collection, entry.Declared = directory.Here, "default", nil
+		put := func(base int, title string) string {
+			entry.Title = title
+			b, err := json.Marshal(map[string]any{"entry": entry, "base": base, "note": "by a program"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(b)
+		}
+		var got struct {
+			State               string
+			Revision, Published int64
+			Entry               directory.Entry
+		}
+		x.json("PUT", "/api/directory/north", steward, put(0, "First"), 200, &got)
+		if got.State != "draft" || got.Revision != 1 || !reflect.DeepEqual(got.Entry, entry) {
+			t.Errorf("%+v", got)
+		}
+		x.json("PUT", "/api/directory/north", steward, put(0, "Second"), 409, nil)
+		x.json("PUT", "/api/directory/north", steward, put(1, "Second"), 200, nil)
+		x.json("PUT", "/api/directory/north", steward, put(1, "Third"), 409, nil)
+		x.json("PUT", "/api/directory/north", steward, `{"entry":{"holding":"here","titel":"x"}}`, 400, nil)
+		x.json("PUT", "/api/directory/No_Id", steward, put(0, "First"), 404, nil)
+		x.json("GET", "/api/directory/north", researcher, "", 404, nil)
+		x.json("GET", "/api/directory/north", "", "", 404, nil)
+		x.json("PUT", "/api/directory/north/publication", steward, `{"revision":1}`, 200, nil)
+		x.json("GET", "/api/directory/north", "", "", 200, &got)
+		if got.Entry.Title != "First" || got.Published != 1 {
+			t.Errorf("%+v", got)
+		}
+		x.json("GET", "/api/directory/north", steward, "", 200, &got)
+		if got.Entry.Title != "Second" {
+			t.Errorf("who writes it sees %q", got.Entry.Title)
+		}
+		code, b, h := x.do("GET", "/api/directory/north/export?format=dcat", "", "", "")
+		if code != 200 || h.Get("Content-Type") != "application/ld+json" || !strings.Contains(string(b), "http://"+x.n.HTTPAddr()+"/directory/north") {
+			t.Errorf("%d %s %.300s", code, h.Get("Content-Type"), b)
+		}
+		if code, b, _ := x.do("POST", "/api/directory/import?format=csv", steward, "text/csv", "title,modalities\n"+strings.Repeat("x", directory.MaxImport)); code != 413 {
+			t.Errorf("a table without end: %d %.200s", code, b)
+		}
+		if code, b, _ := x.do("POST", "/api/directory/import?format=dcat", steward, "application/ld+json", strings.Repeat("[", 100_000)); code != 413 {
+			t.Errorf("JSON without end: %d %.200s", code, b)
+		}
+		if code, b, _ := x.do("POST", "/api/directory/import?format=turtle", steward, "application/json", "{}"); code != 400 {
+			t.Errorf("a format that is not read: %d %.200s", code, b)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -42,6 +43,21 @@ const schemas = `{
 "AuditPage": {"type": "object", "required": ["size", "entries"], "properties": {"size": {"type": "integer"}, "entries": {"type": "array", "items": {"type": "object",
 	"required": ["seq", "time", "actor", "action", "outcome"], "properties": {"seq": {"type": "integer"}, "time": {"type": "string", "format": "date-time"}, "actor": {"type": "string"},
 	"action": {"type": "string"}, "object": {"type": "string"}, "collection": {"type": "string"}, "outcome": {"type": "string"}}}}}},
+"DirectoryEntry": {"type": "object", "required": ["id", "state", "revision", "entry"], "properties": {"id": {"type": "string"}, "state": {"type": "string", "enum": ["draft", "published", "retired"]},
+	"revision": {"type": "integer", "description": "of the entry that is given"}, "latest": {"type": "integer"}, "published": {"type": "integer", "description": "the revision that the public sees; 0: none"},
+	"entry": {"$ref": "#/components/schemas/Description"}, "counts": {"type": "object", "description": "published numbers"},
+	"completeness": {"type": "object", "properties": {"score": {"type": "integer"}, "gaps": {"type": "array", "items": {"$ref": "#/components/schemas/Gap"}}}}}},
+"Description": {"type": "object", "description": "What is said of a collection: the document of docs/formats/directory.md. A field that does not exist is refused.", "required": ["holding"],
+	"properties": {"holding": {"type": "string", "enum": ["here", "elsewhere"]}, "collection": {"type": "string"}, "title": {"type": "string", "maxLength": 150}, "abstract": {"type": "string", "maxLength": 255}}},
+"Gap": {"type": "object", "properties": {"path": {"type": "string"}, "what": {"type": "string"}, "why": {"type": "string"}, "weight": {"type": "integer"}, "needed": {"type": "boolean"}}},
+"NewRevision": {"type": "object", "additionalProperties": false, "required": ["entry"], "properties": {"entry": {"$ref": "#/components/schemas/Description"},
+	"base": {"type": "integer", "description": "the revision that it was made from, 0 for a new entry; another one in between is a conflict. Without it, whatever is newest is followed."},
+	"note": {"type": "string", "maxLength": 500}, "publish": {"type": "boolean"}}},
+"Import": {"type": "object", "required": ["drafts"], "properties": {"drafts": {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "string"},
+	"entry": {"$ref": "#/components/schemas/Description"}, "notes": {"type": "array", "items": {"type": "object", "properties": {"path": {"type": "string"}, "text": {"type": "string"}}}}}}},
+	"taken": {"type": "array", "items": {"$ref": "#/components/schemas/Taken"}}}},
+"Taken": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "revision": {"type": "integer"}, "published": {"type": "boolean"}, "problem": {"type": "string"}}},
+"Publication": {"type": "object", "additionalProperties": false, "properties": {"revision": {"type": "integer", "description": "without it, the newest"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 
@@ -61,15 +77,18 @@ func (d *Door) description() map[string]any {
 		}
 		for _, q := range r.query {
 			kind := "integer"
-			if q == "collection" {
+			switch q {
+			case "collection", "format", "note", "id":
 				kind = "string"
+			case "update", "publish", "draft":
+				kind = "boolean"
 			}
-			params = append(params, map[string]any{"name": q, "in": "query", "required": q == "collection" && r.name != "listAudit", "schema": map[string]any{"type": kind}})
+			params = append(params, map[string]any{"name": q, "in": "query", "required": q == "collection" && r.name != "listAudit" && r.sends == nil || q == "format", "schema": map[string]any{"type": kind}})
 		}
 		code, answer := "200", map[string]any{"description": "Done."}
 		switch {
 		case r.file != nil:
-			answer["content"] = media("application/dicom", map[string]any{"type": "string", "contentEncoding": "binary"})
+			answer["content"] = media(cmp.Or(r.media, "application/dicom"), map[string]any{"type": "string", "contentEncoding": "binary"})
 		case r.gives == "":
 			code = "204"
 		case r.method == http.MethodPost:
@@ -89,6 +108,13 @@ func (d *Door) description() map[string]any {
 		}
 		if r.takes != "" {
 			op["requestBody"] = map[string]any{"required": true, "content": media("application/json", ref(r.takes))}
+		}
+		if r.sends != nil {
+			content := map[string]any{}
+			for _, kind := range r.sends {
+				content[kind] = map[string]any{"schema": map[string]any{}}
+			}
+			op["requestBody"] = map[string]any{"required": true, "content": content}
 		}
 		if r.public {
 			op["security"] = []any{map[string]any{}, map[string]any{"bearer": []string{}}}

@@ -25,7 +25,9 @@ type route struct {
 	list         bool   // it gives an array of them
 	query        []string
 	do           func(*request) (any, error)
-	file         http.HandlerFunc // in place of do: the answer is a DICOM file
+	file         http.HandlerFunc // in place of do: the answer is a file
+	media        string           // of the file; empty: application/dicom
+	sends        []string         // media types of a body that is no JSON of the API's own
 }
 
 func (d *Door) routes() []route {
@@ -50,6 +52,9 @@ func (d *Door) routes() []route {
 		{method: "POST", path: "/api/peers", name: "addPeer", text: "Register a DICOM application.", takes: "Peer", gives: "Peer", do: d.addPeer},
 		{method: "DELETE", path: "/api/peers/{aet}", name: "removePeer", text: "Forget a DICOM application.", do: d.removePeer},
 		{method: "GET", path: "/api/audit", name: "listAudit", text: "Entries of the audit log in order, from a number on, and the length of the log.", gives: "AuditPage", query: []string{"from", "limit", "collection"}, do: d.audit},
+	}
+	if d.Directory != nil {
+		all = append(all, d.directoryRoutes()...)
 	}
 	if d.Checkpoint != nil {
 		all = append(all, route{method: "POST", path: "/api/audit/checkpoints", name: "createCheckpoint",

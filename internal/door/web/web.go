@@ -239,6 +239,17 @@ func challenge(reason, header string) error {
 		Header: http.Header{"Www-Authenticate": {header}}}
 }
 
+// Base is the address of this node as the request named it, without a slash at the end; empty where its Host is none that an address may hold.
+func Base(r *http.Request) string {
+	if r.Host == "" || strings.Trim(r.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-[]") != "" {
+		return ""
+	}
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
 // Known is the caller, or the failure to answer with where they showed nothing.
 func Known(r *http.Request) (Caller, error) {
 	c := CallerOf(r)

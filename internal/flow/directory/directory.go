@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"reflect"
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
@@ -339,28 +340,34 @@ func (d *Desk) Read(ctx context.Context, who admin.Caller, f Format, r io.Reader
 		one, err := directory.ReadHDRUK(r)
 		return []directory.Imported{one}, err
 	case JSON:
-		e, err := directory.Decode(r)
-		return []directory.Imported{{Entry: e}}, err
+		return directory.ReadJSON(r)
 	}
 	return nil, fault.New(fault.Invalid, "read descriptions", "", "csv, dcat, hdruk, cruk and json are read")
 }
 
-// Taken says what became of a draft of an import.
-type Taken struct {
-	ID       directory.ID `json:"id"`
-	Revision int64        `json:"revision,omitempty"` // 0: it was not stored
-	Problem  string       `json:"problem,omitempty"`
+// Taking says how the drafts of an import are stored.
+type Taking struct {
+	Note    string // kept with each revision
+	Update  bool   // an entry that is there already gets a revision more, if it says something new; without it, its id is taken
+	Publish bool   // what lacks nothing is published
 }
 
-// Import stores drafts as new entries, each for itself. None is shown before it is published.
-func (d *Desk) Import(ctx context.Context, who admin.Caller, drafts []directory.Imported, note string) ([]Taken, error) {
+// Taken says what became of a draft of an import.
+type Taken struct {
+	ID        directory.ID `json:"id"`
+	Revision  int64        `json:"revision,omitempty"` // 0: it was not stored
+	Published bool         `json:"published,omitempty"`
+	Problem   string       `json:"problem,omitempty"` // why it was not stored, or not published
+}
+
+// Import stores drafts as entries, each for itself.
+func (d *Desk) Import(ctx context.Context, who admin.Caller, drafts []directory.Imported, how Taking) ([]Taken, error) {
 	var out []Taken
 	for _, draft := range drafts {
 		t := Taken{ID: draft.ID}
-		rev, err := d.Save(ctx, who, draft.ID, draft.Entry, 0, note)
+		err := d.take(ctx, who, draft, how, &t)
 		switch kind := fault.KindOf(err); {
 		case err == nil:
-			t.Revision = rev
 		case kind == fault.Invalid || kind == fault.Conflict || kind == fault.Denied || kind == fault.TooLarge:
 			t.Problem = err.Error()
 		default:
@@ -369,6 +376,36 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, drafts []directory.
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+func (d *Desk) take(ctx context.Context, who admin.Caller, draft directory.Imported, how Taking, t *Taken) error {
+	base, save := int64(0), true
+	if how.Update {
+		if err := d.writable(ctx, who, draft.ID, draft.Entry); err != nil {
+			return err
+		}
+		switch before, err := d.Entries.Get(ctx, draft.ID); {
+		case err == nil:
+			base, save = before.Latest, !reflect.DeepEqual(before.Entry, draft.Entry)
+			t.Revision, t.Published = base, before.State == directory.Published && before.Published == base
+		case !fault.Is(err, fault.NotFound):
+			return err
+		}
+	}
+	if save {
+		rev, err := d.Save(ctx, who, draft.ID, draft.Entry, base, how.Note)
+		if err != nil {
+			t.Revision = 0
+			return err
+		}
+		t.Revision, t.Published = rev, false
+	}
+	if !how.Publish || t.Published {
+		return nil
+	}
+	err := d.Publish(ctx, who, draft.ID, t.Revision)
+	t.Published = err == nil
+	return err
 }
 
 // Export is a published entry in a format.

@@ -268,7 +268,7 @@ func TestWhoMayWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		taken, err := d.Import(ctx, as(policy.Custodian, "*"), append(drafts, drafts...), "from a table")
+		taken, err := d.Import(ctx, as(policy.Custodian, "*"), append(drafts, drafts...), flow.Taking{Note: "from a table"})
 		if err != nil || len(taken) != 2*len(drafts) {
 			t.Fatalf("%+v, %v", taken, err)
 		}

@@ -79,6 +79,55 @@ func readJSON(r io.Reader) (any, error) {
 	return v, nil
 }
 
+// ReadJSON reads entries in the form that they are stored in: one, or one with the id that it is to have ({"id": "...", "entry": {...}}), or an array of either. What
+// is wrong with an entry is not mended: whoever writes this form means what it says. A field that does not exist is refused.
+func ReadJSON(r io.Reader) ([]Imported, error) {
+	const attempt = "read directory entries"
+	raw, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	list := []json.RawMessage{raw}
+	if trimmed := bytes.TrimSpace(raw); len(trimmed) > 0 && trimmed[0] == '[' {
+		list = nil
+		if err := json.Unmarshal(trimmed, &list); err != nil {
+			return nil, fault.New(fault.Invalid, attempt, "", jsonReason(err))
+		}
+	}
+	if len(list) > MaxDrafts {
+		return nil, fault.New(fault.TooLarge, attempt, "", fmt.Sprintf("a file has at most %d entries", MaxDrafts))
+	}
+	var out []Imported
+	for _, one := range list {
+		var keys map[string]json.RawMessage
+		if err := json.Unmarshal(one, &keys); err != nil {
+			return nil, fault.New(fault.Invalid, attempt, "", jsonReason(err))
+		}
+		d := Imported{}
+		if inner, ok := keys["entry"]; ok {
+			for k := range keys {
+				if k != "entry" && k != "id" {
+					return nil, fault.New(fault.Invalid, attempt, "", "beside an entry there is its id, and nothing else")
+				}
+			}
+			one = inner
+			if id, ok := keys["id"]; ok {
+				if err := json.Unmarshal(id, &d.ID); err != nil {
+					return nil, fault.New(fault.Invalid, attempt, "", jsonReason(err))
+				}
+			}
+		}
+		if d.Entry, err = Decode(bytes.NewReader(one)); err != nil {
+			return nil, err
+		}
+		if d.ID == "" {
+			d.ID = propose(first(d.Entry.Acronym, d.Entry.Title))
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
 // tidy makes one line of a text: runs of space are one space, what cannot be printed goes.
 func tidy(s string) string {
 	s = strings.ToValidUTF8(s, " ")

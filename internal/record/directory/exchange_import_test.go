@@ -3,8 +3,10 @@ package directory_test
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -390,6 +392,43 @@ func TestTheGuideNamesEachColumn(t *testing.T) {
 	for _, c := range directory.Columns() {
 		if !strings.Contains(guide, "| `"+c[0]+"` | "+c[1]+" |\n") {
 			t.Errorf("%s is missing, or explained otherwise", c[0])
+		}
+	}
+}
+
+// Our own form is read as it is meant, or refused.
+func TestOurOwnJSON(t *testing.T) {
+	full := directorytest.Full()
+	one, err := json.Marshal(full.Entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := `{"id": "given", "entry": ` + string(one) + `}`
+	for _, c := range []struct {
+		text string
+		ids  []directory.ID
+	}{
+		{string(one), []directory.ID{directory.ID(strings.ToLower(full.Entry.Acronym))}},
+		{named, []directory.ID{"given"}},
+		{"[" + named + "," + string(one) + "]", []directory.ID{"given", directory.ID(strings.ToLower(full.Entry.Acronym))}},
+		{" [ ] ", nil},
+	} {
+		got, err := directory.ReadJSON(strings.NewReader(c.text))
+		if err != nil || len(got) != len(c.ids) {
+			t.Fatalf("%.40s: %d, %v", c.text, len(got), err)
+		}
+		for i, d := range got {
+			if d.ID != c.ids[i] || !reflect.DeepEqual(d.Entry, full.Entry) {
+				t.Errorf("%.40s: %s %+v", c.text, d.ID, d.Entry)
+			}
+		}
+	}
+	for _, text := range []string{"", "7", `"x"`, "[7]", "[[]]", `{"holding": "here", "patient": "x"}`, `{"entry": {}, "by": "me"}`, `{"id": 7, "entry": {}}`, "[" + strings.Repeat("{},", directory.MaxDrafts) + "{}]",
+		string(one) + string(one), strings.Repeat("[", 100_000)} {
+		if got, err := directory.ReadJSON(strings.NewReader(text)); err == nil {
+			t.Errorf("%.40s is read: %+v", text, got)
+		} else if k := fault.KindOf(err); k != fault.Invalid && k != fault.TooLarge || len(err.Error()) > 300 {
+			t.Errorf("%.40s: %v", text, err)
 		}
 	}
 }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+)
+
+type directoryCmd struct {
+	Import  directoryImportCmd  `cmd:"" help:"Read descriptions of collections: CSV, DCAT as JSON-LD, HDR UK or CRUK JSON, or our own JSON."`
+	Export  directoryExportCmd  `cmd:"" help:"Print a published entry as HDR UK, CRUK, DCAT, MIABIS, schema.org or CSV."`
+	List    directoryListCmd    `cmd:"" help:"List the entries that you may write, with what they still lack."`
+	Publish directoryPublishCmd `cmd:"" help:"Show an entry to everybody."`
+	Retire  directoryRetireCmd  `cmd:"" help:"Take an entry out of the directory."`
+}
+
+type directoryImportCmd struct {
+	adminFlags
+	Source     string `arg:"" name:"file" help:"The descriptions; - reads standard input."`
+	Format     string `placeholder:"NAME" help:"csv, dcat, hdruk, cruk or json. Default: from the file's name and what stands in it."`
+	ID         string `name:"id" placeholder:"ID" help:"Of a single description: the id of the entry. Default: from its name."`
+	Collection string `placeholder:"ID" help:"Of a single description: the collection of this node that it describes."`
+	Note       string `placeholder:"TEXT" help:"Kept with the revision."`
+	Update     bool   `help:"An entry that is there already gets another revision, if the file says something new."`
+	Publish    bool   `help:"Show what lacks nothing to everybody at once."`
+	DryRun     bool   `name:"dry-run" help:"Store nothing: say what would be, and what was not understood."`
+}
+
+func (c *directoryImportCmd) Help() string {
+	return `Every description becomes an entry of the directory, which only those who write it see before it is published. What was not understood, cut or left out of a description is listed.
+Our own JSON is one entry of docs/formats/directory.md, {"id": ..., "entry": ...}, or an array of these.
+
+Exit code 3 says that some descriptions were not stored, or not published: each is listed with its reason.`
+}
+
+// Run imports descriptions.
+func (c *directoryImportCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	in := s.in
+	if c.Source != "-" {
+		f, err := os.Open(c.Source)
+		if err != nil {
+			return usage("%w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, directory.MaxImport+1))
+	if err != nil {
+		return err
+	}
+	what := directoryflow.Source{Format: directoryflow.Format(c.Format), ID: directory.ID(c.ID), Collection: c.Collection}
+	if what.Format == "" {
+		what.Format = directoryflow.Guess(filepath.Ext(c.Source), raw)
+	}
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	r, err := o.ImportEntries(ctx, what, raw, directoryflow.Taking{Note: c.Note, Update: c.Update, Publish: c.Publish}, c.DryRun)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		err = s.value(r)
+	} else {
+		err = c.print(cli, s, r)
+	}
+	for _, t := range r.Taken {
+		if err == nil && t.Problem != "" {
+			return partial
+		}
+	}
+	return err
+}
+
+func (c *directoryImportCmd) print(cli *CLI, s *streams, r directoryflow.Outcome) error {
+	t := &table{head: []string{"ENTRY", "TITLE", "STANDS", "SAYS"}, none: "The file describes no collection."}
+	for i, d := range r.Drafts {
+		stands := "not stored"
+		if i < len(r.Taken) {
+			x := r.Taken[i]
+			switch {
+			case x.Published:
+				stands = "published, revision " + strconv.FormatInt(x.Revision, 10)
+			case x.Revision > 0:
+				stands = "draft, revision " + strconv.FormatInt(x.Revision, 10)
+			}
+		}
+		t.add(string(d.ID), d.Entry.Title, stands, strconv.Itoa(d.Entry.Completeness().Score)+" of 100")
+	}
+	if err := s.list(r, t); err != nil || cli.Quiet {
+		return err
+	}
+	for i, d := range r.Drafts {
+		for _, n := range d.Notes {
+			s.say("%s: %s", cell(string(d.ID)), cell(n.String()))
+		}
+		if i < len(r.Taken) && r.Taken[i].Problem != "" {
+			s.say("%s: %s", cell(string(d.ID)), cell(r.Taken[i].Problem))
+		}
+	}
+	return nil
+}
+
+type directoryExportCmd struct {
+	adminFlags
+	ID     string `arg:"" help:"The entry."`
+	Format string `default:"hdruk" enum:"hdruk,cruk,dcat,miabis,schema.org,csv" help:"One of ${enum}."`
+}
+
+// Run prints an entry.
+func (c *directoryExportCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	b, err := o.ExportEntry(ctx, c.ID, directoryflow.Format(c.Format))
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(b)
+	return err
+}
+
+type directoryListCmd struct{ adminFlags }
+
+// Run lists entries.
+func (c *directoryListCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	all, err := o.DirectoryEntries(ctx)
+	if err != nil {
+		return err
+	}
+	t := &table{head: []string{"ENTRY", "TITLE", "IMAGES", "STANDS", "SAYS", "STILL NEEDED"}, none: "There is no entry that you may write."}
+	for _, e := range all {
+		images := cmp.Or(e.Entry.Collection, string(e.Entry.Holding))
+		stands := e.State
+		if e.State == directory.Published.String() && e.Latest > e.Published {
+			stands = "published, with a later draft"
+		}
+		var needed []string
+		for _, g := range e.Completeness.Gaps {
+			if g.Needed {
+				needed = append(needed, g.Path)
+			}
+		}
+		t.add(string(e.ID), e.Entry.Title, images, stands, fmt.Sprintf("%d of 100", e.Completeness.Score), strings.Join(needed, ", "))
+	}
+	return s.list(all, t)
+}
+
+type directoryPublishCmd struct {
+	adminFlags
+	ID       string `arg:"" help:"The entry."`
+	Revision int64  `placeholder:"N" help:"Which revision; the newest unless given."`
+}
+
+// Run publishes an entry.
+func (c *directoryPublishCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	v, err := o.PublishEntry(ctx, c.ID, c.Revision)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.value(v)
+	}
+	if !cli.Quiet {
+		s.say("Everybody sees revision %d of %s now.", v.Published, v.ID)
+	}
+	return nil
+}
+
+type directoryRetireCmd struct {
+	adminFlags
+	ID string `arg:"" help:"The entry."`
+}
+
+// Run retires an entry.
+func (c *directoryRetireCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	if err := o.RetireEntry(ctx, c.ID); err != nil {
+		return err
+	}
+	if !cli.Quiet {
+		s.say("%s is out of the directory. Its revisions stay, and it can be published again.", cell(c.ID))
+	}
+	return nil
+}
