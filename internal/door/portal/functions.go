@@ -30,6 +30,7 @@ func functions(f *files) template.FuncMap {
 		"add":    func(a, b int) int { return a + b },
 		"lower":  strings.ToLower,
 		"bars":   bars,
+		"qr":     drawQR,
 		"base64": base64.RawURLEncoding.EncodeToString,
 		"study":  studyAddress,
 		"thumb": func(c collection.ID, study catalogue.StudyUID) string {
@@ -155,6 +156,8 @@ var icons = map[string]string{
 	"next":     `<path d="m6 3.500 4.500 4.500L6 12.500"/>`,
 	"folder":   `<path d="M2 12.600V4h4l1.500 1.800H14v6.800z"/>`,
 	"person":   `<circle cx="8" cy="5.200" r="2.600"/><path d="M3 13.500c.4-2.800 2.300-4.200 5-4.200s4.600 1.400 5 4.200"/>`,
+	"phone":    `<rect x="4.200" y="1.800" width="7.600" height="12.400" rx="1.600"/><path d="M7.200 11.900h1.600"/>`,
+	"screen":   `<rect x="1.800" y="2.800" width="12.400" height="8.400" rx="1.200"/><path d="M5.500 13.600h5M8 11.200v2.400"/>`,
 	"filter":   `<path d="M2.500 4h11M4.500 8h7M6.500 12h3"/>`,
 }
 

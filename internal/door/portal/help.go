@@ -67,6 +67,15 @@ var topics = []topic{
 		Command: "vitrine release publish STUDY --collection ID",
 	},
 	{
+		Key: "signin", Title: "Sign in", For: "everybody",
+		Steps: []template.HTML{
+			`Come by the link that an administrator gave you, or write the code that was read out to you on <a href="/signin">Sign in</a>. Both work once.`,
+			`On <a href="/account">your account's page</a>, add a passkey: your device's fingerprint, face or PIN is asked for, and nothing else from then on.`,
+			`If your device has no passkeys, set up an authenticator app there. Its six digits sign you in from a browser that you let be known; elsewhere they follow a link or a code.`,
+			`Keep the app's ten recovery codes on paper. If you have lost everything, ask an administrator for a new link.`,
+		},
+	},
+	{
 		Key: "people", Title: "Let somebody in", For: "administrators",
 		Steps: []template.HTML{
 			`Open <a href="/people">People</a>, write a name, and choose what they may do in which collection.`,

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
-	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
@@ -20,17 +18,14 @@ func (d *Door) registerSignIn(mux *http.ServeMux) {
 	mux.HandleFunc("GET /signin", d.page(d.signIn))
 	mux.HandleFunc("GET /signin/link", d.page(d.showLink))
 	mux.HandleFunc("POST /signin/link", d.page(d.takeLink))
+	mux.HandleFunc("POST /signin/code", d.page(d.takeCode))
+	mux.HandleFunc("GET /signin/app", d.page(d.showHalf))
+	mux.HandleFunc("POST /signin/app", d.page(d.takeApp))
 	mux.HandleFunc("POST /signin/passkey/begin", d.beginPasskey)
 	mux.HandleFunc("POST /signin/passkey/finish", d.finishPasskey)
 	mux.HandleFunc("POST /signout", d.page(d.signOut))
-	mux.HandleFunc("GET /account", d.page(d.account))
-	mux.HandleFunc("POST /account/sessions/end", d.page(d.endSessions))
-	mux.HandleFunc("POST /account/passkeys/begin", d.beginRegistration)
-	mux.HandleFunc("POST /account/passkeys/finish", d.finishRegistration)
-	mux.HandleFunc("POST /account/passkeys/remove", d.page(d.removePasskey))
-	mux.HandleFunc("GET /people", d.page(d.people))
-	mux.HandleFunc("POST /people", d.page(d.invite))
-	mux.HandleFunc("POST /people/{account}", d.page(d.changePerson))
+	d.registerAccount(mux)
+	d.registerPeople(mux)
 }
 
 // cookie is the name of the session's cookie; under TLS the browser sees to it that no other host sets it (RFC 6265bis 4.1.3.2).
@@ -44,6 +39,8 @@ func cookie(r *http.Request, name string) string {
 const (
 	sessionCookie  = "vitrine"
 	ceremonyCookie = "vitrine-ceremony"
+	halfCookie     = "vitrine-half"    // the first half of the way in, where an app has to follow
+	browserCookie  = "vitrine-browser" // the secret of a known browser
 )
 
 func setSecret(w http.ResponseWriter, r *http.Request, name, value string, lasts time.Duration) {
@@ -100,14 +97,36 @@ func after(next string) string {
 	return next
 }
 
-type signInPage struct{ Next string }
+type signInPage struct {
+	Next  string
+	Known bool   // the browser is: the app's code alone is asked for
+	Error string // of the code, or of the app's
+}
 
 func (d *Door) signIn(r *request) (*page, error) {
 	next := after(r.URL.Query().Get("next"))
 	if !r.caller.Anonymous() {
 		return &page{to: next}, nil
 	}
-	return &page{file: "signin", title: "Sign in", data: signInPage{next}}, nil
+	return d.signInWith(r, signInPage{Next: next}), nil
+}
+
+func (d *Door) signInWith(r *request, p signInPage) *page {
+	p.Known = d.SignIn.KnownBrowser(r.Context(), secretOf(r.Request, browserCookie))
+	out := &page{file: "signin", title: "Sign in", help: "signin", data: p}
+	if p.Error != "" {
+		out.status = http.StatusForbidden
+	}
+	return out
+}
+
+// said is what a form says of its own failure: a denial, or what was wrong with what was written. Other failures are pages of their own.
+func said(err error) (string, error) {
+	if !fault.Is(err, fault.Denied) && !fault.Is(err, fault.Invalid) {
+		return "", err
+	}
+	pr, _ := web.ProblemOf(err)
+	return pr.Detail, nil
 }
 
 type linkPage struct{ Token, Next string }
@@ -118,12 +137,77 @@ func (d *Door) showLink(r *request) (*page, error) {
 }
 
 func (d *Door) takeLink(r *request) (*page, error) {
-	session, err := d.SignIn.ByLink(r.Context(), from(r.Request), r.PostFormValue("t"))
+	in, err := d.SignIn.ByLink(r.Context(), from(r.Request), r.PostFormValue("t"))
 	if err != nil {
 		return nil, err
 	}
+	return d.cameIn(r, in)
+}
+
+func (d *Door) takeCode(r *request) (*page, error) {
+	in, err := d.SignIn.ByCode(r.Context(), from(r.Request), r.PostFormValue("code"))
+	if err != nil {
+		text, err := said(err)
+		if err != nil {
+			return nil, err
+		}
+		return d.signInWith(r, signInPage{Next: after(r.PostFormValue("next")), Error: text}), nil
+	}
+	return d.cameIn(r, in)
+}
+
+// cameIn goes on after a link or a code: to where somebody wanted to go, or to the second half of the way in.
+func (d *Door) cameIn(r *request, in signin.In) (*page, error) {
+	next := after(r.PostFormValue("next"))
+	if in.Half != "" {
+		setSecret(r.w, r.Request, halfCookie, in.Half, 10*time.Minute)
+		return &page{to: "/signin/app?next=" + url.QueryEscape(next)}, nil
+	}
+	d.enter(r.w, r.Request, in.Session)
+	if next == "/" && d.SignIn.Stranded(r.Context(), in.Session.Reveal()) {
+		next = "/account" // where a passkey can be added, without which they could not come back
+	}
+	return &page{to: next}, nil
+}
+
+// showHalf asks for the app's code after a link or a code.
+func (d *Door) showHalf(r *request) (*page, error) {
+	next := after(r.URL.Query().Get("next"))
+	switch {
+	case !r.caller.Anonymous():
+		return &page{to: next}, nil
+	case secretOf(r.Request, halfCookie) == "":
+		return &page{to: "/signin?next=" + url.QueryEscape(next)}, nil
+	}
+	return &page{file: "second", title: "Sign in", help: "signin", data: signInPage{Next: next}}, nil
+}
+
+// takeApp takes a code of the app: after the first half, or in a known browser.
+func (d *Door) takeApp(r *request) (*page, error) {
+	next := after(r.PostFormValue("next"))
+	x := signin.App{Half: secretOf(r.Request, halfCookie), Browser: secretOf(r.Request, browserCookie), Code: r.PostFormValue("code"), Keep: r.PostFormValue("keep") != ""}
+	second := r.PostFormValue("half") != ""
+	if !second {
+		x.Half = ""
+	}
+	session, browser, err := d.SignIn.ByApp(r.Context(), from(r.Request), x)
+	if err != nil {
+		text, err := said(err)
+		if err != nil {
+			return nil, err
+		}
+		p := signInPage{Next: next, Error: text}
+		if !second {
+			return d.signInWith(r, p), nil
+		}
+		return &page{file: "second", title: "Sign in", help: "signin", data: p, status: http.StatusForbidden}, nil
+	}
 	d.enter(r.w, r.Request, session)
-	return &page{to: after(r.PostFormValue("next"))}, nil
+	setSecret(r.w, r.Request, halfCookie, "", 0)
+	if browser.Reveal() != "" {
+		setSecret(r.w, r.Request, browserCookie, browser.Reveal(), signin.KnownFor)
+	}
+	return &page{to: next}, nil
 }
 
 func (d *Door) enter(w http.ResponseWriter, r *http.Request, session identity.Secret) {
@@ -155,12 +239,12 @@ func answer(w http.ResponseWriter, r *http.Request, v any) {
 }
 
 func (d *Door) beginPasskey(w http.ResponseWriter, r *http.Request) {
-	options, ceremony, err := d.SignIn.BeginPasskey(r.Context(), origin(r))
+	options, ceremony, err := d.SignIn.BeginPasskey(r.Context(), from(r), origin(r))
 	if err != nil {
 		web.Fail(w, r, err)
 		return
 	}
-	setSecret(w, r, ceremonyCookie, ceremony.Reveal(), 5*time.Minute)
+	setSecret(w, r, ceremonyCookie, ceremony, 5*time.Minute)
 	answer(w, r, options)
 }
 
@@ -172,197 +256,4 @@ func (d *Door) finishPasskey(w http.ResponseWriter, r *http.Request) {
 	}
 	d.enter(w, r, session)
 	answer(w, r, map[string]string{"to": after(r.URL.Query().Get("next"))})
-}
-
-type accountPage struct {
-	signin.Own
-	Secure bool // passkeys can be made here
-}
-
-func (d *Door) account(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	own, err := d.SignIn.Own(r.Context(), r.admin())
-	if fault.Is(err, fault.NotFound) {
-		err = fault.New(fault.NotFound, "show account", "", "whoever comes with a token has no account")
-	}
-	if err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(origin(r.Request))
-	named := err == nil && net.ParseIP(u.Hostname()) == nil
-	return &page{file: "account", title: "Your account", section: "/account", data: accountPage{own, named && (r.TLS != nil || u.Hostname() == "localhost")}}, nil
-}
-
-func (d *Door) endSessions(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	s, _, err := d.SignIn.Session(r.Context(), secretOf(r.Request, sessionCookie))
-	if err != nil {
-		return nil, err
-	}
-	if err := d.SignIn.EndOthers(r.Context(), r.admin(), s.Hash); err != nil {
-		return nil, err
-	}
-	r.leave(noticeSaved)
-	return &page{to: "/account"}, nil
-}
-
-func (d *Door) beginRegistration(w http.ResponseWriter, r *http.Request) {
-	caller, err := web.Known(r)
-	if err != nil {
-		web.Fail(w, r, err)
-		return
-	}
-	req := &request{Request: r, caller: caller, w: w}
-	options, ceremony, err := d.SignIn.BeginRegistration(r.Context(), req.admin(), origin(r))
-	if err != nil {
-		web.Fail(w, r, err)
-		return
-	}
-	setSecret(w, r, ceremonyCookie, ceremony.Reveal(), 5*time.Minute)
-	answer(w, r, options)
-}
-
-func (d *Door) finishRegistration(w http.ResponseWriter, r *http.Request) {
-	caller, err := web.Known(r)
-	if err != nil {
-		web.Fail(w, r, err)
-		return
-	}
-	req := &request{Request: r, caller: caller, w: w}
-	if err := d.SignIn.FinishRegistration(r.Context(), req.admin(), origin(r), secretOf(r, ceremonyCookie), r.URL.Query().Get("name"), r.Body); err != nil {
-		web.Fail(w, r, err)
-		return
-	}
-	setSecret(w, r, ceremonyCookie, "", 0)
-	answer(w, r, map[string]string{"to": "/account"})
-}
-
-func (d *Door) removePasskey(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	id, err := base64.RawURLEncoding.DecodeString(r.PostFormValue("passkey"))
-	if err != nil {
-		return nil, fault.New(fault.NotFound, "remove passkey", "", "there is no such passkey")
-	}
-	if err := d.SignIn.RemovePasskey(r.Context(), r.admin(), id); err != nil {
-		return nil, err
-	}
-	r.leave(noticeSaved)
-	return &page{to: "/account"}, nil
-}
-
-type peoplePage struct {
-	People      []identity.Account
-	Collections []string
-	Roles       []policy.Role
-	Link        string // made a moment ago; shown once
-	For         string
-	Error       string
-}
-
-// personRoles are what a person can be given.
-var personRoles = []policy.Role{policy.Depositor, policy.Researcher, policy.Physicist, policy.Custodian, policy.Steward, policy.Committee, policy.Funder, policy.Admin}
-
-func (d *Door) people(r *request) (*page, error) { return d.peopleWith(r, peoplePage{}) }
-
-func (d *Door) peopleWith(r *request, p peoplePage) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	var err error
-	if p.People, err = d.SignIn.People(r.Context(), r.admin()); err != nil {
-		return nil, err
-	}
-	all, err := d.Desk.ListCollections(r.Context(), r.admin())
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range all {
-		p.Collections = append(p.Collections, string(c.ID))
-	}
-	p.Roles = personRoles
-	out := &page{file: "people", title: "People", section: "/people", data: p}
-	if p.Error != "" {
-		out.status = http.StatusUnprocessableEntity
-	}
-	return out, nil
-}
-
-// grantsOf reads the grants of a form: fields role and collection, as often as there are.
-func grantsOf(r *request) ([]policy.Grant, error) {
-	if err := r.ParseForm(); err != nil {
-		return nil, fault.New(fault.Invalid, "read form", "", "it cannot be read")
-	}
-	roles, cols := r.PostForm["role"], r.PostForm["collection"]
-	var out []policy.Grant
-	for i, name := range roles {
-		if name == "" {
-			continue
-		}
-		role, ok := policy.ParseRole(name)
-		if !ok || i >= len(cols) {
-			return nil, fault.New(fault.Invalid, "give grants", "", "there is no such role")
-		}
-		out = append(out, policy.Grant{Role: role, Collection: cols[i]})
-	}
-	return out, nil
-}
-
-func (d *Door) linkOf(r *request, s identity.Secret) string {
-	return origin(r.Request) + "/signin/link?t=" + url.QueryEscape(s.Reveal())
-}
-
-func (d *Door) invite(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	grants, err := grantsOf(r)
-	if err == nil {
-		var a identity.Account
-		var link identity.Secret
-		if a, link, err = d.SignIn.Invite(r.Context(), r.admin(), r.PostFormValue("name"), grants, signin.InviteFor); err == nil {
-			return d.peopleWith(r, peoplePage{Link: d.linkOf(r, link), For: a.Name})
-		}
-	}
-	if !fault.Is(err, fault.Invalid) {
-		return nil, err
-	}
-	pr, _ := web.ProblemOf(err)
-	return d.peopleWith(r, peoplePage{Error: pr.Detail})
-}
-
-func (d *Door) changePerson(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	id := r.PathValue("account")
-	switch r.PostFormValue("do") {
-	case "grants":
-		grants, err := grantsOf(r)
-		if err != nil {
-			return nil, err
-		}
-		if err := d.SignIn.Grant(r.Context(), r.admin(), id, grants); err != nil {
-			return nil, err
-		}
-	case "disable", "enable":
-		if err := d.SignIn.Disable(r.Context(), r.admin(), id, r.PostFormValue("do") == "disable"); err != nil {
-			return nil, err
-		}
-	case "link":
-		link, err := d.SignIn.Link(r.Context(), r.admin(), id, signin.InviteFor)
-		if err != nil {
-			return nil, err
-		}
-		return d.peopleWith(r, peoplePage{Link: d.linkOf(r, link), For: "the account"})
-	default:
-		return nil, fault.New(fault.Invalid, "change account", "", "the form does not say what to do")
-	}
-	r.leave(noticeSaved)
-	return &page{to: "/people"}, nil
 }

@@ -1,14 +1,15 @@
-// Package signin lets people in: by passkey (W3C Web Authentication) or by a link that works once; and keeps their sessions and their account's keys.
+// Package signin lets people in: by passkey (W3C Web Authentication); by a link or a code that works once; by a one-time code of an app (RFC 6238) after one of
+// these, or in a browser that is known. It keeps their sessions and their account's keys.
 //
-// It promises: every way in and every failure to get in is in the audit log, without a word of what was presented; a ceremony, like a link, is used up by its
-// first use; a session begins with a secret that nobody saw before; who is disabled is out within a second, everywhere. It asks policy before it changes
+// It promises: every way in and every failure to get in is in the audit log, without a word of what was presented; a ceremony, like a link or a code, is used up
+// by its first use, and whoever begins one and never ends it leaves nothing; a session begins with a secret that nobody saw before; no answer tells whether an
+// account exists; what could be guessed is counted, and locked, by account; who is disabled is out within a second, everywhere. It asks policy before it changes
 // anything of other people.
 //
-// What proves a person to be who they are is the device's: no password is kept here.
+// No password is kept here. docs/decisions/0004-sign-in.md says why these ways and no others.
 package signin
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +23,9 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
-	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
@@ -42,16 +43,20 @@ type Parts struct {
 	Identity *identity.Record
 	// Exists reports a collection that grants may be given for; a fault.Invalid if there is none.
 	Exists func(ctx context.Context, collection string) error
+	// Master seals the secrets of apps, and what is between two steps. Without it people are administered, and nobody signs in.
+	Master *keys.Master
 }
 
 // Flow is safe for use by many goroutines.
 type Flow struct {
 	Parts
-	tries tries
+	tries  tries
+	sealer *sealer
+	now    func() time.Time // nil: time.Now
 }
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{Parts: p} }
+func New(p Parts) *Flow { return &Flow{Parts: p, sealer: newSealer(p.Master)} }
 
 // nobody is whom the audit log names where who came is not known.
 const nobody = "nobody known"
@@ -122,31 +127,6 @@ func (f *Flow) EndOthers(ctx context.Context, who admin.Caller, here identity.Di
 		}
 		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "end other sessions", Object: "account " + who.Actor, Outcome: "done"})
 	})
-}
-
-// ByLink signs in by a link that works once. from is the address that it came from, to slow down who guesses.
-func (f *Flow) ByLink(ctx context.Context, from, presented string) (identity.Secret, error) {
-	const way = "link"
-	if err := f.tries.allow(from); err != nil {
-		return identity.Secret{}, err
-	}
-	var session identity.Secret
-	var account string
-	err := f.write(ctx, func(tx *db.Tx) (err error) {
-		if account, err = f.Identity.TakeLink(tx, presented); err != nil {
-			return err
-		}
-		if _, err = f.able(ctx, account); err != nil {
-			return err
-		}
-		session, err = f.begin(tx, account, way)
-		return err
-	})
-	if err != nil {
-		f.tries.failed(from)
-		return identity.Secret{}, f.failed(ctx, cmp.Or(account, nobody), way, err)
-	}
-	return session, nil
 }
 
 // party is this node as browsers know it: by the address of its pages.
@@ -220,17 +200,21 @@ func (f *Flow) close(ctx context.Context, presented string) (account string, sta
 	return account, state, json.Unmarshal([]byte(text), &state)
 }
 
-// BeginPasskey asks a browser for a passkey, whoever's it is. The answer is the options for navigator.credentials.get, and the secret of the ceremony.
-func (f *Flow) BeginPasskey(ctx context.Context, origin string) (options *protocol.CredentialAssertion, ceremony identity.Secret, err error) {
+// BeginPasskey asks a browser for a passkey, whoever's it is. The answer is the options for navigator.credentials.get, and the ceremony, which the browser keeps:
+// who begins and never ends leaves nothing here.
+func (f *Flow) BeginPasskey(_ context.Context, from, origin string) (options *protocol.CredentialAssertion, ceremony string, err error) {
+	if err := f.tries.allow(from); err != nil {
+		return nil, "", err
+	}
 	w, err := party(origin)
 	if err != nil {
-		return nil, ceremony, err
+		return nil, "", err
 	}
 	options, state, err := w.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
 	if err != nil {
-		return nil, ceremony, err
+		return nil, "", err
 	}
-	ceremony, err = f.open(ctx, "", state)
+	ceremony, err = f.sealer.seal("passkey", state, ceremonyFor)
 	return options, ceremony, err
 }
 
@@ -248,7 +232,8 @@ func (f *Flow) FinishPasskey(ctx context.Context, from, origin, ceremony string,
 		f.tries.failed(from)
 		return none, f.failed(ctx, actor, way, err)
 	}
-	_, state, err := f.close(ctx, ceremony)
+	var state webauthn.SessionData
+	ends, err := f.sealer.open("passkey", ceremony, &state)
 	if err != nil {
 		return fail(nobody, err)
 	}
@@ -285,13 +270,20 @@ func (f *Flow) FinishPasskey(ctx context.Context, from, origin, ceremony string,
 		if err != nil {
 			return err
 		}
+		// An answer that was right is taken once. One that is wrong stays wrong, however often it comes.
+		if err := f.Identity.UseOnce(tx, ceremony, ends); err != nil {
+			return err
+		}
 		if err := f.Identity.UsePasskey(tx, key.ID, string(b)); err != nil {
 			return err
 		}
 		session, err = f.begin(tx, u.ID, way)
 		return err
 	})
-	return session, err
+	if err != nil {
+		return fail(u.ID, err)
+	}
+	return session, nil
 }
 
 // BeginRegistration asks the caller's browser to make a passkey.
@@ -365,219 +357,57 @@ func (f *Flow) RemovePasskey(ctx context.Context, who admin.Caller, id []byte) e
 	})
 }
 
+// Stranded reports a session whose owner could not come back once signed out. A demonstration's steward needs not to.
+func (f *Flow) Stranded(ctx context.Context, session string) bool {
+	_, a, err := f.Session(ctx, session)
+	if err != nil || a.Issuer != identity.Local {
+		return false
+	}
+	o, err := f.own(ctx, a.ID)
+	return err == nil && !o.Back()
+}
+
 // Own is what the caller sees of their account.
 type Own struct {
 	identity.Account
 	Passkeys []identity.Passkey
+	App      *identity.Authenticator // nil: none
+	Recovery int                     // recovery codes that are left
+	Browsers int                     // that are known
+	Foreign  []identity.Foreign
 	Sessions []identity.Session
 }
 
+// Back reports whether they can come back once signed out, without an administrator.
+func (o Own) Back() bool { return len(o.Passkeys) > 0 || o.App != nil || len(o.Foreign) > 0 }
+
 // Own is the caller's account; a fault.NotFound for who came by a token, which has none.
 func (f *Flow) Own(ctx context.Context, who admin.Caller) (o Own, err error) {
-	if o.Account, err = f.Identity.Account(ctx, who.Actor); err != nil {
+	return f.own(ctx, who.Actor)
+}
+
+func (f *Flow) own(ctx context.Context, id string) (o Own, err error) {
+	if o.Account, err = f.Identity.Account(ctx, id); err != nil {
 		return o, err
 	}
-	if o.Passkeys, err = f.Identity.Passkeys(ctx, who.Actor); err != nil {
+	if o.Passkeys, err = f.Identity.Passkeys(ctx, id); err != nil {
 		return o, err
 	}
-	o.Sessions, err = f.Identity.Sessions(ctx, who.Actor)
+	switch app, err := f.Identity.Authenticator(ctx, id); {
+	case err == nil:
+		o.App = &app
+	case !fault.Is(err, fault.NotFound):
+		return o, err
+	}
+	if o.Recovery, err = f.Identity.RecoveryCodes(ctx, id); err != nil {
+		return o, err
+	}
+	if o.Browsers, err = f.Identity.Browsers(ctx, id); err != nil {
+		return o, err
+	}
+	if o.Foreign, err = f.Identity.ForeignOf(ctx, id); err != nil {
+		return o, err
+	}
+	o.Sessions, err = f.Identity.Sessions(ctx, id)
 	return o, err
-}
-
-// allowed asks policy whether the caller manages people.
-func (f *Flow) allowed(ctx context.Context, who admin.Caller) error {
-	d := policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.ManageUsers})
-	if d.Allow {
-		return nil
-	}
-	denied := fault.New(fault.Denied, policy.ManageUsers.String(), "", strings.Join(d.Reasons, "; "))
-	if who.Actor == "" {
-		return denied
-	}
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
-		_, err := f.Audit.Once(tx, audit.Entry{Actor: who.Actor, Action: policy.ManageUsers.String(), Object: "people", Outcome: "denied"})
-		return err
-	})
-	return errors.Join(denied, err)
-}
-
-// People lists every account.
-func (f *Flow) People(ctx context.Context, who admin.Caller) ([]identity.Account, error) {
-	if err := f.allowed(ctx, who); err != nil {
-		return nil, err
-	}
-	return f.Identity.Accounts(ctx)
-}
-
-func (f *Flow) checked(ctx context.Context, grants []policy.Grant) error {
-	for _, g := range grants {
-		if g.Collection == policy.AllCollections || f.Exists == nil {
-			continue
-		}
-		if err := f.Exists(ctx, g.Collection); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Invite makes an account and a link by which its owner signs in for the first time, to add a passkey.
-func (f *Flow) Invite(ctx context.Context, who admin.Caller, name string, grants []policy.Grant, lasts time.Duration) (a identity.Account, link identity.Secret, err error) {
-	if err := f.allowed(ctx, who); err != nil {
-		return a, link, err
-	}
-	if err := f.checked(ctx, grants); err != nil {
-		return a, link, err
-	}
-	if link, err = identity.NewSecret(); err != nil {
-		return a, link, err
-	}
-	err = f.write(ctx, func(tx *db.Tx) (err error) {
-		if a, err = f.Identity.CreateAccount(tx, identity.Account{Name: strings.TrimSpace(name), Grants: grants}); err != nil {
-			return err
-		}
-		if err = f.Identity.AddLink(tx, link, a.ID, time.Now().Add(lasts)); err != nil {
-			return err
-		}
-		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "invite", Object: "account " + a.ID + ", " + grantsText(grants), Outcome: "done"})
-	})
-	return a, link, err
-}
-
-// Link makes another sign-in link for somebody who has lost their passkey.
-func (f *Flow) Link(ctx context.Context, who admin.Caller, account string, lasts time.Duration) (link identity.Secret, err error) {
-	if err := f.allowed(ctx, who); err != nil {
-		return link, err
-	}
-	if _, err := f.Identity.Account(ctx, account); err != nil {
-		return link, err
-	}
-	if link, err = identity.NewSecret(); err != nil {
-		return link, err
-	}
-	return link, f.write(ctx, func(tx *db.Tx) error {
-		if err := f.Identity.AddLink(tx, link, account, time.Now().Add(lasts)); err != nil {
-			return err
-		}
-		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "make sign-in link", Object: "account " + account, Outcome: "done"})
-	})
-}
-
-// Grant gives an account these roles and no others.
-func (f *Flow) Grant(ctx context.Context, who admin.Caller, account string, grants []policy.Grant) error {
-	if err := f.allowed(ctx, who); err != nil {
-		return err
-	}
-	if err := f.checked(ctx, grants); err != nil {
-		return err
-	}
-	if _, err := f.Identity.Account(ctx, account); err != nil {
-		return err
-	}
-	return f.write(ctx, func(tx *db.Tx) error {
-		if err := f.Identity.SetGrants(tx, account, grants); err != nil {
-			return err
-		}
-		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "give grants", Object: "account " + account + ", " + grantsText(grants), Outcome: "done"})
-	})
-}
-
-// Disable keeps an account out, or lets it in again. Nobody shuts themselves out.
-func (f *Flow) Disable(ctx context.Context, who admin.Caller, account string, disabled bool) error {
-	if err := f.allowed(ctx, who); err != nil {
-		return err
-	}
-	if account == who.Actor {
-		return fault.New(fault.Invalid, "change account", "", "you cannot disable yourself: ask another administrator")
-	}
-	action := "enable account"
-	if disabled {
-		action = "disable account"
-	}
-	return f.write(ctx, func(tx *db.Tx) error {
-		if err := f.Identity.SetDisabled(tx, account, disabled); err != nil {
-			return err
-		}
-		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: action, Object: "account " + account, Outcome: "done"})
-	})
-}
-
-func grantsText(grants []policy.Grant) string {
-	if len(grants) == 0 {
-		return "no role"
-	}
-	var parts []string
-	for _, g := range grants {
-		in := g.Collection
-		if in == policy.AllCollections {
-			in = "all collections"
-		}
-		parts = append(parts, g.Role.String()+" in "+in)
-	}
-	return strings.Join(parts, ", ")
-}
-
-// FirstAdministrator makes a link for a node that nobody administers yet: while no administrator has a passkey. made is false where one has.
-func (f *Flow) FirstAdministrator(ctx context.Context, who admin.Caller, lasts time.Duration) (link identity.Secret, made bool, err error) {
-	all, err := f.Identity.Accounts(ctx)
-	if err != nil {
-		return link, false, err
-	}
-	first := ""
-	for _, a := range all {
-		if !a.Disabled.IsZero() || !policy.Decide(policy.Facts{Grants: a.Grants, Action: policy.ManageUsers}).Allow {
-			continue
-		}
-		keys, err := f.Identity.Passkeys(ctx, a.ID)
-		if err != nil {
-			return link, false, err
-		}
-		if len(keys) > 0 {
-			return link, false, nil
-		}
-		if first == "" {
-			first = a.ID
-		}
-	}
-	link, err = f.entry(ctx, who, identity.Account{ID: first}, "First administrator", []policy.Grant{{Role: policy.Admin, Collection: policy.AllCollections}}, lasts)
-	return link, err == nil, err
-}
-
-// Demo makes a link that signs in as the steward of a demonstration.
-func (f *Flow) Demo(ctx context.Context, who admin.Caller, lasts time.Duration) (identity.Secret, error) {
-	const issuer, subject = "demonstration", "steward"
-	a, err := f.Identity.AccountOf(ctx, issuer, subject)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return identity.Secret{}, err
-	}
-	if err != nil {
-		a = identity.Account{Issuer: issuer, Subject: subject}
-	}
-	var grants []policy.Grant
-	for _, r := range []policy.Role{policy.Steward, policy.Admin, policy.Depositor, policy.Researcher} {
-		grants = append(grants, policy.Grant{Role: r, Collection: policy.AllCollections})
-	}
-	return f.entry(ctx, who, a, "Demo Steward", grants, lasts)
-}
-
-// entry makes a link for an account, and the account where it has no id yet.
-func (f *Flow) entry(ctx context.Context, who admin.Caller, a identity.Account, name string, grants []policy.Grant, lasts time.Duration) (identity.Secret, error) {
-	link, err := identity.NewSecret()
-	if err != nil {
-		return link, err
-	}
-	return link, f.write(ctx, func(tx *db.Tx) error {
-		if a.ID == "" {
-			a.Name, a.Grants = name, grants
-			made, err := f.Identity.CreateAccount(tx, a)
-			if err != nil {
-				return err
-			}
-			a = made
-		}
-		if err := f.Identity.AddLink(tx, link, a.ID, time.Now().Add(lasts)); err != nil {
-			return err
-		}
-		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "make sign-in link", Object: "account " + a.ID, Outcome: "done"})
-	})
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -39,7 +41,11 @@ func each(t *testing.T, test func(t *testing.T, f *Flow)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, New(Parts{DB: d, Audit: l, Identity: r}))
+		m, err := keys.CreateMaster(filepath.Join(t.TempDir(), "master"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, New(Parts{DB: d, Audit: l, Identity: r, Master: m}))
 	})
 }
 
@@ -144,10 +150,11 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session, err := f.ByLink(ctx, "a", link.Reveal())
+		in, err := f.ByLink(ctx, "a", link.Reveal())
 		if err != nil {
 			t.Fatal(err)
 		}
+		session := in.Session
 		_, err = f.ByLink(ctx, "a", link.Reveal())
 		denied(t, "a link used twice", err)
 		_, who, err := f.Session(ctx, session.Reveal())
@@ -168,7 +175,7 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		denied(t, "a registration done twice", f.FinishRegistration(ctx, me, here, ceremony.Reveal(), "Laptop", strings.NewReader(made)))
 
 		login := func(origin string, change func(string) string) (identity.Secret, error) {
-			options, ceremony, err := f.BeginPasskey(ctx, here)
+			options, ceremony, err := f.BeginPasskey(ctx, "b", here)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +183,7 @@ func TestFromInvitationToPasskey(t *testing.T) {
 			if change != nil {
 				answer = change(answer)
 			}
-			return f.FinishPasskey(ctx, "b", here, ceremony.Reveal(), strings.NewReader(answer))
+			return f.FinishPasskey(ctx, "b", here, ceremony, strings.NewReader(answer))
 		}
 		second, err := login(here, nil)
 		if err != nil {
@@ -189,15 +196,15 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		denied(t, "an answer given to another site", err)
 		_, err = login(here, func(s string) string { return strings.Replace(s, b64(dev.user), b64([]byte("person-nobody")), 1) })
 		denied(t, "an answer in another's name", err)
-		options2, ceremony2, err := f.BeginPasskey(ctx, here)
+		options2, ceremony2, err := f.BeginPasskey(ctx, "b", here)
 		if err != nil {
 			t.Fatal(err)
 		}
 		answer := dev.get(options2, here)
-		if _, err := f.FinishPasskey(ctx, "b", here, ceremony2.Reveal(), strings.NewReader(answer)); err != nil {
+		if _, err := f.FinishPasskey(ctx, "b", here, ceremony2, strings.NewReader(answer)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = f.FinishPasskey(ctx, "b", here, ceremony2.Reveal(), strings.NewReader(answer))
+		_, err = f.FinishPasskey(ctx, "b", here, ceremony2, strings.NewReader(answer))
 		denied(t, "an answer played again", err)
 		dev.count = 0
 		_, err = login(here, nil)
@@ -209,12 +216,12 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		dev.count = 100
 		_, err = login(here, nil)
 		denied(t, "a disabled account", err)
-		again, err := f.Link(ctx, boss, a.ID, time.Hour)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := f.Link(ctx, boss, a.ID, time.Hour); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a link of a disabled account: %v", err)
 		}
-		_, err = f.ByLink(ctx, "a", again.Reveal())
-		denied(t, "a link of a disabled account", err)
+		if _, err := f.Code(ctx, boss, a.ID); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a code of a disabled account: %v", err)
+		}
 		if all, err := f.Identity.Sessions(ctx, a.ID); err != nil || len(all) != 0 {
 			t.Errorf("a disabled account has %d sessions, %v", len(all), err)
 		}

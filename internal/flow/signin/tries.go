@@ -7,8 +7,9 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
-// tries slows down who fails to get in again and again from one address: after a few failures each further one doubles the wait, up to a bound. What is
-// guessed has 256 bits, so this spares the node work rather than the secrets their discovery.
+// tries slows down who fails to get in again and again from one address: after a few failures each further one doubles the wait, up to a bound. It is kept in
+// memory alone: what is presented without an account to count for has 60 bits and more (codes, links, keys), so this spares the node work rather than the
+// secrets their discovery. The six digits of an app are counted by account, in the database.
 type tries struct {
 	mu  sync.Mutex
 	by  map[string]*failures

@@ -23,7 +23,12 @@ type Account struct {
 	Grants   []policy.Grant
 	Created  time.Time
 	Disabled time.Time // zero: it is not
+	Seen     time.Time // when a session last began; zero: never
+	Locked   time.Time // since when no one-time code is taken; zero: they are
 }
+
+// Pending reports somebody who may sign in, and nothing more: nobody has given them a role yet.
+func (a Account) Pending() bool { return len(a.Grants) == 0 && a.Disabled.IsZero() }
 
 // CreateAccount registers a person. An empty issuer makes a local account. That the collections of its grants exist is for the caller to see to.
 func (r *Record) CreateAccount(tx *db.Tx, a Account) (Account, error) {
@@ -71,6 +76,13 @@ func (r *Record) SetGrants(tx *db.Tx, id string, grants []policy.Grant) error {
 	return nil
 }
 
+// Holders is how many accounts that may sign in have a role in all collections.
+func (r *Record) Holders(tx *db.Tx, role policy.Role) (n int, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM account_grant g JOIN account a ON a.id = g.account WHERE g.role = ? AND g.collection = ? AND a.disabled = 0`,
+		role.String(), policy.AllCollections).Scan(&n)
+	return n, err
+}
+
 // SetDisabled lets an account sign in no more, and ends its sessions; or lets it sign in again.
 func (r *Record) SetDisabled(tx *db.Tx, id string, disabled bool) error {
 	at := int64(0)
@@ -81,7 +93,8 @@ func (r *Record) SetDisabled(tx *db.Tx, id string, disabled bool) error {
 	if err := changed(res, err, "change account", "there is no such account"); err != nil || !disabled {
 		return err
 	}
-	for _, q := range []string{`DELETE FROM session WHERE account = ?`, `DELETE FROM sign_in_link WHERE account = ?`, `DELETE FROM ceremony WHERE account = ?`} {
+	for _, q := range []string{`DELETE FROM session WHERE account = ?`, `DELETE FROM sign_in_link WHERE account = ?`, `DELETE FROM sign_in_code WHERE account = ?`,
+		`DELETE FROM ceremony WHERE account = ?`, `DELETE FROM known_browser WHERE account = ?`} {
 		if _, err := tx.Exec(q, id); err != nil {
 			return err
 		}
@@ -89,7 +102,7 @@ func (r *Record) SetDisabled(tx *db.Tx, id string, disabled bool) error {
 	return nil
 }
 
-const accountColumns = `SELECT id, issuer, subject, name, created, disabled FROM account`
+const accountColumns = `SELECT id, issuer, subject, name, created, disabled, seen, locked FROM account`
 
 // Account is one account; a fault.NotFound if there is none.
 func (r *Record) Account(ctx context.Context, id string) (Account, error) {
@@ -164,11 +177,11 @@ func (r *Record) grants(ctx context.Context, all []Account, where string, args .
 }
 
 func scanAccount(row interface{ Scan(...any) error }) (a Account, err error) {
-	var created, disabled int64
-	if err := row.Scan(&a.ID, &a.Issuer, &a.Subject, &a.Name, &created, &disabled); err != nil {
+	var created, disabled, seen, locked int64
+	if err := row.Scan(&a.ID, &a.Issuer, &a.Subject, &a.Name, &created, &disabled, &seen, &locked); err != nil {
 		return a, err
 	}
-	a.Created, a.Disabled = instant(created), instant(disabled)
+	a.Created, a.Disabled, a.Seen, a.Locked = instant(created), instant(disabled), instant(seen), instant(locked)
 	return a, nil
 }
 
@@ -254,6 +267,9 @@ func (r *Record) StartSession(tx *db.Tx, secret Secret, s Session) error {
 	now := db.Micros(time.Now())
 	sum := secret.digest()
 	if _, err := tx.Exec(`DELETE FROM session WHERE ends <= ? OR used <= ?`, now, now-IdleFor.Microseconds()); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`UPDATE account SET seen = ? WHERE id = ?`, now, s.Account); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`INSERT INTO session (hash, account, way, created, used, ends) VALUES (?, ?, ?, ?, ?, ?)`, sum[:], s.Account, s.Way, now, now, db.Micros(s.Ends))
@@ -371,8 +387,8 @@ func (r *Record) AddLink(tx *db.Tx, secret Secret, account string, ends time.Tim
 
 // TakeLink uses a link up and says whose it is. Every failure is the same fault.Denied.
 func (r *Record) TakeLink(tx *db.Tx, presented string) (account string, err error) {
-	return r.take(tx, presented, "sign in by link", "the link is not known, was used already, or has expired", `SELECT account, '', ends FROM sign_in_link WHERE hash = ?`,
-		`DELETE FROM sign_in_link WHERE hash = ?`, nil)
+	return take(tx, presented, fault.New(fault.Denied, "sign in by link", "", "the link is not known, was used already, or has expired"),
+		`SELECT account, '', ends FROM sign_in_link WHERE hash = ?`, `DELETE FROM sign_in_link WHERE hash = ?`, nil)
 }
 
 // AddCeremony keeps what a ceremony needs between its two halves.
@@ -387,18 +403,21 @@ func (r *Record) AddCeremony(tx *db.Tx, secret Secret, account, state string, en
 
 // TakeCeremony uses a ceremony up.
 func (r *Record) TakeCeremony(tx *db.Tx, presented string) (account, state string, err error) {
-	account, err = r.take(tx, presented, "sign in", "it took too long, or was done already: begin again", `SELECT account, state, ends FROM ceremony WHERE hash = ?`,
-		`DELETE FROM ceremony WHERE hash = ?`, &state)
+	account, err = take(tx, presented, fault.New(fault.Denied, "sign in", "", "it took too long, or was done already: begin again"),
+		`SELECT account, state, ends FROM ceremony WHERE hash = ?`, `DELETE FROM ceremony WHERE hash = ?`, &state)
 	return account, state, err
 }
 
-func (r *Record) take(tx *db.Tx, presented, attempt, why, find, remove string, state *string) (account string, err error) {
-	denied := fault.New(fault.Denied, attempt, "", why)
+func take(tx *db.Tx, presented string, denied error, find, remove string, state *string) (account string, err error) {
 	secret, err := ParseSecret(presented)
 	if err != nil {
 		return "", denied
 	}
-	sum := secret.digest()
+	return takeOnce(tx, secret.digest(), denied, find, remove, state)
+}
+
+// takeOnce finds a row by the digest of its secret and removes it. state may be nil.
+func takeOnce(tx *db.Tx, sum Digest, denied error, find, remove string, state *string) (account string, err error) {
 	var ends int64
 	var other string
 	if state == nil {
@@ -409,7 +428,7 @@ func (r *Record) take(tx *db.Tx, presented, attempt, why, find, remove string, s
 		return "", denied
 	}
 	if err != nil {
-		return "", db.Fault(attempt, err)
+		return "", db.Fault("sign in", err)
 	}
 	res, err := tx.Exec(remove, sum[:])
 	if err != nil {
