@@ -9,11 +9,16 @@ import (
 type sampleCmd struct {
 	Out  string `required:"" placeholder:"DIR" help:"Folder to write to; files of the same name are replaced."`
 	Seed uint64 `default:"1" help:"The same seed gives the same files."`
+	Demo bool   `help:"What a demonstration shows instead: a trial and a screening service with clinical tables, and descriptions for the directory."`
 }
 
-// Run writes the sample collection.
+// Run writes the sample collection, or the demonstration's.
 func (c *sampleCmd) Run(s *streams) error {
-	m, err := sample.Write(c.Out, c.Seed)
+	write := sample.Write
+	if c.Demo {
+		write = sample.WriteCohorts
+	}
+	m, err := write(c.Out, c.Seed)
 	if err != nil {
 		return err
 	}

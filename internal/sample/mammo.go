@@ -42,7 +42,7 @@ func mammogram(p *Person, tp int) *Study {
 	s := x.newStudy()
 	scale := [3]int{1, 2, 2}[tp]
 	for i, v := range views {
-		b := &breast{view: v, key: mix(p.seed ^ 0x36 ^ uint64(v.side[0])<<8), thickness: 54 + 3*float64(i%2), mass: [3]float64{14, 10, 7}[tp]}
+		b := &breast{view: v, key: mix(p.seed ^ 0x36 ^ uint64(v.side[0])<<8), thickness: 54 + 3*float64(i%2), mass: [3]float64{14, 10, 7}[tp], size: 1, dense: 1}
 		s.make = append(s.make,
 			func() (*Instance, error) { return x.mammo(b, i, scale, false) },
 			func() (*Instance, error) { return x.mammo(b, i, scale, true) })
@@ -55,11 +55,14 @@ type breast struct {
 	view
 	key       uint64
 	thickness float64 // mm
-	mass      float64 // mm, diameter of the mass in the right breast
+	mass      float64 // mm, diameter of the mass in the right breast; 0: none, and no microcalcifications
+	size      float64 // of the breast to an average one's
+	dense     float64 // of the glandular tissue to an average breast's
 }
 
 // at takes mm from the chest wall and from the middle of the detector, down.
 func (b *breast) at(u, v float64) (thickness, glandular float64) {
+	u, v = u/b.size, v/b.size
 	if b.oblique {
 		v += 12
 	}
@@ -77,7 +80,7 @@ func (b *breast) at(u, v float64) (thickness, glandular float64) {
 	thickness = b.thickness * math.Sqrt(clamp(d/26, 0, 1)*(2-clamp(d/26, 0, 1)))
 	// Glandular tissue fans out behind the nipple.
 	fan := clamp(1-math.Hypot((u-62)/58, v/62), 0, 1)
-	g := 0.06 + 1.1*fan*clamp(fractal(b.key, u/17, v/17, 0, 5)-0.22, 0, 1)
+	g := 0.06 + 1.1*b.dense*fan*clamp(fractal(b.key, u/17, v/17, 0, 5)-0.22, 0, 1)
 	// Strands (Cooper's ligaments).
 	for k := range 3 {
 		if r := math.Abs(fractal(b.key^7+uint64(k)<<8, u/40, v/15, 3, 3) - 0.5); r < 0.02 {
@@ -92,7 +95,7 @@ func (b *breast) at(u, v float64) (thickness, glandular float64) {
 			g = math.Max(g, 0.85*clamp(m/4, 0, 1))
 		}
 	}
-	if b.side == "R" {
+	if b.side == "R" && b.mass > 0 {
 		mu, mv := 52.0, -24.0
 		edge := 1 + 0.22*(fractal(b.key^9, u/3, v/3, 9, 2)-0.5)
 		if r := math.Hypot(u-mu, v-mv) / (b.mass / 2 * edge); r < 1.15 {

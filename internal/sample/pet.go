@@ -11,17 +11,30 @@ import (
 const (
 	petImageStorage = "1.2.840.10008.5.1.4.1.1.128"
 
-	petSlices    = 48
-	petThickness = 4.0 // mm
-	petMatrix    = 128
-	petPixel     = 4.0 // mm
-	petCTMatrix  = 256
-	petCTPixel   = 1.6 // mm
-	bedSlices    = 24
-	bedDuration  = 150 * time.Second
+	bedDuration = 150 * time.Second
 
 	halfLife18F = 6586.2 // s, fluorine-18
 )
+
+// A field is the part of a body that a PET/CT takes, and how finely; two bed positions make it.
+type field struct {
+	slices    int
+	thickness float64 // mm
+	pet, ct   int     // rows and columns
+	petPixel  float64 // mm
+	ctPixel   float64 // mm
+	region    string  // (0018,0015)
+}
+
+var trunkField = field{slices: 48, thickness: 4, pet: 128, ct: 256, petPixel: 4, ctPixel: 1.6, region: "ABDOMEN"}
+
+func (f field) z(i int) float64 { return (float64(i) - float64(f.slices)/2) * f.thickness }
+
+// A body is what a PET/CT is taken of.
+type body interface {
+	at(x, y, z, voxel float64) float64       // Hounsfield units
+	activity(x, y, z, voxel float64) float64 // concentration, in units of the tracer's background
+}
 
 // A Tracer is what the PET of a timepoint was made with, and what its images must show.
 type Tracer struct {
@@ -57,45 +70,49 @@ func petct(p *Person, tp int) *Study {
 	x := newExam(p, tp, "PET/CT", 13, 5, wharfePT)
 	x.desc = fmt.Sprintf("FDG PET/CT lymphoma %s %s", timepoints[tp], p.Family)
 	tracer := PETTracer(p, tp)
-	t := newTrunk(mix(p.seed^0x9E7), tracer.Ratio)
+	key := mix(p.seed ^ 0x9E7)
+	return x.petct(trunkField, newTrunk(key, tracer.Ratio), key, tracer, japaneseJIS)
+}
+
+// petct is the study of a PET/CT whose CT console writes names in another character set than the PET's: one patient in two encodings.
+func (x *exam) petct(f field, b body, key uint64, tracer Tracer, console charset) *Study {
 	s := x.newStudy()
-	for i := range petSlices {
-		s.make = append(s.make, func() (*Instance, error) { return x.attenuation(t, i) })
+	for i := range f.slices {
+		s.make = append(s.make, func() (*Instance, error) { return x.attenuation(f, b, key, console, i) })
 	}
-	for i := range petSlices {
-		s.make = append(s.make, func() (*Instance, error) { return x.emission(t, tracer, i) })
+	for i := range f.slices {
+		s.make = append(s.make, func() (*Instance, error) { return x.emission(f, b, key, tracer, i) })
 	}
 	return s
 }
 
-func petZ(i int) float64 { return (float64(i) - float64(petSlices)/2) * petThickness }
-
-// attenuation is a slice of the CT. Its console writes names in JIS, as the PET's does in UTF-8: one patient in two encodings.
-func (x *exam) attenuation(t *trunk, i int) (*Instance, error) {
+// attenuation is a slice of the CT.
+func (x *exam) attenuation(f field, b body, key uint64, console charset, i int) (*Instance, error) {
 	y := *x
-	y.set = japaneseJIS
+	y.set = console
 	ts := dicom.ExplicitVRLittleEndian
 	o := y.begin(ts)
 	start := x.at
 	at := start.Add(time.Duration(i) * 200 * time.Millisecond)
 	series := y.series(o, 2, "CT", "CT WB 4.0 AC", start)
-	y.ctImage(o, i+1, at, petZ(i), petThickness, petCTPixel, petCTMatrix)
+	y.ctImage(o, i+1, at, f.z(i), f.thickness, f.ctPixel, f.ct)
 	o.String(dicom.TagProtocolName, "PET-CT vertex to thigh")
-	o.String(dicom.TagBodyPartExamined, "ABDOMEN")
-	pixels(o, petCTMatrix, petCTMatrix, 12, false, axial(mix(t.key^uint64(i)<<20^uint64(x.tp)<<40), petCTMatrix, petCTPixel, petZ(i), 18, t.at))
+	o.String(dicom.TagBodyPartExamined, f.region)
+	pixels(o, f.ct, f.ct, 12, false, axial(mix(key^uint64(i)<<20^uint64(x.tp)<<40), f.ct, f.ctPixel, f.z(i), 18, b.at))
 	return y.finish(o, ts, ctImageStorage, "CT", series, 2, i+1, at)
 }
 
-func (x *exam) emission(t *trunk, tr Tracer, i int) (*Instance, error) {
+func (x *exam) emission(f field, b body, key uint64, tr Tracer, i int) (*Instance, error) {
 	ts := dicom.ImplicitVRLittleEndian
 	o := x.begin(ts)
-	bed := i / bedSlices
+	bed := i / ((f.slices + 1) / 2)
 	at := tr.Scan.Add(time.Duration(bed) * bedDuration)
 	series := x.series(o, 3, "PT", "PET WB AC", tr.Scan)
-	x.slice(o, petPixel, petMatrix*petPixel/2, petZ(i), petThickness)
-	o.Floats(dicom.TagSpacingBetweenSlices, petThickness)
+	half := float64(f.pet) * f.petPixel / 2
+	x.slice(o, f.petPixel, half, f.z(i), f.thickness)
+	o.Floats(dicom.TagSpacingBetweenSlices, f.thickness)
 	o.String(dicom.TagProtocolName, "PET-CT vertex to thigh")
-	o.String(dicom.TagBodyPartExamined, "ABDOMEN")
+	o.String(dicom.TagBodyPartExamined, f.region)
 	o.String(dicom.TagImageType, "ORIGINAL", "PRIMARY")
 	o.String(dicom.TagAcquisitionDate, da(at))
 	o.String(dicom.TagAcquisitionTime, tm(at))
@@ -104,14 +121,14 @@ func (x *exam) emission(t *trunk, tr Tracer, i int) (*Instance, error) {
 	o.String(dicom.TagUnits, "BQML")
 	o.String(dicom.TagCountsSource, "EMISSION")
 	o.String(dicom.TagSeriesType, "WHOLE BODY", "IMAGE")
-	o.Ints(dicom.TagNumberOfSlices, petSlices)
+	o.Ints(dicom.TagNumberOfSlices, f.slices)
 	o.String(dicom.TagCorrectedImage, "NORM", "DTIM", "ATTN", "SCAT", "DECY", "RAN")
 	o.String(dicom.TagRandomsCorrectionMethod, "DLYD")
 	o.String(dicom.TagAttenuationCorrectionMethod, "CT-derived mu-map")
 	o.String(dicom.TagScatterCorrectionMethod, "Single scatter simulation")
 	o.String(dicom.TagDecayCorrection, "START")
 	o.String(dicom.TagReconstructionMethod, "3D OSEM 3i21s TOF")
-	o.Floats(dicom.TagReconstructionDiameter, petMatrix*petPixel)
+	o.Floats(dicom.TagReconstructionDiameter, 2*half)
 	o.String(dicom.TagConvolutionKernel, "Gaussian 4 mm")
 	o.String(dicom.TagCollimatorType, "NONE")
 	o.String(dicom.TagTypeOfDetectorMotion, "STEP AND SHOOT")
@@ -153,16 +170,15 @@ func (x *exam) emission(t *trunk, tr Tracer, i int) (*Instance, error) {
 	o.String(dicom.TagLossyImageCompression, "00")
 
 	unit := tr.Concentration(tr.Background)
-	conc := make([]float64, petMatrix*petMatrix)
+	conc := make([]float64, f.pet*f.pet)
 	most := unit
-	half := petMatrix * petPixel / 2
-	key := mix(t.key ^ uint64(i)<<24 ^ uint64(x.tp)<<44)
-	for r := range petMatrix {
-		for c := range petMatrix {
-			px, py := -half+(float64(c)+0.5)*petPixel, -half+(float64(r)+0.5)*petPixel
-			a := t.activity(px, py, petZ(i), petPixel)
-			a *= 1 + 0.03*gauss(key+uint64(r*petMatrix+c))
-			conc[r*petMatrix+c] = math.Max(0, a*unit)
+	key = mix(key ^ uint64(i)<<24 ^ uint64(x.tp)<<44)
+	for r := range f.pet {
+		for c := range f.pet {
+			px, py := -half+(float64(c)+0.5)*f.petPixel, -half+(float64(r)+0.5)*f.petPixel
+			a := b.activity(px, py, f.z(i), f.petPixel)
+			a *= 1 + 0.03*gauss(key+uint64(r*f.pet+c))
+			conc[r*f.pet+c] = math.Max(0, a*unit)
 			most = math.Max(most, a*unit)
 		}
 	}
@@ -176,7 +192,7 @@ func (x *exam) emission(t *trunk, tr Tracer, i int) (*Instance, error) {
 	o.String(dicom.TagRescaleType, "BQML")
 	o.Floats(dicom.TagWindowCenter, math.Round(most/2))
 	o.Floats(dicom.TagWindowWidth, math.Round(most))
-	pixels(o, petMatrix, petMatrix, 16, true, stored)
+	pixels(o, f.pet, f.pet, 16, true, stored)
 
 	// The vendor's own factors, which are safe to keep (PS3.15 E.3.10), between others that are not.
 	o.Text(0x70530010, dicom.VRLO, "Philips PET Private Group")

@@ -28,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,12 +143,17 @@ type ManifestStudy struct {
 // there are processors.
 func Write(dir string, seed uint64) (Manifest, error) {
 	m := Manifest{Seed: seed}
+	return m, m.write(dir, slices.Collect(Studies(seed)))
+}
+
+// write writes studies below dir, and adds them to the manifest.
+func (m *Manifest) write(dir string, studies []*Study) error {
 	type job struct {
 		study, n int
 		make     func() (*Instance, error)
 	}
 	var jobs []job
-	for s := range Studies(seed) {
+	for _, s := range studies {
 		for n, mk := range s.make {
 			jobs = append(jobs, job{len(m.Studies), n, mk})
 		}
@@ -185,7 +191,7 @@ func Write(dir string, seed uint64) (Manifest, error) {
 		})
 	}
 	wg.Wait()
-	return m, first
+	return first
 }
 
 func writeInstance(dir string, mk func() (*Instance, error)) (int64, error) {

@@ -190,7 +190,7 @@ func TestUptake(t *testing.T) {
 			continue
 		}
 		tr := PETTracer(s.Person, s.Timepoint)
-		in, err := s.Instance(petSlices + petSlices/2) // z = 0, through the spheres' centres
+		in, err := s.Instance(trunkField.slices + trunkField.slices/2) // z = 0, through the spheres' centres
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,16 +231,16 @@ func TestUptake(t *testing.T) {
 		px := d.Value(d.Find(dicom.TagPixelData))
 		if px == nil {
 			b := in.Data()
-			px = b[len(b)-2*petMatrix*petMatrix:]
+			px = b[len(b)-2*trunkField.pet*trunkField.pet:]
 		}
 		// mean of the voxels whose centre lies within r of the place
 		mean := func(x, y, r float64) float64 {
 			sum, n := 0.0, 0
-			for row := range petMatrix {
-				for col := range petMatrix {
-					vx, vy := (float64(col)+0.5-petMatrix/2)*petPixel, (float64(row)+0.5-petMatrix/2)*petPixel
+			for row := range trunkField.pet {
+				for col := range trunkField.pet {
+					vx, vy := (float64(col)+0.5-float64(trunkField.pet)/2)*trunkField.petPixel, (float64(row)+0.5-float64(trunkField.pet)/2)*trunkField.petPixel
 					if math.Hypot(vx-x, vy-y) <= r {
-						sum += float64(int16(binary.LittleEndian.Uint16(px[2*(row*petMatrix+col):]))) * slope * perBq
+						sum += float64(int16(binary.LittleEndian.Uint16(px[2*(row*trunkField.pet+col):]))) * slope * perBq
 						n++
 					}
 				}
@@ -249,7 +249,7 @@ func TestUptake(t *testing.T) {
 		}
 		ph := newTrunk(0, tr.Ratio)
 		for i, b := range ph.spheres[:4] {
-			got := mean(b.x, b.y, b.radius-petPixel)
+			got := mean(b.x, b.y, b.radius-trunkField.petPixel)
 			if want := tr.Ratio * tr.Background; math.Abs(got-want) > 0.04*want {
 				t.Errorf("timepoint %d, sphere %d: SUV %.3f, want %.3f", s.Timepoint, i, got, want)
 			}
