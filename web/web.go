@@ -15,6 +15,9 @@ var templates embed.FS
 //go:embed styles
 var styles embed.FS
 
+//go:embed viewer
+var viewer embed.FS
+
 //go:embed all:dist
 var dist embed.FS
 
@@ -23,6 +26,9 @@ func Templates() fs.FS { return below(templates, "templates") }
 
 // Styles are the style sheets, to be joined in the order of their names.
 func Styles() fs.FS { return below(styles, "styles") }
+
+// Viewer are the scripts that are added to the viewer's configuration.
+func Viewer() fs.FS { return below(viewer, "viewer") }
 
 // Bundle is what Vite built: main.js, fonts, viewers. It is empty but for a README until it is built.
 func Bundle() fs.FS { return below(dist, "dist") }

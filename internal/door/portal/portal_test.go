@@ -177,8 +177,12 @@ func TestViewerFiles(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes of %d", name, err, len(b), plain.Body.Len())
 		}
 	}
-	if w := get(mux, "/viewer/app-config.js?collection=trial-1"); !strings.Contains(w.Body.String(), `"qidoRoot":"/collections/trial-1/dicomweb"`) {
+	if w := get(mux, "/viewer/app-config.js?collection=trial-1"); !strings.Contains(w.Body.String(), `"qidoRoot":"/collections/trial-1/dicomweb"`) || !strings.Contains(w.Body.String(), `"vitrine-mammography"`) {
 		t.Errorf("%s", w.Body)
+	}
+	tag := get(mux, "/viewer/"+v.main).Header().Get("ETag")
+	if w := get(mux, "/viewer/"+v.main, func(r *http.Request) { r.Header.Set("If-None-Match", tag) }); tag == "" || w.Code != http.StatusNotModified || w.Body.Len() != 0 {
+		t.Errorf("asked again for what it has: %d, %d bytes, ETag %q", w.Code, w.Body.Len(), tag)
 	}
 	if w := get(mux, `/viewer/app-config.js?collection=%22;alert(1)//`); strings.Contains(w.Body.String(), "alert") {
 		t.Error("a query gets into the script")

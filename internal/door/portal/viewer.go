@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,12 +31,17 @@ const viewerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' b
 
 // viewer serves OHIF out of the archive that web/internal/viewerpack makes. Its files stay compressed: a browser gets them as they lie there.
 type viewer struct {
-	files map[string]*zip.File
-	main  string // the script that starts it
+	files   map[string]*zip.File
+	main    string // the script that starts it
+	hanging []byte // what is added to its configuration
 }
 
 func openViewer() (*viewer, error) {
 	v := &viewer{files: map[string]*zip.File{}}
+	var err error
+	if v.hanging, err = fs.ReadFile(ui.Viewer(), "hanging.js"); err != nil {
+		return nil, err
+	}
 	f, err := ui.Bundle().Open("ohif.zip")
 	if err != nil {
 		return v, nil //nolint:nilerr // built without it: pages say so
@@ -90,9 +98,16 @@ func (d *Door) serveViewer(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", viewerPolicy) // workers have the policy of their own file
 	h.Set("Vary", "Accept-Encoding")
+	// A name holds the digest of what its makers built, and some of that is mended here: so what is kept is asked for again after a day, and by its own digest.
 	h.Set("Cache-Control", "public, max-age=3600")
 	if digested.MatchString(name) {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Cache-Control", "public, max-age=86400")
+	}
+	tag := fmt.Sprintf(`"%08x-%x"`, f.CRC32, f.UncompressedSize64)
+	h.Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
 	}
 	if f.Method == zip.Deflate && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		d.gzipped(w, f)
@@ -127,7 +142,7 @@ var viewerHTML = template.Must(template.New("viewer").Parse(`<!doctype html>
 <title>Viewer - Vitrine</title><meta name="robots" content="noindex">
 <link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/viewer/app.bundle.css">
 <script src="/viewer/app-config.js{{with .Collection}}?collection={{.}}{{end}}"></script>
-<script defer src="/viewer/{{.Main}}"></script></head>
+<script defer src="/viewer/{{.Main}}?v={{.Version}}"></script></head>
 <body><noscript>The viewer needs script. The study's page shows each picture without it.</noscript><div id="root"></div></body></html>
 `))
 
@@ -145,7 +160,8 @@ func (d *Door) viewerPage(w http.ResponseWriter, r *http.Request) {
 		c = ""
 	}
 	var b bytes.Buffer
-	if err := viewerHTML.Execute(&b, struct{ Main, Collection string }{d.viewer.main, string(c)}); err != nil {
+	version := strconv.FormatUint(uint64(d.viewer.files[d.viewer.main].CRC32), 16)
+	if err := viewerHTML.Execute(&b, struct{ Main, Version, Collection string }{d.viewer.main, version, string(c)}); err != nil {
 		web.Fail(w, r, err)
 		return
 	}
@@ -166,7 +182,7 @@ func (d *Door) viewerConfig(w http.ResponseWriter, r *http.Request) {
 		root = "/collections/" + string(c) + "/dicomweb"
 	}
 	config := map[string]any{
-		"routerBasename": "/viewer", "extensions": []string{}, "modes": []string{}, "showStudyList": false, "maxNumberOfWebWorkers": 3,
+		"routerBasename": "/viewer", "extensions": []any{}, "modes": []string{}, "showStudyList": false, "maxNumberOfWebWorkers": 3,
 		"showWarningMessageForCrossOrigin": false, "showCPUFallbackMessage": false, "strictZSpacingForVolumeViewport": true,
 		"customizationService": map[string]any{"ohif.tours": map[string]any{"$set": []string{}}}, "investigationalUseDialog": map[string]any{"option": "never"}, "defaultDataSourceName": "vitrine",
 		"dataSources": []any{map[string]any{
@@ -187,5 +203,5 @@ func (d *Door) viewerConfig(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/javascript; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "private, no-store")
-	_, _ = w.Write([]byte("window.PUBLIC_URL=\"/viewer/\";window.browserImportFunction=n=>import(n);window.config=" + string(b) + ";\n")) // whoever does not read it has gone
+	_, _ = w.Write(slices.Concat([]byte("window.PUBLIC_URL=\"/viewer/\";window.browserImportFunction=n=>import(n);window.config="), b, []byte(";\n"), d.viewer.hanging)) // whoever does not read it has gone
 }

@@ -25,11 +25,21 @@ import (
 // integrity is of the tarball of @ohif/app 3.13.2, as the registry's metadata states it.
 const integrity = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
 
-// The viewer was built to lie at the root of a site; here it lies in a folder.
-var (
-	atRoot   = []byte(`__webpack_require__.p = "/";`)
-	atViewer = []byte(`__webpack_require__.p = "/viewer/";`)
-)
+// mends are what is changed in the viewer's scripts. Each has to be found: a release in which it is not has to be looked into.
+var mends = []struct{ why, from, to string }{
+	{
+		why:  "the viewer was built to lie at the root of a site; here it lies in a folder",
+		from: `__webpack_require__.p = "/";`,
+		to:   `__webpack_require__.p = "/viewer/";`,
+	},
+	{
+		why: "VOI LUT Function (0028,1056) is one value, and the loader takes the first letter of it, which is no function: such images, most mammograms among them, " +
+			"were not drawn at all",
+		from: `(voiLutModule.voiLUTFunction?.length &&
+                    voiLutModule.voiLUTFunction[0])`,
+		to: `[voiLutModule.voiLUTFunction].flat()[0]`,
+	},
+}
 
 func main() {
 	if len(os.Args) != 3 {
@@ -42,7 +52,7 @@ func main() {
 	}
 }
 
-func pack(from, to string) (err error) {
+func pack(from, to string) error {
 	if err := check(from); err != nil {
 		return err
 	}
@@ -51,7 +61,12 @@ func pack(from, to string) (err error) {
 		return err
 	}
 	defer f.Close()
-	unzipped, err := gzip.NewReader(f)
+	return trim(f, to)
+}
+
+// trim writes the archive of what is wanted of a tarball.
+func trim(from io.Reader, to string) (err error) {
+	unzipped, err := gzip.NewReader(from)
 	if err != nil {
 		return err
 	}
@@ -66,7 +81,7 @@ func pack(from, to string) (err error) {
 	}()
 	w := zip.NewWriter(out)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
-	n, moved := 0, 0
+	n, done := 0, make([]int, len(mends))
 	for t := tar.NewReader(unzipped); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -89,8 +104,10 @@ func pack(from, to string) (err error) {
 		}
 		switch path.Ext(name) {
 		case ".js":
-			moved += bytes.Count(b, atRoot)
-			b = bytes.ReplaceAll(b, atRoot, atViewer)
+			for i, m := range mends {
+				done[i] += bytes.Count(b, []byte(m.from))
+				b = bytes.ReplaceAll(b, []byte(m.from), []byte(m.to))
+			}
 		case ".css":
 			b = bytes.ReplaceAll(b, []byte("url(/"), []byte("url(/viewer/"))
 		}
@@ -102,8 +119,13 @@ func pack(from, to string) (err error) {
 	if err := errors.Join(w.Close(), out.Close()); err != nil {
 		return err
 	}
-	if n == 0 || moved == 0 {
+	if n == 0 {
 		return errors.New("the tarball holds no viewer of the kind that is expected")
+	}
+	for i, m := range mends {
+		if done[i] == 0 {
+			return fmt.Errorf("nothing is there to be mended of this: %s", m.why)
+		}
 	}
 	return os.Rename(to+".part", to)
 }
