@@ -1,10 +1,10 @@
 package portal
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -33,31 +33,25 @@ type seriesView struct {
 	Path      string
 }
 
-// frameView is one picture of the series that is looked at.
-type frameView struct {
-	Address    string
-	Number     int // from 1
-	Count      int
-	Prev, Next string // addresses of pages; empty at the ends
-	Size       string
-	Viewable   bool
-}
-
 type studyPage struct {
 	*catalogue.Study
-	Address    string
-	Name       string // what the study is called
-	Date       time.Time
-	Series     []seriesView
-	Current    *seriesView
-	Frame      frameView
-	Instances  []*catalogue.InstanceResult
-	MayPublish bool
-	Published  bool
-	Viewer     string
-	Download   string
-	Facts      []fact
+	Address     string
+	Name        string // what the study is called
+	Date        time.Time
+	Series      []seriesView
+	Current     *seriesView
+	Frame       frameView
+	MayPublish  bool
+	Published   bool
+	Viewers     []viewerLink // the first is for everything
+	Download    string
+	Facts       []fact
+	SeriesFacts []fact
+	Person      string // "woman, 57 years"
 }
+
+// viewerLink opens the study in the viewer, in one of its ways of looking.
+type viewerLink struct{ Name, Address, About string }
 
 // fact is a name with its value.
 type fact struct{ Name, Value string }
@@ -86,7 +80,6 @@ func (d *Door) study(r *request) (*page, error) {
 	p.Name = studyName(st)
 	p.MayPublish = st.Unreleased && policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.Publish, Collection: string(c), State: policy.Admitted}).Allow
 	wado := "/collections/" + string(c) + "/dicomweb/studies/" + url.PathEscape(string(st.UID))
-	p.Viewer = "/viewer/viewer?" + url.Values{"StudyInstanceUIDs": {string(st.UID)}, "collection": {string(c)}}.Encode()
 	p.Download = wado + "?accept=application/zip"
 	chosen := r.URL.Query().Get("series")
 	for _, s := range series {
@@ -103,65 +96,11 @@ func (d *Door) study(r *request) (*page, error) {
 	if err := d.frames(r, &p, wado); err != nil {
 		return nil, err
 	}
-	p.Facts = studyFacts(st)
+	if p.Viewers, err = d.viewers(r, &p); err != nil {
+		return nil, err
+	}
+	p.Facts, p.Person = studyFacts(st)
 	return &page{file: "study", title: p.Name, section: "/collections", help: "publish", data: p}, nil
-}
-
-// frames finds the picture to show: number ?at= of the series that was chosen, counted over instances and their frames.
-func (d *Door) frames(r *request, p *studyPage, wado string) error {
-	q := catalogue.NewQuery(catalogue.Instances)
-	q.Collection, q.Study, q.SeriesUID = p.Collection, p.UID, p.Current.UID
-	found, err := d.all(r.Context(), r, q)
-	if err != nil {
-		return err
-	}
-	p.Instances = found
-	total := 0
-	for _, i := range found {
-		total += max(1, int(i.Frames))
-	}
-	n, err := strconv.Atoi(r.URL.Query().Get("at"))
-	if err != nil || n < 1 || n > total {
-		n = (total + 1) / 2 // the middle of a stack says most
-	}
-	left := n
-	for _, i := range found {
-		k := max(1, int(i.Frames))
-		if left > k {
-			left -= k
-			continue
-		}
-		p.Frame.Viewable = i.Rows > 0 && i.Columns > 0
-		p.Frame.Size = strconv.FormatInt(i.Columns, 10) + " × " + strconv.FormatInt(i.Rows, 10)
-		p.Frame.Address = wado + "/series/" + url.PathEscape(string(p.Current.UID)) + "/instances/" + url.PathEscape(string(i.UID)) + "/frames/" + strconv.Itoa(left) + "/rendered?viewport=1024,768"
-		break
-	}
-	p.Frame.Number, p.Frame.Count = n, total
-	here := func(n int) string { return p.Current.Path + "&at=" + strconv.Itoa(n) + "#picture" }
-	if n > 1 {
-		p.Frame.Prev = here(n - 1)
-	}
-	if n < total {
-		p.Frame.Next = here(n + 1)
-	}
-	return nil
-}
-
-// all reads every instance of a series, in the order of their numbers.
-func (d *Door) all(ctx context.Context, r *request, q *catalogue.Query) ([]*catalogue.InstanceResult, error) {
-	var out []*catalogue.InstanceResult
-	for {
-		q.Offset = len(out)
-		found, more, err := d.Delivery.SearchInstances(ctx, r.delivery(), q)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, found...)
-		if !more || len(out) >= 20_000 {
-			sort.SliceStable(out, func(i, j int) bool { return out[i].Number < out[j].Number })
-			return out, nil
-		}
-	}
 }
 
 // studyName is what a study is called: by its description, else by what it holds.
@@ -175,30 +114,72 @@ func studyName(s *catalogue.Study) string {
 	return "Study"
 }
 
-func studyFacts(s *catalogue.Study) []fact {
-	facts := []fact{{"Subject", s.PatientID}, {"Sex", sexes[s.Sex]}}
+// viewers are the ways of looking that fit what the study holds.
+func (d *Door) viewers(r *request, p *studyPage) ([]viewerLink, error) {
+	link := func(mode, hanging string, studies ...catalogue.StudyUID) string {
+		uids := make([]string, len(studies))
+		for i, u := range studies {
+			uids[i] = string(u)
+		}
+		q := url.Values{"StudyInstanceUIDs": {strings.Join(uids, ",")}, "collection": {string(p.Collection)}}
+		if hanging != "" {
+			q.Set("hangingprotocolid", hanging)
+		}
+		return "/viewer/" + mode + "?" + q.Encode()
+	}
+	has := func(m string) bool { return slices.Contains(p.Modalities, m) }
+	all := []viewerLink{{"Open in viewer", link("viewer", "", p.UID), "OHIF, with all series"}}
+	if has("MG") {
+		studies, about := []catalogue.StudyUID{p.UID}, "Right and left, CC above MLO, back to back"
+		before, err := d.prior(r, p.Study)
+		if err != nil {
+			return nil, err
+		}
+		if before != "" {
+			studies, about = append(studies, before), about+"; the next stage shows the prior study below"
+		}
+		all = append(all, viewerLink{"Mammography hanging", link("viewer", "vitrine-mammography", studies...), about})
+	}
+	if has("PT") && has("CT") {
+		all = append(all, viewerLink{"PET fusion", link("tmtv", "", p.UID), "CT, PET and both in one, in three planes, with the projection"})
+	}
+	if volume(p.Series) {
+		all = append(all, viewerLink{"Three planes", link("viewer", "mpr", p.UID), "Multiplanar reconstruction"})
+	}
+	return all, nil
+}
+
+// volume reports that one of the series is a stack of slices.
+func volume(all []seriesView) bool {
+	for _, s := range all {
+		if (s.Modality == "CT" || s.Modality == "MR" || s.Modality == "PT") && s.Instances >= 8 {
+			return true
+		}
+	}
+	return false
+}
+
+// studyFacts says of a study what the catalogue knows, and of whom it is.
+func studyFacts(s *catalogue.Study) (facts []fact, person string) {
+	age := ""
 	var more map[string]struct{ Value []any }
 	if json.Unmarshal([]byte(s.JSON), &more) == nil {
 		if v := more["00101010"].Value; len(v) > 0 {
-			if age, ok := v[0].(string); ok {
-				facts = append(facts, fact{"Age", ageWords(age)})
+			if a, ok := v[0].(string); ok {
+				age = ageWords(a)
 			}
 		}
 	}
-	facts = append(facts, fact{"Date, shifted", s.StudyDate}, fact{"Modalities", strings.Join(s.Modalities, ", ")}, fact{"Series", grouped(strconv.FormatInt(s.Series, 10))},
-		fact{"Images", grouped(strconv.FormatInt(s.Instances, 10))})
-	out := facts[:0]
-	for _, f := range facts {
-		if f.Name == "Date, shifted" {
-			if t := dicomDate(f.Value); !t.IsZero() {
-				f.Value = t.Format("2006-01-02")
-			}
-		}
+	day := ""
+	if t := dicomDate(s.StudyDate); !t.IsZero() {
+		day = t.Format("2006-01-02")
+	}
+	for _, f := range []fact{{"Sex", sexes[s.Sex]}, {"Age", age}, {"Date, shifted", day}, {"Modalities", strings.Join(s.Modalities, ", ")}} {
 		if f.Value != "" {
-			out = append(out, f)
+			facts = append(facts, f)
 		}
 	}
-	return out
+	return facts, pair(sexes[s.Sex], age)
 }
 
 var sexes = map[string]string{"F": "female", "M": "male", "O": "other"}
