@@ -13,14 +13,16 @@ type serveCmd struct {
 	nodeFlags
 	keyFlags
 	storeFlags
-	HTTP    string `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
-	DICOM   string `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
-	SFTP    string `name:"sftp" default:"off" placeholder:"HOST:PORT" help:"Where SFTP listens; not in this version yet."`
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain (PEM): HTTP and DICOM speak TLS then."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
-	Demo    bool   `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
-	Log     string `enum:"text,json" default:"text" help:"Form of the log on standard error: ${enum}."`
-	Level   string `enum:"debug,info,warn,error" default:"info" help:"What is logged: ${enum} and worse."`
+	HTTP    string   `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
+	DICOM   string   `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
+	SFTP    string   `name:"sftp" default:"off" placeholder:"HOST:PORT" help:"Where SFTP listens; not in this version yet."`
+	TLSCert string   `name:"tls-cert" placeholder:"FILE" help:"Certificate chain (PEM): HTTP and DICOM speak TLS then."`
+	TLSKey  string   `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
+	Public  string   `name:"public-url" placeholder:"URL" help:"Where people reach the portal, such as https://images.example.org, when something else ends TLS or goes by another name."`
+	Proxies []string `name:"trusted-proxy" placeholder:"ADDRESS" help:"Address, or range such as 10.0.0.0/24, of proxies before HTTP: theirs is the X-Forwarded-For that is believed. May be given more than once."`
+	Demo    bool     `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
+	Log     string   `enum:"text,json" default:"text" help:"Form of the log on standard error: ${enum}."`
+	Level   string   `enum:"debug,info,warn,error" default:"info" help:"What is logged: ${enum} and worse."`
 }
 
 func (c *serveCmd) Help() string {
@@ -43,7 +45,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	if cfg.HTTP == "" && cfg.DICOM == "" {
 		return usage("with --http off and --dicom off there is nothing to serve")
 	}
-	cfg.TLSCert, cfg.TLSKey = c.TLSCert, c.TLSKey
+	cfg.TLSCert, cfg.TLSKey, cfg.PublicURL, cfg.Proxies = c.TLSCert, c.TLSKey, c.Public, c.Proxies
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
@@ -42,6 +43,7 @@ type Node struct {
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
+	place  web.Place
 	folder hold
 	http   net.Listener
 	dicom  net.Listener
@@ -66,6 +68,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	if err := n.settle(); err != nil {
+		return nil, err
+	}
 	if err := n.listen(); err != nil { // first of all: a wrong address or certificate leaves nothing behind
 		return nil, err
 	}
@@ -116,6 +121,17 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		n.web.TLSConfig = n.secure
 	}
 	return n, nil
+}
+
+// settle reads how the world reaches the node.
+func (n *Node) settle() (err error) {
+	if n.cfg.PublicURL != "" {
+		if n.place.Public, err = web.ParsePublic(n.cfg.PublicURL); err != nil {
+			return err
+		}
+	}
+	n.place.Proxies, err = web.ParseProxies(n.cfg.Proxies)
+	return err
 }
 
 // listen reads the certificate and takes the addresses. Nobody is answered before [Node.Run].

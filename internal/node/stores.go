@@ -42,6 +42,10 @@ type Config struct {
 	DICOM   string // listen address; empty: none
 	TLSCert string // PEM files of a certificate and its key, for both; empty: without TLS
 	TLSKey  string
+
+	PublicURL string   // where people reach the node, https://images.example.org; empty: as each request names it
+	Proxies   []string // addresses, or ranges of them, whose X-Forwarded-For is believed
+
 	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
 	Decoder []string // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG

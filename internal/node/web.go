@@ -29,6 +29,7 @@ func (n *Node) website() (*http.Server, error) {
 		},
 		Log:    n.cfg.Log,
 		Decode: n.decode(),
+		Base:   n.place.Public,
 	}).Register(mux)
 	sign, err := signer(s.Master)
 	if err != nil {
@@ -53,7 +54,7 @@ func (n *Node) website() (*http.Server, error) {
 		return nil, err
 	}
 	pages.Register(mux)
-	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show}
+	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show, Place: n.place}
 	return web.Server(n.settled(front.Handler(mux)), n.cfg.Log), nil
 }
 

@@ -61,6 +61,9 @@ func (n *Node) Welcome(ctx context.Context, out io.Writer) error {
 
 // linkTo is the address of a link. Passkeys want a name, so loopback is called localhost.
 func (n *Node) linkTo(secret string) string {
-	base := strings.Replace(n.URL(), "://127.0.0.1:", "://localhost:", 1)
+	base := n.place.Public
+	if base == "" {
+		base = strings.Replace(n.URL(), "://127.0.0.1:", "://localhost:", 1)
+	}
 	return base + "/signin/link?t=" + url.QueryEscape(secret)
 }

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,7 +29,7 @@ func (d *Door) registerSignIn(mux *http.ServeMux) {
 
 // cookie is the name of the session's cookie; under TLS the browser sees to it that no other host sets it (RFC 6265bis 4.1.3.2).
 func cookie(r *http.Request, name string) string {
-	if r.TLS != nil {
+	if web.Secure(r) {
 		return "__Host-" + name
 	}
 	return name
@@ -44,7 +43,7 @@ const (
 )
 
 func setSecret(w http.ResponseWriter, r *http.Request, name, value string, lasts time.Duration) {
-	c := &http.Cookie{Name: cookie(r, name), Value: value, Path: "/", HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode, MaxAge: int(lasts.Seconds())}
+	c := &http.Cookie{Name: cookie(r, name), Value: value, Path: "/", HttpOnly: true, Secure: web.Secure(r), SameSite: http.SameSiteLaxMode, MaxAge: int(lasts.Seconds())}
 	if value == "" {
 		c.MaxAge = -1
 	}
@@ -73,21 +72,10 @@ func (d *Door) Session(r *http.Request) (web.Caller, error) {
 }
 
 // origin is the address of this node as the browser sees it.
-func origin(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
-}
+func origin(r *http.Request) string { return web.Base(r) }
 
 // from is the address that a request came from, without its port.
-func from(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
+func from(r *http.Request) string { return web.From(r) }
 
 // after is where to go once somebody has signed in.
 func after(next string) string {

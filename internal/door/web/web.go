@@ -56,8 +56,12 @@ type Front struct {
 	Log     *slog.Logger
 	// Show answers a person's browser with a problem as a page; nil: everybody gets problem details.
 	Show func(w http.ResponseWriter, r *http.Request, p Problem, more http.Header)
+	// Place is where the node stands.
+	Place Place
 	// Observe is told of each request when it has been answered; may be nil.
 	Observe func(Observation)
+
+	elsewhere *http.CrossOriginProtection // recognises requests that another site's page made a browser send
 }
 
 // Observation is what may be counted of a request.
@@ -106,6 +110,12 @@ func WithCaller(r *http.Request, c Caller) *http.Request {
 
 // Handler puts the front before the routes.
 func (f *Front) Handler(mux *http.ServeMux) http.Handler {
+	f.elsewhere = http.NewCrossOriginProtection()
+	if f.Place.Public != "" {
+		if err := f.elsewhere.AddTrustedOrigin(f.Place.Public); err != nil { // a proxy may call the node by another name than browsers do
+			f.Log.Error("the public URL is not an origin", "error", err)
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(mux, w, r) })
 }
 
@@ -138,6 +148,10 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 			panic(http.ErrAbortHandler)
 		}
 	}()
+	r = WithPlace(r, f.Place)
+	if strings.HasPrefix(f.Place.Public, "https://") {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	caller, err := f.identify(r)
 	if err != nil {
 		Fail(a, r, err)
@@ -212,7 +226,7 @@ func (f *Front) identify(r *http.Request) (Caller, error) {
 	h := r.Header.Values("Authorization")
 	if len(h) == 0 {
 		// A browser sends its cookie along whoever made it ask: what changes anything has to come from a page of this node.
-		if err := elsewhere.Check(r); err != nil {
+		if err := f.elsewhere.Check(r); err != nil {
 			return Caller{}, Refuse(http.StatusForbidden, "answer request", "it comes from a page of another site", "Go to the node's own page and do it there.")
 		}
 		if f.Session == nil {
@@ -231,23 +245,9 @@ func (f *Front) identify(r *http.Request) (Caller, error) {
 	return c, err
 }
 
-// elsewhere recognises requests that another site's page made a browser send.
-var elsewhere = http.NewCrossOriginProtection()
-
 func challenge(reason, header string) error {
 	return &Error{Status: http.StatusUnauthorized, Attempt: "recognise caller", Reason: reason, Advice: "Send the header Authorization: Bearer, followed by a token that is in force.",
 		Header: http.Header{"Www-Authenticate": {header}}}
-}
-
-// Base is the address of this node as the request named it, without a slash at the end; empty where its Host is none that an address may hold.
-func Base(r *http.Request) string {
-	if r.Host == "" || strings.Trim(r.Host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-[]") != "" {
-		return ""
-	}
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
 }
 
 // Known is the caller, or the failure to answer with where they showed nothing.

@@ -1,21 +1,11 @@
 package signin
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -23,6 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin/softkey"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
@@ -49,89 +40,30 @@ func each(t *testing.T, test func(t *testing.T, f *Flow)) {
 	})
 }
 
-// device is a software authenticator with one passkey.
+// device is a software authenticator of a browser at one page or another.
 type device struct {
-	t     *testing.T
-	key   *ecdsa.PrivateKey
-	id    []byte
-	user  []byte
-	count uint32
+	t *testing.T
+	softkey.Device
 }
 
-func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-func (d *device) data(flags byte, more []byte) []byte {
-	rp := sha256.Sum256([]byte("localhost"))
-	b := append(rp[:], flags)
-	b = binary.BigEndian.AppendUint32(b, d.count)
-	return append(b, more...)
-}
-
-func client(kind, challenge, origin string) []byte {
-	b, _ := json.Marshal(map[string]any{"type": kind, "challenge": challenge, "origin": origin, "crossOrigin": false})
-	return b
-}
-
-// create answers navigator.credentials.create.
 func (d *device) create(options any) string {
-	var o struct {
-		PublicKey struct {
-			Challenge string
-			User      struct{ ID string }
-		}
-	}
-	b, _ := json.Marshal(options)
-	if err := json.Unmarshal(b, &o); err != nil {
-		d.t.Fatal(err)
-	}
-	var err error
-	if d.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		d.t.Fatal(err)
-	}
-	d.id = make([]byte, 16)
-	rand.Read(d.id)
-	if d.user, err = base64.RawURLEncoding.DecodeString(o.PublicKey.User.ID); err != nil {
-		d.t.Fatal(err)
-	}
-	point, err := d.key.PublicKey.Bytes()
+	d.t.Helper()
+	d.Party, d.Origin = "localhost", here
+	s, err := d.Create(options)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	cose, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	more := make([]byte, 16)
-	more = binary.BigEndian.AppendUint16(more, uint16(len(d.id)))
-	more = append(append(more, d.id...), cose...)
-	att, err := cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": d.data(0x45, more)})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	out, _ := json.Marshal(map[string]any{"id": b64(d.id), "rawId": b64(d.id), "type": "public-key",
-		"response": map[string]any{"attestationObject": b64(att), "clientDataJSON": b64(client("webauthn.create", o.PublicKey.Challenge, here))}})
-	return string(out)
+	return s
 }
 
-// get answers navigator.credentials.get.
 func (d *device) get(options any, origin string) string {
-	var o struct{ PublicKey struct{ Challenge string } }
-	b, _ := json.Marshal(options)
-	if err := json.Unmarshal(b, &o); err != nil {
-		d.t.Fatal(err)
-	}
-	d.count++
-	data := d.data(0x05, nil)
-	c := client("webauthn.get", o.PublicKey.Challenge, origin)
-	sum := sha256.Sum256(c)
-	digest := sha256.Sum256(append(bytes.Clone(data), sum[:]...))
-	sig, err := ecdsa.SignASN1(rand.Reader, d.key, digest[:])
+	d.t.Helper()
+	d.Origin = origin
+	s, err := d.Get(options)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	out, _ := json.Marshal(map[string]any{"id": b64(d.id), "rawId": b64(d.id), "type": "public-key",
-		"response": map[string]any{"authenticatorData": b64(data), "clientDataJSON": b64(c), "signature": b64(sig), "userHandle": b64(d.user)}})
-	return string(out)
+	return s
 }
 
 func denied(t *testing.T, what string, err error) {
@@ -194,7 +126,9 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		}
 		_, err = login("https://elsewhere.example", nil)
 		denied(t, "an answer given to another site", err)
-		_, err = login(here, func(s string) string { return strings.Replace(s, b64(dev.user), b64([]byte("person-nobody")), 1) })
+		_, err = login(here, func(s string) string {
+			return strings.Replace(s, softkey.Text(dev.User), softkey.Text([]byte("person-nobody")), 1)
+		})
 		denied(t, "an answer in another's name", err)
 		options2, ceremony2, err := f.BeginPasskey(ctx, "b", here)
 		if err != nil {
@@ -206,14 +140,14 @@ func TestFromInvitationToPasskey(t *testing.T) {
 		}
 		_, err = f.FinishPasskey(ctx, "b", here, ceremony2, strings.NewReader(answer))
 		denied(t, "an answer played again", err)
-		dev.count = 0
+		dev.Count = 0
 		_, err = login(here, nil)
 		denied(t, "a passkey that was copied", err)
 
 		if err := f.Disable(ctx, boss, a.ID, true); err != nil {
 			t.Fatal(err)
 		}
-		dev.count = 100
+		dev.Count = 100
 		_, err = login(here, nil)
 		denied(t, "a disabled account", err)
 		if _, err := f.Link(ctx, boss, a.ID, time.Hour); !fault.Is(err, fault.Conflict) {
