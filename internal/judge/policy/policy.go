@@ -136,6 +136,10 @@ const (
 	EditEntry                      // write what the directory says of a collection, and see its drafts
 	PublishEntry                   // show what the directory says of a collection to the public, or take it back
 	PublishCounts                  // count people anew for the directory
+	Ask                            // ask a question about a page, and read what is answered to it
+	AnswerQuestions                // read and answer what is asked about a collection
+	AnswerForNode                  // read and answer what is asked about the node as a whole
+	SeeStatus                      // how the node's parts are
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -145,7 +149,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "create a collection", "manage a collection", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "edit a directory entry", "publish a directory entry", "publish counts", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {

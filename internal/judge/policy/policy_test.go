@@ -59,6 +59,10 @@ import clinical rows  depositor steward operator                 collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node
 publish counts        admin operator                             collection node
+ask a question        anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
+answer questions on the node admin                               collection node
+answer questions      steward                                    collection
+see the status        steward admin operator                     collection node
 C-STORE               store                                      collection
 `
 

@@ -119,6 +119,10 @@ var rules = []rule{
 	{action: EditEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "writes what the directory says of the collection"},
 	{action: PublishEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "decides what the directory shows of the collection"},
 	{action: PublishCounts, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "has people counted anew, by the same rules as every day"},
+	{action: Ask, roles: []Role{Anonymous}, node: true, terms: actTerms, because: "anybody may ask, and read what was answered to them"},
+	{action: AnswerQuestions, roles: []Role{Steward}, terms: actTerms, because: "answers for the collection"},
+	{action: AnswerForNode, roles: []Role{Admin}, node: true, terms: actTerms, because: "answers for the node"},
+	{action: SeeStatus, roles: []Role{Steward, Admin, Operator}, node: true, because: "sees whether the node's parts are well"},
 
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},

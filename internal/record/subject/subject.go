@@ -144,6 +144,24 @@ func (r *Record) Get(ctx context.Context, id ID) (Subject, error) {
 	return found(scan(r.d.QueryRow(ctx, columns+` WHERE id = ?`, int64(id))))
 }
 
+// Latest lists the subjects of a collection that are not withdrawn, the newest first; at most limit.
+func (r *Record) Latest(ctx context.Context, c collection.ID, limit int) ([]Subject, error) {
+	rows, err := r.d.Query(ctx, columns+` WHERE collection = ? AND withdrawn = 0 ORDER BY id DESC LIMIT ?`, string(c), int64(limit))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []Subject
+	for rows.Next() {
+		s, err := scan(rows)
+		if err != nil {
+			return nil, db.Fault("list subjects", err)
+		}
+		all = append(all, s)
+	}
+	return all, db.Fault("list subjects", rows.Err())
+}
+
 // SetLexicon replaces the lexicon of which the caller has read the version given, and returns the new version. If another was faster, the error is a
 // fault.Conflict: read again, add again.
 func (r *Record) SetLexicon(tx *db.Tx, id ID, read int64, lexicon []byte) (int64, error) {
