@@ -49,7 +49,11 @@ func (n *Node) website() (*http.Server, error) {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})
-	pages, err := portal.New(portal.Parts{Desk: desk, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	questions, err := s.Questions(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	pages, err := portal.New(portal.Parts{Desk: desk, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

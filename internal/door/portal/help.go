@@ -92,6 +92,14 @@ var topics = []topic{
 		Command: "vitrine get 'Modality=CT' --to FOLDER --server https://NODE",
 	},
 	{
+		Key: "ask", Title: "Ask, and read the answer", For: "everybody",
+		Steps: []template.HTML{
+			`Press <b>Ask</b> at the top of the page that your question is about. A collection's page reaches its stewards; any other page, the node's administrators.`,
+			`Write nothing that identifies a patient: a subject by its pseudonym, an item by its deposit and number. What looks like an NHS number or a date of birth is refused.`,
+			`Who has signed in finds the answer under <a href="/questions">Questions</a>. Who has not gets a private link, shown once. No mail is sent: come back and look.`,
+		},
+	},
+	{
 		Key: "accessibility", Title: "Accessibility of these pages", For: "everybody",
 		Steps: []template.HTML{
 			`Every page can be used with the keyboard alone: Tab and Shift-Tab move, Enter and Space act, arrows go through the pictures of a series, / goes to the search box.`,

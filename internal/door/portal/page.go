@@ -39,6 +39,7 @@ type view struct {
 	Theme       string // light, dark, or empty: the system's
 	Path        string
 	Help        string
+	Ask         string // where a question about this page is asked; empty: nowhere
 	Nav         []entry
 	Who         *person
 	Notice      *notice
@@ -126,7 +127,10 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: navigation(r.caller, p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r),
+		Nav: d.withQuestions(r, navigation(r.caller, p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r),
+	}
+	if d.Ask != nil {
+		v.Ask = askAddress(r.Request)
 	}
 	return t.ExecuteTemplate(b, "layout", v)
 }
@@ -282,9 +286,13 @@ func takeNotice(r *request) *notice {
 var notices = []notice{
 	noticeSaved:     {"ok", "Saved."},
 	noticePublished: {"ok", "Published. Researchers of the collection can see it now."},
+	noticeAsked:     {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
+	noticeLinkEnded: {"ok", "The link was ended. It opens nothing any more."},
 }
 
 const (
 	noticeSaved = iota
 	noticePublished
+	noticeAsked
+	noticeLinkEnded
 )

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -26,6 +27,7 @@ import (
 type Parts struct {
 	Desk     *admin.Desk
 	Delivery *delivery.Delivery
+	Ask      *ask.Desk // nil: nobody can be asked
 	SignIn   *signin.Flow
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
@@ -72,6 +74,9 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.registerSignIn(mux)
 	d.registerViewer(mux)
 	d.registerHelp(mux)
+	if d.Ask != nil {
+		d.registerAsk(mux)
+	}
 }
 
 // request is a request for a page, with its caller.

@@ -63,7 +63,9 @@ func TestLinkOpensUntilItIsEnded(t *testing.T) {
 			t.Errorf("past its time: %v", err)
 		}
 		write(t, d, func(tx *db.Tx) error { return r.EndLink(tx, id) })
-		write(t, d, func(tx *db.Tx) error { return r.Reply(tx, id, Message{Seq: 2, Answer: true, Actor: "a", Text: []byte{1}}) })
+		write(t, d, func(tx *db.Tx) error {
+			return r.Reply(tx, id, Message{Seq: 2, Answer: true, Actor: "a", Text: []byte{1}})
+		})
 		if q, err := r.Get(t.Context(), id); err != nil || !q.LinkEnds.IsZero() {
 			t.Errorf("a reply brings an ended link back: %+v, %v", q, err)
 		}
@@ -108,7 +110,9 @@ func TestTurnsAndCounts(t *testing.T) {
 		list(Wards{})
 		list(Wards{Some: []string{"lung"}}, b)
 		list(Wards{Every: true, Node: true}, a, b, n)
-		write(t, d, func(tx *db.Tx) error { return r.Reply(tx, a, Message{Seq: 2, Answer: true, Actor: "person-3", Text: []byte{9}}) })
+		write(t, d, func(tx *db.Tx) error {
+			return r.Reply(tx, a, Message{Seq: 2, Answer: true, Actor: "person-3", Text: []byte{9}})
+		})
 		list(Wards{Every: true}, b, a)
 		count(Wards{Every: true}, 1)
 		if n, err := r.Unseen(ctx, "person-1"); err != nil || n != 1 {
