@@ -60,6 +60,7 @@ type office interface {
 	ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error)
 	PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error)
 	RetireEntry(ctx context.Context, id string) error
+	CountPeople(ctx context.Context) (directoryflow.Counting, error)
 	Close() error
 }
 

@@ -20,6 +20,7 @@ type directoryCmd struct {
 	List    directoryListCmd    `cmd:"" help:"List the entries that you may write, with what they still lack."`
 	Publish directoryPublishCmd `cmd:"" help:"Show an entry to everybody."`
 	Retire  directoryRetireCmd  `cmd:"" help:"Take an entry out of the directory."`
+	Count   directoryCountCmd   `cmd:"" help:"Count people now, instead of in the night."`
 }
 
 type directoryImportCmd struct {
@@ -207,5 +208,30 @@ func (c *directoryRetireCmd) Run(ctx context.Context, cli *CLI, s *streams) erro
 	if !cli.Quiet {
 		s.say("%s is out of the directory. Its revisions stay, and it can be published again.", cell(c.ID))
 	}
+	return nil
+}
+
+type directoryCountCmd struct{ adminFlags }
+
+func (c *directoryCountCmd) Help() string {
+	return `What is published follows the same rules as every night: a collection's numbers are new if ten people or more have come, gone or changed since they were published last;
+fewer than ten and none look the same, and other numbers are rounded to ten.`
+}
+
+// Run counts people.
+func (c *directoryCountCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	n, err := o.CountPeople(ctx)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.value(n)
+	}
+	fmt.Fprintf(s.out, "People of %s counted, %d with new numbers\n", count(int(n.Collections), "collection"), n.Renewed)
 	return nil
 }

@@ -244,3 +244,12 @@ func (l *local) RetireEntry(ctx context.Context, id string) error {
 	}
 	return d.Retire(ctx, l.who, directory.ID(id))
 }
+
+func (l *local) CountPeople(ctx context.Context) (directoryflow.Counting, error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return directoryflow.Counting{}, err
+	}
+	n, err := d.Count(ctx, l.who)
+	return directoryflow.ViewCounting(n), err
+}

@@ -135,3 +135,7 @@ func (r *remote) PublishEntry(ctx context.Context, id string, revision int64) (v
 func (r *remote) RetireEntry(ctx context.Context, id string) error {
 	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "directory", id, "publication")
 }
+
+func (r *remote) CountPeople(ctx context.Context) (n directoryflow.Counting, err error) {
+	return n, r.c.JSON(ctx, http.MethodPost, nil, nil, &n, "api", "directory", "counts")
+}

@@ -179,6 +179,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"PUT", "/api/directory/north/publication", "{}", in(writers...), 200, false},
 		{"GET", "/api/directory/north/export?format=hdruk", "", nil, 0, true},
 		{"DELETE", "/api/directory/north/publication", "", in(writers...), 204, false},
+		{"POST", "/api/directory/counts", "", node(policy.Admin), 201, false},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
 	}
 	each(t, func(t *testing.T, x *rig) {

@@ -20,6 +20,7 @@ func (d *Door) directoryRoutes() []route {
 		{method: "POST", path: "/api/directory/import", name: "importEntries",
 			text: "Read descriptions of collections and store them as entries. With draft=true nothing is stored: the answer says what would be, and what was not understood.", gives: "Import",
 			query: []string{"format", "draft", "update", "publish", "note", "id", "collection"}, sends: []string{"text/csv", "application/json", "application/ld+json"}, do: d.importEntries},
+		{method: "POST", path: "/api/directory/counts", name: "countPeople", text: "Count people now, by the same rules as every night.", gives: "Counting", do: d.countPeople},
 		{method: "GET", path: "/api/directory/{entry}", public: true, name: "getEntry", text: "A directory entry: its newest revision for who may write it, what is published for everybody else.", gives: "DirectoryEntry",
 			query: []string{"draft"}, do: d.entry},
 		{method: "PUT", path: "/api/directory/{entry}", name: "putEntry", text: "Store a revision of an entry, and publish it if it says so.", takes: "NewRevision", gives: "DirectoryEntry", do: d.putEntry},
@@ -49,6 +50,11 @@ func (r *request) truth(name string) (bool, error) {
 		return false, web.Refuse(http.StatusBadRequest, "read query", "the parameter "+name+" is neither true nor false", "Give one of the two, or leave it out.")
 	}
 	return yes, nil
+}
+
+func (d *Door) countPeople(r *request) (any, error) {
+	n, err := d.Directory.Count(r.Context(), r.who)
+	return directoryflow.ViewCounting(n), err
 }
 
 func (d *Door) entries(r *request) (any, error) {

@@ -56,6 +56,7 @@ const schemas = `{
 "Import": {"type": "object", "required": ["drafts"], "properties": {"drafts": {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "string"},
 	"entry": {"$ref": "#/components/schemas/Description"}, "notes": {"type": "array", "items": {"type": "object", "properties": {"path": {"type": "string"}, "text": {"type": "string"}}}}}}},
 	"taken": {"type": "array", "items": {"$ref": "#/components/schemas/Taken"}}}},
+"Counting": {"type": "object", "required": ["day", "collections", "renewed"], "properties": {"day": {"type": "string", "format": "date"}, "collections": {"type": "integer"}, "renewed": {"type": "integer"}}},
 "Taken": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "revision": {"type": "integer"}, "published": {"type": "boolean"}, "problem": {"type": "string"}}},
 "Publication": {"type": "object", "additionalProperties": false, "properties": {"revision": {"type": "integer", "description": "without it, the newest"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}

@@ -36,6 +36,18 @@ func ViewEntry(v View) EntryView {
 	return out
 }
 
+// Counting says what was counted, as programs get it.
+type Counting struct {
+	Day         string `json:"day"` // YYYY-MM-DD
+	Collections int64  `json:"collections"`
+	Renewed     int64  `json:"renewed"` // with new numbers
+}
+
+// ViewCounting shows a counting.
+func ViewCounting(s directory.Snapshot) Counting {
+	return Counting{Day: s.Day, Collections: s.Collections, Renewed: s.Renewed}
+}
+
 // NewRevision is a revision to be stored.
 type NewRevision struct {
 	Entry   directory.Entry `json:"entry"`
