@@ -31,5 +31,6 @@ func (r *Records) Directory(ctx context.Context, queue *jobs.Queue) (*directoryf
 func (n *Node) jobs() map[string]jobs.Handler {
 	all := n.Custody.Handlers()
 	maps.Copy(all, n.Directory.Handlers())
+	maps.Copy(all, n.Uploads.Handlers())
 	return all
 }

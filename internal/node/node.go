@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 )
 
 const (
@@ -40,6 +41,7 @@ type Node struct {
 	Custody   *custody.Custody
 	Directory *directoryflow.Desk
 	SignIn    *signin.Flow // nil: HTTP is off
+	Uploads   *uploadflow.Flow
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
@@ -103,6 +105,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := n.Directory.Schedule(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openUploads(ctx); err != nil {
 		return nil, err
 	}
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})

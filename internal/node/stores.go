@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -48,7 +49,8 @@ type Config struct {
 
 	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
-	Decoder []string // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
+	Uploads upload.Limits // of uploads from a browser; the zero value is the defaults
+	Decoder []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
 }
 
 // Records are the records of a node, open on its database.

@@ -8,6 +8,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/api"
 	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
 	"github.com/vitrine-imaging/vitrine/internal/door/portal"
+	"github.com/vitrine-imaging/vitrine/internal/door/upload"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
@@ -31,6 +32,11 @@ func (n *Node) website() (*http.Server, error) {
 		Decode: n.decode(),
 		Base:   n.place.Public,
 	}).Register(mux)
+	uploads, err := upload.New(n.Uploads, n.cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	uploads.Register(mux)
 	sign, err := signer(s.Master)
 	if err != nil {
 		return nil, err
@@ -59,7 +65,9 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	pages.Register(mux)
 	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show, Place: n.place}
-	return web.Server(n.settled(front.Handler(mux)), n.cfg.Log), nil
+	server := web.Server(n.settled(front.Handler(mux)), n.cfg.Log)
+	server.RegisterOnShutdown(uploads.Drain)
+	return server, nil
 }
 
 // identify recognises a bearer token.

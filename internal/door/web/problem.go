@@ -21,6 +21,7 @@ type Problem struct {
 	Attempted string `json:"attempted,omitempty"`
 	Object    string `json:"object,omitempty"`
 	Advice    string `json:"advice,omitempty"`
+	Code      string `json:"code,omitempty"` // of the reason, for programs
 }
 
 // Error is a failure that HTTP has a status of its own for. Other failures are faults.
@@ -30,9 +31,18 @@ type Error struct {
 	Reason  string
 	Advice  string
 	Header  http.Header // sent along, may be nil
+	Code    string      // of the reason, for programs; may be empty
+	Err     error       // the cause, for the log alone; may be nil
 }
 
-func (e *Error) Error() string { return e.Attempt + ": " + e.Reason }
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Attempt + ": " + e.Reason + ": " + e.Err.Error()
+	}
+	return e.Attempt + ": " + e.Reason
+}
+
+func (e *Error) Unwrap() error { return e.Err }
 
 // Refuse makes an Error.
 func Refuse(status int, attempt, reason, advice string) error {
@@ -62,7 +72,7 @@ func status(k fault.Kind) (code int, advice string) {
 func ProblemOf(err error) (Problem, http.Header) {
 	p := Problem{Type: "about:blank"}
 	if e, ok := errors.AsType[*Error](err); ok {
-		p.Status, p.Attempted, p.Detail, p.Advice = e.Status, e.Attempt, sentence(e.Reason), e.Advice
+		p.Status, p.Attempted, p.Detail, p.Advice, p.Code = e.Status, e.Attempt, sentence(e.Reason), e.Advice, e.Code
 		p.Title = http.StatusText(p.Status)
 		return p, e.Header
 	}

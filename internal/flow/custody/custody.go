@@ -124,6 +124,7 @@ type Door string
 
 // The doors.
 const (
-	DoorDIMSE Door = "dimse"
-	DoorSTOW  Door = "stow"
+	DoorDIMSE  Door = "dimse"
+	DoorSTOW   Door = "stow"
+	DoorUpload Door = "upload"
 )

@@ -149,6 +149,23 @@ func (c *Custody) Begin(ctx context.Context, id collection.ID, door Door, actor 
 	return d, err
 }
 
+// Resume opens a deposit again that ended, or whose process did: more of it has come.
+func (c *Custody) Resume(ctx context.Context, id catalogue.DepositID) (*Deposit, error) {
+	row, err := c.catalogue.Deposit(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	w, err := c.ward(ctx, row.Collection)
+	if err != nil {
+		return nil, err
+	}
+	if w.row.State != collection.Open {
+		return nil, fault.New(fault.Denied, "resume deposit", "collection "+string(row.Collection), "the collection is closed")
+	}
+	d := &Deposit{ID: id, c: c, ward: w, actor: row.Actor}
+	return d, c.db.Write(ctx, func(tx *db.Tx) error { return c.catalogue.ReopenDeposit(tx, id) })
+}
+
 func (d *Deposit) collection() string { return string(d.ward.row.ID) }
 
 // End says that nothing more comes: what was touched is admitted at once, not after a quiet while.

@@ -40,6 +40,9 @@ func counts(t tally, refused, duplicate int64) Counts {
 	return c
 }
 
+// DepositsChanged is signalled, within the process, by the commit of a transaction that changed a deposit or where its objects stand.
+const DepositsChanged = "deposits"
+
 // StartDeposit notes that a deposit begins. It is written before anything of it is acknowledged.
 func (r *Record) StartDeposit(tx *db.Tx, c collection.ID, door, actor string) (DepositID, error) {
 	id, err := ident.New()
@@ -51,10 +54,18 @@ func (r *Record) StartDeposit(tx *db.Tx, c collection.ID, door, actor string) (D
 
 // EndDeposit notes that nothing more comes of a deposit: its studies need not be waited for.
 func (r *Record) EndDeposit(tx *db.Tx, id DepositID) error {
+	tx.Signal(DepositsChanged)
 	if _, err := tx.Exec(`UPDATE deposit SET ended = ? WHERE id = ? AND ended = 0`, db.Micros(time.Now()), int64(id)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`DELETE FROM study_open WHERE deposit = ?`, int64(id))
+	return err
+}
+
+// ReopenDeposit notes that more comes of a deposit that had ended.
+func (r *Record) ReopenDeposit(tx *db.Tx, id DepositID) error {
+	tx.Signal(DepositsChanged)
+	_, err := tx.Exec(`UPDATE deposit SET ended = 0 WHERE id = ?`, int64(id))
 	return err
 }
 
@@ -71,12 +82,14 @@ func (r *Record) EndStaleDeposits(tx *db.Tx, startedBefore time.Time) (int64, er
 }
 
 func insertDeposit(tx *db.Tx, id DepositID, c collection.ID, door, actor string, started, ended int64) error {
+	tx.Signal(DepositsChanged)
 	_, err := tx.Exec(`INSERT INTO deposit (id, collection, door, actor, started, ended, `+tallyColumns+`, refused, duplicate)
 		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)`, int64(id), string(c), door, clean(actor), started, ended)
 	return err
 }
 
 func countDeposit(tx *db.Tx, id DepositID, t tally, refused, duplicate int64) error {
+	tx.Signal(DepositsChanged)
 	_, err := tx.Exec(`UPDATE deposit SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?,
 		withdrawn = withdrawn + ?, refused = refused + ?, duplicate = duplicate + ? WHERE id = ?`, append(t.args(), refused, duplicate, int64(id))...)
 	return err

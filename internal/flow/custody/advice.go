@@ -1,0 +1,29 @@
+package custody
+
+// advice says to who deposits what to do about a reason, by its code: of what is held nothing but to wait, unless they can mend it at the source.
+var advice = map[string]string{
+	"not-dicom":               "Choose the folder that holds the images as DICOM files. Pictures, documents and archives are not taken here.",
+	"unreadable":              "Export it again from where it came from: this copy cannot be read.",
+	"truncated":               "Export it again from where it came from: this copy was cut off.",
+	"unknown-transfer-syntax": "Export it again, uncompressed or in a compression that DICOM names.",
+	"over-limit":              "Ask the node's administrator about its limits.",
+	"dicomdir":                "There is nothing to do: the files that it lists are what counts.",
+	"missing-uid":             "Export it again from where it came from: without these identifiers it cannot be filed.",
+	"invalid-uid":             "Export it again from where it came from: without these identifiers it cannot be filed.",
+	"duplicate-element":       "Export it again from where it came from: readers would disagree about it.",
+	"mismatch":                "Export it again from where it came from.",
+	"study-mismatch":          "Send it with the study that it belongs to.",
+	"conflict":                "A steward compares the two. If the new one is right, tell them so.",
+	"burned-in-text":          "A steward looks at the pixels, and masks what names the person. There is nothing to do.",
+	"burned-in-declared":      "A steward looks at the pixels, and masks what names the person. There is nothing to do.",
+	"screen-capture":          "A steward looks at the pixels, and masks what names the person. There is nothing to do.",
+	"document":                "A steward reads it. There is nothing to do.",
+	"structured-text":         "A steward reads it. There is nothing to do.",
+	"gate":                    "A steward looks at where the identifier stands. There is nothing to do.",
+	"echo":                    "A steward looks at where the identifier stands. There is nothing to do.",
+	"face":                    "A steward decides whether the face may be kept. There is nothing to do.",
+	"slide-label":             "A steward looks at the label. There is nothing to do.",
+}
+
+// Advice is what its sender may do about it; empty where there is none to give.
+func (r Reason) Advice() string { return advice[r.Code] }
