@@ -27,5 +27,8 @@ document.addEventListener("keydown", (event) => {
   box.select();
 });
 
+// An island that has brought a new part of the page says so, for the islands in it.
+document.addEventListener("swap", (event) => start(event.target as HTMLElement));
+
 document.documentElement.classList.add("script");
 start(document);

@@ -11,11 +11,16 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 )
 
 // functions are what templates may call.
 func functions(f *files) template.FuncMap {
 	return template.FuncMap{
+		// The directory's.
+		"count":    countOf,
+		"compared": comparedText,
+
 		"asset":  f.address,
 		"built":  func() bool { return f.built },
 		"icon":   drawIcon,
@@ -59,6 +64,35 @@ func people(n int64) template.HTML {
 		return `<span class="few" tabindex="0" title="Fewer than ten people, or none: the two are shown alike">0–9</span>`
 	}
 	return template.HTML(grouped(strconv.FormatInt(n, 10))) // digits and commas
+}
+
+// countOf writes a published number of people, studies or images; a dash where none is told.
+func countOf(n directory.Number) template.HTML {
+	if !n.Known {
+		return `<span class="dim" title="Not counted, or not told">–</span>`
+	}
+	if n.Withheld || n.Value < 10 {
+		return `<span class="few" title="Fewer than ten, or none: the two are shown alike">0–9</span>`
+	}
+	return template.HTML(grouped(strconv.FormatInt(n.Value, 10))) //nolint:gosec // digits and commas
+}
+
+// comparedText writes a cell of a comparison: a whole number in threes, and what is small as such.
+func comparedText(s string) template.HTML {
+	if s == "0–9" {
+		return people(0)
+	}
+	name, digits, ok := strings.Cut(s, ": ")
+	if !ok {
+		name, digits = "", s
+	}
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil && n > 9999 || err == nil && ok {
+		digits = grouped(digits)
+	}
+	if ok {
+		return template.HTML(template.HTMLEscapeString(name) + `: <b>` + template.HTMLEscapeString(digits) + `</b>`) //nolint:gosec // escaped
+	}
+	return template.HTML(template.HTMLEscapeString(digits)) //nolint:gosec // escaped
 }
 
 // size writes a number of bytes in decimal units.

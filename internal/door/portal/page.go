@@ -2,6 +2,7 @@ package portal
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -26,6 +27,8 @@ type page struct {
 	about   string // description for search engines; a page that has one is indexed
 	section string // the path of the navigation's entry that it belongs to
 	help    string // the help topic that belongs to it
+	counted string // the day of its numbers of people
+	zip     bool   // sent compressed: it is long, and holds no secret that its length could tell
 	data    any
 	status  int    // 0: 200
 	to      string // not empty: go there instead (303)
@@ -116,8 +119,21 @@ func (d *Door) page(do func(*request) (*page, error)) http.HandlerFunc {
 			d.problem(w, req, err)
 			return
 		}
+		if p.zip && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			b = compressed(w, b)
+		}
 		send(w, r, p.status, b.Bytes())
 	}
+}
+
+func compressed(w http.ResponseWriter, b bytes.Buffer) bytes.Buffer {
+	var z bytes.Buffer
+	g, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed) // a level that exists
+	_, _ = g.Write(b.Bytes())                       // a buffer takes everything
+	_ = g.Close()
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Add("Vary", "Accept-Encoding")
+	return z
 }
 
 func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
@@ -127,11 +143,12 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: d.withQuestions(r, navigation(r.caller, p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r),
+		Nav: d.withQuestions(r, navigation(r.caller, p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted,
 	}
 	if d.Ask != nil {
 		v.Ask = askAddress(r.Request)
 	}
+	d.news(r, v.Nav)
 	return t.ExecuteTemplate(b, "layout", v)
 }
 
@@ -288,6 +305,7 @@ var notices = []notice{
 	noticePublished: {"ok", "Published. Researchers of the collection can see it now."},
 	noticeAsked:     {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
 	noticeLinkEnded: {"ok", "The link was ended. It opens nothing any more."},
+	noticeSearch:    {"ok", "Saved. With an alert, what is new of it is shown here and beside Directory at the top of every page; no mail is sent."},
 }
 
 const (
@@ -295,4 +313,5 @@ const (
 	noticePublished
 	noticeAsked
 	noticeLinkEnded
+	noticeSearch
 )

@@ -548,6 +548,34 @@ func (d *Desk) SavedSearches(ctx context.Context, who admin.Caller) ([]directory
 	return d.Finder.SavedSearches(ctx, who.Actor)
 }
 
+// News is how many of the caller's saved searches have found something that the caller has not looked at.
+func (d *Desk) News(ctx context.Context, who admin.Caller) (int64, error) {
+	if who.Actor == "" {
+		return 0, nil
+	}
+	return d.Finder.News(ctx, who.Actor)
+}
+
+// State names what the public sees now: it changes whenever an entry is published or retired, or numbers are published. It is for conditional requests.
+func (d *Desk) State(ctx context.Context, who admin.Caller) (string, error) {
+	if err := d.sees(ctx, who); err != nil {
+		return "", err
+	}
+	change, err := d.Entries.Change(ctx)
+	if err != nil {
+		return "", err
+	}
+	s, err := d.Counts.Last(ctx)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return "", err
+	}
+	taken := int64(0)
+	if err == nil {
+		taken = s.Taken.UnixMicro()
+	}
+	return fmt.Sprintf("%x-%x", change, taken), nil
+}
+
 // Looked says that the caller has seen what is new of a saved search.
 func (d *Desk) Looked(ctx context.Context, who admin.Caller, id directory.SavedID) error {
 	return d.Finder.Looked(ctx, who.Actor, id)

@@ -286,6 +286,7 @@ func (q Query) Without(f Facet) Query {
 
 // Result is the answer to a query. Its numbers are made of published ones alone.
 type Result struct {
+	All     Whole  // what there is to be found
 	Total   int    // collections that match
 	People  Number // in them, with every filter at most so many; small groups are left out of the sum
 	AsOf    string // day of the snapshot that numbers are of; empty: none yet
@@ -298,11 +299,25 @@ type Result struct {
 	Took    time.Duration
 }
 
+// Whole is the directory as a whole.
+type Whole struct {
+	Collections int
+	Custodians  int
+	People      Number // small groups are left out of the sum
+}
+
 // Hit is a collection that matches.
 type Hit struct {
 	ID     ID
 	People Number // that match every filter: at most so many
 	Stored *Stored
+	Card
+}
+
+// Card is what a list shows of a collection besides what people wrote: its published numbers.
+type Card struct {
+	Counts  Counts
+	Numbers *Numbers // of its cells; nil where people are not counted here, or not yet
 }
 
 // FacetCounts are the values of a facet among the collections that the other facets leave.
@@ -317,8 +332,9 @@ type FacetCount struct {
 	Value       string
 	Label       string
 	Collections int
-	People      Number // known for facets that are counted, and where the numbers of the collections are
+	People      Number // known where at least one of the collections is counted by it
 	Chosen      bool
+	Under       string // of a custodian: its country
 }
 
 // Bin is a bar of a histogram.
@@ -343,5 +359,7 @@ type NearMiss struct {
 	ID     ID
 	Lacks  Facet  // empty: Text
 	Text   string // the part of the text that it lacks
+	Found  int    // collections that lack just this
 	Stored *Stored
+	Card
 }

@@ -177,7 +177,7 @@ type condition struct {
 
 const (
 	maxPhrases  = 12
-	maxValues   = 40 // of a facet that are listed
+	maxValues   = 40 // of a facet that are listed; of diseases, which form a tree, all groups are
 	maxNear     = 6
 	fewFound    = 50 // near misses are for answers that are short
 	titleWeight = 2
@@ -191,7 +191,7 @@ func (f *Finder) Find(ctx context.Context, q Query) (*Result, error) {
 		return nil, err
 	}
 	n := len(x.docs)
-	r := &Result{AsOf: x.asOf}
+	r := &Result{AsOf: x.asOf, All: x.whole}
 	score := make([]float32, n)
 	conditions, err := f.conditions(ctx, x, q, r, score)
 	if err != nil {
@@ -226,13 +226,14 @@ func (f *Finder) Find(ctx context.Context, q Query) (*Result, error) {
 				people = x.caps(conditions, facet)
 			}
 		}
+		known := x.known(conditions, facet)
 		switch facet {
 		case FacetAge:
-			r.Ages = x.bins(facet, q.Age, base, people)
+			r.Ages = x.bins(facet, q.Age, base, known, people)
 		case FacetYear:
-			r.Years = x.bins(facet, q.Year, base, people)
+			r.Years = x.bins(facet, q.Year, base, known, people)
 		default:
-			r.Facets = append(r.Facets, x.count(facet, q.Filters[facet], base, people))
+			r.Facets = append(r.Facets, x.count(facet, q.Filters[facet], base, known, people))
 		}
 	}
 	if err := f.page(ctx, x, q, r, all, score, caps, conditions); err != nil {
@@ -466,6 +467,17 @@ func (x *index) caps(conditions []condition, but Facet) []int64 {
 	return caps
 }
 
+// known are the documents whose people are counted by a facet and by every counted condition besides.
+func (x *index) known(conditions []condition, by Facet) set {
+	s := slices.Clone(x.tells[by.dimension()])
+	for _, c := range conditions {
+		if c.sel != nil && c.facet != by {
+			s.and(x.tells[c.facet.dimension()])
+		}
+	}
+	return s
+}
+
 // number is the published number of people of a document: unknown where its people are not counted, or not by what is asked.
 func (x *index) number(i int32, conditions []condition, n int64) Number {
 	d := x.docs[i]
@@ -503,7 +515,7 @@ func (x *index) sum(of set, conditions []condition, caps []int64) Number {
 	return told(total)
 }
 
-func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCounts {
+func (x *index) count(f Facet, chosen []string, base, known set, caps []int64) FacetCounts {
 	out := FacetCounts{Facet: f}
 	counted := f.dimension() != ""
 	for v, p := range x.posts[f] {
@@ -511,12 +523,13 @@ func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCou
 			continue // codes are found, and groups are listed
 		}
 		c := FacetCount{Value: v, Chosen: slices.Contains(chosen, v)}
-		total := int64(0)
+		total, counts := int64(0), false
 		for k, i := range p.docs {
 			if !base.has(i) {
 				continue
 			}
 			c.Collections++
+			counts = counts || known.has(i)
 			if counted {
 				total += min(caps[i], int64(p.people[k]))
 			} else {
@@ -526,8 +539,11 @@ func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCou
 		if c.Collections == 0 && !c.Chosen {
 			continue
 		}
-		if total >= Few {
+		if counts {
 			c.People = told(total)
+		}
+		if f == FacetCustodian {
+			c.Under = x.countries[v]
 		}
 		out.Values = append(out.Values, c)
 	}
@@ -536,8 +552,12 @@ func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCou
 			out.Values = append(out.Values, FacetCount{Value: v, Chosen: true})
 		}
 	}
+	most := maxValues
+	if f == FacetDisease {
+		most = len(out.Values)
+	}
 	slices.SortFunc(out.Values, func(a, b FacetCount) int {
-		if a.Chosen != b.Chosen && len(out.Values) > maxValues {
+		if a.Chosen != b.Chosen && len(out.Values) > most {
 			if a.Chosen {
 				return -1
 			}
@@ -545,9 +565,9 @@ func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCou
 		}
 		return cmp.Or(cmp.Compare(b.Collections, a.Collections), strings.Compare(a.Value, b.Value))
 	})
-	if len(out.Values) > maxValues {
-		out.More = len(out.Values) - maxValues
-		out.Values = out.Values[:maxValues]
+	if len(out.Values) > most {
+		out.More = len(out.Values) - most
+		out.Values = out.Values[:most]
 	}
 	for i := range out.Values {
 		out.Values[i].Label = FacetLabel(f, out.Values[i].Value)
@@ -555,7 +575,7 @@ func (x *index) count(f Facet, chosen []string, base set, caps []int64) FacetCou
 	return out
 }
 
-func (x *index) bins(f Facet, chosen *Range, base set, caps []int64) []Bin {
+func (x *index) bins(f Facet, chosen *Range, base, known set, caps []int64) []Bin {
 	var out []Bin
 	for v, p := range x.posts[f] {
 		b := Bin{Value: v}
@@ -570,17 +590,16 @@ func (x *index) bins(f Facet, chosen *Range, base set, caps []int64) []Bin {
 			continue
 		}
 		b.From, b.To, b.Chosen = span.From, span.To, chosen != nil && span.meets(*chosen)
-		total := int64(0)
+		total, counts := int64(0), false
 		for k, i := range p.docs {
 			if base.has(i) {
 				b.Collections++
+				counts = counts || known.has(i)
 				total += min(caps[i], int64(p.people[k]))
 			}
 		}
-		if total >= Few {
+		if counts {
 			b.People = told(total)
-		} else if b.Collections > 0 {
-			b.People = told(0)
 		}
 		out = append(out, b)
 	}
@@ -615,9 +634,17 @@ func (f *Finder) page(ctx context.Context, x *index, q Query, r *Result, all set
 		if err != nil {
 			return err
 		}
-		r.Hits = append(r.Hits, Hit{ID: x.docs[i].id, People: x.number(i, conditions, caps[i]), Stored: &s})
+		r.Hits = append(r.Hits, Hit{ID: x.docs[i].id, People: x.number(i, conditions, caps[i]), Stored: &s, Card: x.card(i, &s)})
 	}
 	return nil
+}
+
+// card is what is published of a document's people.
+func (x *index) card(i int32, s *Stored) Card {
+	if n := x.docs[i].numbers; n != nil {
+		return Card{n.Counts(), n}
+	}
+	return Card{Counts: s.Entry.DeclaredCounts()}
 }
 
 // near finds what all but one condition fits, where leaving out one finds the fewest.
@@ -654,7 +681,7 @@ func (f *Finder) near(ctx context.Context, x *index, r *Result, conditions []con
 			if err != nil {
 				return err
 			}
-			r.Near = append(r.Near, NearMiss{ID: x.docs[i].id, Lacks: m.c.facet, Text: m.c.text, Stored: &s})
+			r.Near = append(r.Near, NearMiss{ID: x.docs[i].id, Lacks: m.c.facet, Text: m.c.text, Found: m.n, Stored: &s, Card: x.card(i, &s)})
 		}
 	}
 	return nil

@@ -16,15 +16,18 @@ import (
 // An index is everything that facets need, in memory, and does not change: a list of documents for each value of each facet, with the published number of
 // people beside it. docs/performance.md says how large it is.
 type index struct {
-	change int64     // of the directory
-	taken  time.Time // the snapshot that the numbers are of
-	asOf   string
-	docs   []*doc
-	posts  map[Facet]map[string]*posting
-	people []int64 // by document: published, 0 unknown or small
-	orders map[Sort][]int32
-	byText map[int64]int32 // by number of the text
-	words  map[string]bool // of titles, abstracts and keywords, to tell a misspelling from a rarity
+	change    int64     // of the directory
+	taken     time.Time // the snapshot that the numbers are of
+	asOf      string
+	whole     Whole
+	docs      []*doc
+	posts     map[Facet]map[string]*posting
+	people    []int64 // by document: published, 0 unknown or small
+	orders    map[Sort][]int32
+	byText    map[int64]int32   // by number of the text
+	tells     map[Dimension]set // the documents that are counted by a dimension; by none: of which it is known how many people they are
+	countries map[string]string // of custodians
+	words     map[string]bool   // of titles, abstracts and keywords, to tell a misspelling from a rarity
 
 	mu    sync.Mutex
 	hits  map[string]set // by words
@@ -225,7 +228,10 @@ func (r Range) meets(o Range) bool { return r.From <= o.To && o.From <= r.To }
 // newIndex builds the lists.
 func newIndex(docs []*doc) *index {
 	x := &index{docs: docs, posts: map[Facet]map[string]*posting{}, people: make([]int64, len(docs)), orders: map[Sort][]int32{}, byText: make(map[int64]int32, len(docs)), words: map[string]bool{},
-		hits: map[string]set{}, spelt: map[string]string{}}
+		hits: map[string]set{}, spelt: map[string]string{}, tells: map[Dimension]set{"": newSet(len(docs))}, countries: map[string]string{}}
+	for _, d := range Dimensions {
+		x.tells[d] = newSet(len(docs))
+	}
 	above := map[vocabulary.Code][]string{}
 	up := func(c vocabulary.Code) []string {
 		all, ok := above[c]
@@ -249,6 +255,25 @@ func newIndex(docs []*doc) *index {
 			total = d.numbers.People
 		}
 		x.people[i] = total
+		if d.numbers != nil || d.declared > 0 {
+			x.tells[""].add(i)
+		}
+		for _, by := range Dimensions {
+			if d.numbers.Tells(by) {
+				x.tells[by].add(i)
+			}
+		}
+		custodian := ""
+		for _, f := range d.features {
+			switch f.facet {
+			case FacetCustodian:
+				custodian = f.value
+			case FacetCountry:
+				if x.countries[custodian] == "" {
+					x.countries[custodian] = f.value
+				}
+			}
+		}
 		for _, f := range d.features {
 			x.post(f.facet, f.value, i, 0)
 		}
@@ -295,6 +320,7 @@ func newIndex(docs []*doc) *index {
 			}
 		}
 	}
+	x.whole = Whole{Collections: len(docs), Custodians: len(x.posts[FacetCustodian]), People: x.sum(x.tells[""], nil, x.people)}
 	order := func(s Sort, less func(a, b *doc) int) {
 		all := make([]int32, len(docs))
 		for i := range all {

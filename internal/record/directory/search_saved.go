@@ -162,6 +162,13 @@ func (f *Finder) SavedSearches(ctx context.Context, owner string) ([]Saved, erro
 	return all, db.Fault("list saved searches", rows.Err())
 }
 
+// News is how many saved searches of an owner have found something that the owner has not looked at.
+func (f *Finder) News(ctx context.Context, owner string) (int64, error) {
+	var n int64
+	err := f.d.QueryRow(ctx, `SELECT COUNT(*) FROM directory_saved WHERE owner = ? AND fresh <> '[]'`, owner).Scan(&n)
+	return n, err
+}
+
 // Looked says that the owner has seen what is new of a saved search.
 func (f *Finder) Looked(ctx context.Context, owner string, id SavedID) error {
 	return f.changeSaved(ctx, `UPDATE directory_saved SET fresh = '[]' WHERE id = ? AND owner = ?`, owner, id)
