@@ -49,6 +49,15 @@ func (d *Door) tray(r *request) (tray, error) {
 	return t, nil
 }
 
+// shortlisted is the comparison of what the caller has put aside.
+func (d *Door) shortlisted(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	t, err := d.tray(r)
+	return &page{to: t.Compare}, err
+}
+
 // shortlist puts collections on the caller's list and takes them off: those of id on, those of shown that are not among them off.
 func (d *Door) shortlist(r *request) (*page, error) {
 	if err := r.signedIn(); err != nil {

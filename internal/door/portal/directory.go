@@ -19,6 +19,7 @@ import (
 func (d *Door) registerDirectory(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", d.page(d.directory))
 	mux.HandleFunc("GET /compare", d.page(d.compare))
+	mux.HandleFunc("GET /shortlist", d.page(d.shortlisted))
 	mux.HandleFunc("POST /shortlist", d.page(d.shortlist))
 	mux.HandleFunc("GET /searches", d.page(d.searches))
 	mux.HandleFunc("POST /searches", d.page(d.saveSearch))
