@@ -218,8 +218,8 @@ func screening(seed uint64) *Cohort {
 		}
 		b := breast{key: mix(seed ^ uint64(screeningFrom+i)<<20), thickness: 44 + 20*r.Float64(), size: 0.72 + 0.26*r.Float64(), dense: 0.5 + 0.9*r.Float64(), mass: mass}
 		p.Studies = append(p.Studies, b.study(p.Person, scale))
-		if i == 0 { // with her name in the pixels
-			p.Studies = append(p.Studies, ultrasound(p.Person, 0))
+		if i < inFull { // the first with her name in the pixels, the others without
+			p.Studies = append(p.Studies, ultrasound(p.Person, 0, i == 0))
 		}
 		c.People = append(c.People, p)
 	}

@@ -108,7 +108,7 @@ func Studies(seed uint64) iter.Seq[*Study] {
 			if !yield(mammogram(people[1], tp)) {
 				return
 			}
-			if tp == 0 && !yield(ultrasound(people[1], tp)) {
+			if tp == 0 && !yield(ultrasound(people[1], tp, true)) {
 				return
 			}
 		}

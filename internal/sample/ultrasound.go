@@ -9,17 +9,16 @@ import (
 
 const usImageStorage = "1.2.840.10008.5.1.4.1.1.6.1"
 
-// ultrasound is one image of the second person's right breast whose upper margin names her, as scanners burn it in: it must not leave before its pixels
-// are cleaned.
-func ultrasound(p *Person, tp int) *Study {
+// ultrasound is one image of a right breast. If it is named, its upper margin says whose, as scanners burn it in: it must not leave before its pixels are cleaned.
+func ultrasound(p *Person, tp int, named bool) *Study {
 	x := newExam(p, tp, "US", 11, 30, calderUS)
 	x.desc = "US breast right, targeted"
 	s := x.newStudy()
-	s.make = append(s.make, x.burnedIn)
+	s.make = append(s.make, func() (*Instance, error) { return x.targeted(named) })
 	return s
 }
 
-func (x *exam) burnedIn() (*Instance, error) {
+func (x *exam) targeted(named bool) (*Instance, error) {
 	ts := dicom.ExplicitVRLittleEndian
 	o := x.begin(ts)
 	series := x.series(o, 1, "US", "Targeted breast", x.at)
@@ -39,10 +38,14 @@ func (x *exam) burnedIn() (*Instance, error) {
 			g.set(c, y, byte(clamp(v, 0, 255)))
 		}
 	}
-	name := strings.ToUpper(ascii(x.p.Family) + ", " + ascii(x.p.Given))
-	g.write(10, 8, 2, name+"  "+x.p.MRN)
-	g.write(10, 30, 1, "DOB "+x.p.Born.Format("02/01/2006")+"  "+x.at.Format("02/01/2006 15:04:05"))
-	g.write(420, 8, 1, "CALDER VALE INFIRMARY")
+	burned := "NO"
+	if named {
+		burned = "YES"
+		name := strings.ToUpper(ascii(x.p.Family) + ", " + ascii(x.p.Given))
+		g.write(10, 8, 2, name+"  "+x.p.MRN)
+		g.write(10, 30, 1, "DOB "+x.p.Born.Format("02/01/2006")+"  "+x.at.Format("02/01/2006 15:04:05"))
+		g.write(420, 8, 1, "CALDER VALE INFIRMARY")
+	}
 	g.write(420, 28, 1, "L12-5  MI 0.9  TIS 0.2")
 	g.write(10, h-14, 1, "RT BREAST 10 OCLOCK 4CM FN")
 
@@ -57,7 +60,7 @@ func (x *exam) burnedIn() (*Instance, error) {
 	o.Ints(dicom.TagHighBit, 7)
 	o.Ints(dicom.TagPixelRepresentation, 0)
 	o.String(dicom.TagLossyImageCompression, "00")
-	o.String(dicom.TagBurnedInAnnotation, "YES")
+	o.String(dicom.TagBurnedInAnnotation, burned)
 	o.String(dicom.TagPatientOrientation)
 	o.String(dicom.TagLaterality, "R")
 	o.String(dicom.TagBodyPartExamined, "BREAST")
