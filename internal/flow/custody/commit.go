@@ -35,7 +35,7 @@ type event struct {
 	reason  Reason
 	ordinal int64
 	where   pack.Committed
-	// unmarked leaves the pack's checkpoint where it is: something before this record could not be read, and is looked for again at the next start.
+	// unmarked leaves the pack's checkpoint where it is: something before this record could not be read, and is looked for again at the next start, or is catalogued later.
 	unmarked bool
 }
 
@@ -207,7 +207,11 @@ func (c *Custody) settle(ctx context.Context, batch []event) (done int, err erro
 				break
 			}
 			c.log.Error("an instance is held, because the catalogue does not take it as it is described", "error", err)
-			ev.entry.nameless()
+			if acc := ev.entry.accepts; acc != nil {
+				acc.unfit = err
+			} else {
+				ev.entry.nameless()
+			}
 			err = c.catalogueBatch(ctx, batch[i:i+1])
 		}
 		if err != nil {
@@ -230,9 +234,11 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 				continue
 			}
 			entries = append(entries, ev.entry)
-			row := ev.entry.row
-			row.Ref = catalogue.Ref{Pack: catalogue.PackID(ev.where.Ref.Pack), Offset: ev.where.Ref.Offset}
-			rows = append(rows, row)
+			if ev.entry.accepts == nil {
+				row := ev.entry.row
+				row.Ref = catalogue.Ref{Pack: catalogue.PackID(ev.where.Ref.Pack), Offset: ev.where.Ref.Offset}
+				rows = append(rows, row)
+			}
 			if !ev.unmarked {
 				marks[ev.where.Ref.Pack] = max(marks[ev.where.Ref.Pack], ev.where.Ref.Offset+ev.where.Header.Size())
 			}
@@ -240,6 +246,13 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 		var err error
 		if outcomes, err = c.catalogue.AddBatch(tx, rows); err != nil {
 			return err
+		}
+		for _, ev := range batch {
+			if ev.kind == eventEntry && ev.entry.accepts != nil {
+				if err := c.settleAcceptance(tx, ev); err != nil {
+					return err
+				}
+			}
 		}
 		if err := c.growLexicons(ctx, tx, entries); err != nil {
 			return err
@@ -295,6 +308,9 @@ func (c *Custody) note(tx *db.Tx, batch []event, outcomes []catalogue.Outcome) e
 		}
 		switch ev.kind {
 		case eventEntry:
+			if ev.entry.accepts != nil {
+				continue // it is noted by itself
+			}
 			o := outcomes[k]
 			k++
 			if o.Kind == catalogue.Replayed {

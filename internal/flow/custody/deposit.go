@@ -54,6 +54,7 @@ type Custody struct {
 
 	people *people
 	budget *semaphore.Weighted
+	review *semaphore.Weighted
 	pool   sync.Pool
 	chunks sync.Pool
 
@@ -67,7 +68,7 @@ type Custody struct {
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
 	c := &Custody{db: p.DB, ring: p.Ring, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, log: p.Log,
-		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1)}
+		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1)}
 	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
 	c.pool.New = func() any { b := make([]byte, 0, 64<<10); return &b }
 	c.chunks.New = func() any { b := make([]byte, 256<<10); return &b }
@@ -223,6 +224,7 @@ func (c *Custody) claim(w *ward, sop string, digest [32]byte, answer Receipt) (d
 type before struct {
 	conflict bool    // other bytes alone, here or on their way
 	again    bool    // the same bytes, on stable storage
+	refused  bool    // the same bytes, which a steward has refused
 	outcome  Outcome // of these: Duplicate, or Held or Conflict if they are held
 	reasons  []Reason
 }
@@ -246,14 +248,21 @@ func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, dig
 	if err != nil {
 		return before{}, err
 	}
-	b := before{conflict: k.Conflict, again: k.Again, outcome: Duplicate}
+	if k.Conflict { // perhaps it was accepted beside what it conflicts with
+		if other, err := c.catalogue.Known(ctx, w.row.ID, catalogue.SOPUID(freshUID(w, sop, digest)), digest); err != nil {
+			return before{}, err
+		} else if other.Again {
+			k = other
+		}
+	}
+	b := before{conflict: k.Conflict, again: k.Again, refused: k.Refused, outcome: Duplicate}
 	switch k.State {
 	case policy.Held:
 		b.outcome = Held
 	case policy.Conflict:
 		b.outcome = Conflict
 	}
-	if b.outcome != Duplicate {
+	if b.outcome != Duplicate || b.refused {
 		for _, r := range k.Reasons {
 			b.reasons = append(b.reasons, Reason(r))
 		}

@@ -25,6 +25,7 @@ type entry struct {
 	row     catalogue.Entry // but for its place
 	durable func()          // it is on stable storage
 	settled func()          // it is in the catalogue, or never will be
+	accepts *acceptance     // of one that was held; nil: it is new
 }
 
 // sealedMeta is what stands beside the layout in the meta section of a record: everything that is needed to make the instance's rows again (docs/formats/object.md). It is encrypted under
@@ -36,9 +37,21 @@ type sealedMeta struct {
 	Pseudonym subject.Pseudonym `json:"pseudonym"`
 	Terms     []byte            `json:"terms,omitempty"`
 	Received  time.Time         `json:"received"`
+	Accepts   *acceptance       `json:"accepts,omitempty"` // of acceptedVersion
 }
 
-const metaVersion = 1
+const (
+	metaVersion     = 1
+	acceptedVersion = 2 // a record that takes the place of one that was held
+)
+
+// decodeMeta reads what [arrival.enter] and [accepting.keep] wrote.
+func decodeMeta(rest []byte) (m sealedMeta, err error) {
+	if err = json.Unmarshal(rest, &m); err == nil && (m.Version != metaVersion && m.Version != acceptedVersion || (m.Version == acceptedVersion) != (m.Accepts != nil)) {
+		err = fault.New(fault.Corrupt, "read description", "", "it is of a version that is not known")
+	}
+	return m, err
+}
 
 // enter makes the entry of a judged instance and the meta section that goes with it.
 func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout object.Layout, head []byte) (*entry, []byte, error) {
@@ -101,7 +114,7 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 // nameless makes the entry one that is held and tells nothing of itself.
 func (e *entry) nameless() {
 	e.row.State = policy.Held
-	e.row.Reasons = []catalogue.Reason{{Code: "uncatalogued", Text: "the catalogue does not take what describes it"}}
+	e.row.Reasons = []catalogue.Reason{{Code: codeUncatalogued, Text: "the catalogue does not take what describes it"}}
 	e.row.StudyAttributes, e.row.SeriesAttributes = catalogue.StudyAttributes{}, catalogue.SeriesAttributes{}
 	e.terms = nil
 }

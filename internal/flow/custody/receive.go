@@ -25,6 +25,8 @@ const (
 	inlineBytes = 32 << 20
 	// memoryBudget bounds what instances between the two take together, their encrypted copies included.
 	memoryBudget = 192 << 20
+	// reviewBudget bounds what is in memory to be accepted, beside it: who reviews does not keep anybody from depositing.
+	reviewBudget = 64 << 20
 	// headCopies is how often the head of a streamed instance lies in memory: as it came, rendered, cleaned.
 	headCopies = 3
 )
@@ -171,6 +173,9 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	if here.again {
 		a.dep.duplicate(a.in.Ordinal)
 		return a.receipt(here.outcome, here.reasons), nil
+	}
+	if here.refused {
+		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
 	}
 	layout, head, bulk := a.lay(res)
 	e, meta, err := a.enter(p, res, digest, layout, head)
@@ -385,6 +390,9 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	if here.again {
 		a.dep.duplicate(a.in.Ordinal)
 		return a.receipt(here.outcome, here.reasons), nil
+	}
+	if here.refused {
+		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
 	}
 	e, meta, err := a.enter(p, res, digest, layout, r.Head)
 	if err != nil {

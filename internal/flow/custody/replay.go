@@ -1,10 +1,11 @@
 package custody
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -32,6 +33,7 @@ func (c *Custody) Replay(ctx context.Context) error {
 		return err
 	}
 	n := 0
+	var after acceptances
 	for _, p := range list {
 		from, err := c.catalogue.Checkpoint(ctx, catalogue.PackID(p.ID))
 		if err != nil {
@@ -44,7 +46,8 @@ func (c *Custody) Replay(ctx context.Context) error {
 		if err := r.run(ctx, from); err != nil {
 			return err
 		}
-		n += r.records
+		n += r.records + len(r.later)
+		after.add(r.later, p, r.end, r.damages > 0)
 		if r.damages > 0 {
 			err := c.db.Write(ctx, func(tx *db.Tx) error {
 				return c.audit.Append(tx, audit.Entry{Actor: "node", Action: "replay", Object: "pack " + p.ID.String(),
@@ -55,12 +58,15 @@ func (c *Custody) Replay(ctx context.Context) error {
 			}
 			continue
 		}
-		if p.Sealed {
+		if p.Sealed && len(r.later) == 0 {
 			err := c.db.Write(ctx, func(tx *db.Tx) error { return c.catalogue.SetCheckpoint(tx, catalogue.PackID(p.ID), catalogued) })
 			if err != nil {
 				return err
 			}
 		}
+	}
+	if err := c.replayAcceptances(ctx, &after); err != nil {
+		return err
 	}
 	if n > 0 {
 		c.log.Info("replayed from the packs", "instances", n)
@@ -73,8 +79,78 @@ type replay struct {
 	c       *Custody
 	pack    pack.ID
 	batch   []event
+	later   []event // acceptances: what they take the place of may lie in a pack that comes later
+	end     int64   // of what was read
 	records int
 	damages int
+}
+
+// acceptances are what is replayed when every other record is in the catalogue, and how far the packs that they lie in are read then.
+type acceptances struct {
+	events []event
+	upTo   map[pack.ID]int64
+}
+
+func (a *acceptances) add(found []event, p pack.PackInfo, end int64, damaged bool) {
+	a.events = append(a.events, found...)
+	if len(found) == 0 || damaged {
+		return
+	}
+	if a.upTo == nil {
+		a.upTo = map[pack.ID]int64{}
+	}
+	if a.upTo[p.ID] = end; p.Sealed {
+		a.upTo[p.ID] = catalogued
+	}
+}
+
+// inOrder puts an acceptance behind the one whose record it takes the place of, and those that were given a UID of their own first: packs are in no order of time, so
+// that what they conflicted with may have become the conflict, and has its UID back when they have left it.
+func (a *acceptances) inOrder() []event {
+	slices.SortStableFunc(a.events, func(x, y event) int { return cmp.Compare(x.entry.stays(), y.entry.stays()) })
+	at := map[pack.Ref]int{}
+	for i, ev := range a.events {
+		at[ev.where.Ref] = i
+	}
+	placed := make([]bool, len(a.events))
+	out := make([]event, 0, len(a.events))
+	var place func(i int)
+	place = func(i int) {
+		if placed[i] {
+			return
+		}
+		placed[i] = true
+		if before, ok := at[a.events[i].entry.accepts.Record.Ref]; ok {
+			place(before)
+		}
+		out = append(out, a.events[i])
+	}
+	for i := range a.events {
+		place(i)
+	}
+	return out
+}
+
+// replayAcceptances catalogues acceptances, and only then notes their packs as read.
+func (c *Custody) replayAcceptances(ctx context.Context, a *acceptances) error {
+	for all := a.inOrder(); len(all) > 0; {
+		n := min(len(all), maxBatch)
+		if _, err := c.settle(ctx, all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	if len(a.upTo) == 0 {
+		return nil
+	}
+	return c.db.Write(ctx, func(tx *db.Tx) error {
+		for id, upTo := range a.upTo {
+			if err := c.catalogue.SetCheckpoint(tx, catalogue.PackID(id), upTo); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (r *replay) damaged(err error) {
@@ -85,6 +161,7 @@ func (r *replay) damaged(err error) {
 func (r *replay) run(ctx context.Context, from int64) error {
 	c := r.c
 	err := c.packs.Salvage(ctx, r.pack, from, r.damaged, func(h pack.Header) (bool, error) {
+		r.end = h.Ref.Offset + h.Size()
 		unused, err := c.catalogue.Unused(ctx, catalogue.Ref{Pack: catalogue.PackID(h.Ref.Pack), Offset: h.Ref.Offset})
 		if err != nil || unused {
 			return true, err
@@ -112,7 +189,12 @@ func (r *replay) run(ctx context.Context, from int64) error {
 		if err != nil {
 			return false, err
 		}
-		r.batch = append(r.batch, event{kind: eventEntry, deposit: e.deposit, entry: e, where: pack.Committed{Ref: h.Ref, Header: h}, unmarked: r.damages > 0})
+		ev := event{kind: eventEntry, deposit: e.deposit, entry: e, where: pack.Committed{Ref: h.Ref, Header: h}, unmarked: r.damages > 0 || len(r.later) > 0 || e.accepts != nil}
+		if e.accepts != nil {
+			r.later = append(r.later, ev)
+			return true, nil
+		}
+		r.batch = append(r.batch, ev)
 		if len(r.batch) < maxBatch {
 			return true, nil
 		}
@@ -150,8 +232,8 @@ func (c *Custody) recall(ctx context.Context, h pack.Header, key keys.Key, meta 
 	if err != nil {
 		return nil, err
 	}
-	var m sealedMeta
-	if err := json.Unmarshal(rest, &m); err != nil || m.Version != metaVersion {
+	m, err := decodeMeta(rest)
+	if err != nil {
 		return nil, fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its description cannot be read: it may be of a later version of Vitrine than this one; start that one")
 	}
 	w, err := c.ward(ctx, m.Row.Collection)
@@ -172,7 +254,7 @@ func (c *Custody) recall(ctx context.Context, h pack.Header, key keys.Key, meta 
 		return nil, err
 	}
 	m.Row.Subject = p.id
-	e := &entry{deposit: &Deposit{ID: m.Row.Deposit, c: c, ward: w, actor: "replay"}, person: p, digest: m.Row.Digest, row: m.Row, durable: func() {}, settled: func() {}}
+	e := &entry{deposit: &Deposit{ID: m.Row.Deposit, c: c, ward: w, actor: "replay"}, person: p, digest: m.Row.Digest, row: m.Row, durable: func() {}, settled: func() {}, accepts: m.Accepts}
 	if len(m.Terms) > 0 {
 		if e.terms, err = deid.DecodeLexicon(m.Terms); err != nil {
 			return nil, err

@@ -367,6 +367,29 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 				f.Errorf("unused is %v (%v), want %v", got, err, want)
 			}
 		}
+		// The same bytes are known as refused, others and those under another UID are not.
+		digest := f.entry(id, 2, 1, 2, "d").Digest
+		k, err := f.r.Known(f.Context(), "breast", f.entry(id, 2, 1, 2, "d").SOP, digest)
+		if err != nil || !k.Refused || k.Again || k.Conflict || k.Main || len(k.Reasons) != 1 || k.Reasons[0].Text != "not an image of this study" {
+			f.Errorf("%+v, %v", k, err)
+		}
+		if k, err = f.r.Known(f.Context(), "breast", f.entry(id, 2, 1, 2, "d").SOP, f.entry(id, 2, 1, 2, "e").Digest); err != nil || k.Refused || k.Again || k.Conflict {
+			f.Errorf("%+v, %v", k, err)
+		}
+		if k, err = f.r.Known(f.Context(), "breast", f.entry(id, 1, 1, 1, "a").SOP, f.entry(id, 1, 1, 1, "b").Digest); err != nil || k.Refused || !k.Again || !k.Main || k.State != conflict {
+			f.Errorf("%+v, %v", k, err)
+		}
+		// What waits, by reason.
+		counts, err := f.r.WaitingBy(f.Context(), "breast", Wait{})
+		if err != nil || len(counts) != 2 || counts[0].Items != 1 || counts[1].Items != 1 || counts[0].Oldest.IsZero() || len(counts[0].Reasons) == 0 {
+			f.Errorf("%+v, %v", counts, err)
+		}
+		if counts, err = f.r.WaitingBy(f.Context(), "breast", Wait{Reason: CodeConflict}); err != nil || len(counts) != 1 {
+			f.Errorf("%+v, %v", counts, err)
+		}
+		if counts, err = f.r.WaitingBy(f.Context(), "breast", Wait{UpTo: min(other, c) - 1}); err != nil || len(counts) != 0 {
+			f.Errorf("%+v, %v", counts, err)
+		}
 		// Accepted with the record that was cleaned for it.
 		cleaned := f.entry(id, 2, 1, 1, "cleaned")
 		f.write(func(tx *db.Tx) error {

@@ -117,17 +117,17 @@ func (r *Record) RefuseItem(tx *db.Tx, id DepositID, ordinal int64, why Reason) 
 	if err := lock(tx, c); err != nil {
 		return err
 	}
-	return refuse(tx, c, id, ordinal, why, tally{})
+	return refuse(tx, c, id, ordinal, why, nil, tally{})
 }
 
-// refuse counts a refusal, and with it what changes in the tally because a held object is refused.
-func refuse(tx *db.Tx, c collection.ID, id DepositID, ordinal int64, why Reason, t tally) error {
+// refuse counts a refusal, and with it what changes in the tally because a held object is refused, of which the digest is kept.
+func refuse(tx *db.Tx, c collection.ID, id DepositID, ordinal int64, why Reason, digest []byte, t tally) error {
 	row, err := ident.New()
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO refusal (id, deposit, ordinal, code, place, reason, refused) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		row, int64(id), ordinal, clean(why.Code), clean(why.Where), clean(why.Text), db.Micros(time.Now())); err != nil {
+	if _, err := tx.Exec(`INSERT INTO refusal (id, deposit, ordinal, code, place, reason, refused, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		row, int64(id), ordinal, clean(why.Code), clean(why.Where), clean(why.Text), db.Micros(time.Now()), digest); err != nil {
 		return err
 	}
 	if err := countDeposit(tx, id, t, 1, 0); err != nil {

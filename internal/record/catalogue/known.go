@@ -9,34 +9,51 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-// Known is what the catalogue has under a UID already.
+// Known is what the catalogue has under a UID already, or has had of the same bytes.
 type Known struct {
 	Conflict bool // other bytes alone
 	Again    bool // the same bytes
-	// State and Reasons are of the instance with the same bytes.
+	Main     bool // some have the UID for themselves: others are conflicts with them
+	Refused  bool // the same bytes, and a steward has refused them
+	// State is of the instance with the same bytes; Reasons are its own, or of the refusal.
 	State   policy.State
 	Reasons []Reason
 }
 
-// Known says what of this UID is in the catalogue. It is a hint for who is about to store: [Record.AddBatch] has the last word.
+// refusedRow stands for a state in Known's answer of what is an instance no more.
+const refusedRow = policy.State(100)
+
+// Known says what of this UID, and of these bytes, is in the catalogue. It is a hint for who is about to store: [Record.AddBatch] has the last word.
 func (r *Record) Known(ctx context.Context, c collection.ID, uid SOPUID, digest [32]byte) (k Known, err error) {
-	err = forRows(r.reader(ctx), `SELECT digest, state, reasons FROM instance WHERE uid = ? AND collection = ?`, []any{string(uid), string(c)}, func(rows *sql.Rows) error {
+	// The digest is keyed by the subject, who is of one collection.
+	const query = `SELECT digest, state, variant, reasons, '', '' FROM instance WHERE uid = ? AND collection = ? UNION ALL SELECT digest, 100, 0, code, place, reason FROM refusal WHERE digest = ?`
+	var refusal []Reason
+	err = forRows(r.reader(ctx), query, []any{string(uid), string(c), digest[:]}, func(rows *sql.Rows) error {
 		var d []byte
 		var state policy.State
-		var reasons string
-		if err := rows.Scan(&d, &state, &reasons); err != nil {
+		var variant int64
+		var first, place, text string
+		if err := rows.Scan(&d, &state, &variant, &first, &place, &text); err != nil {
 			return err
 		}
+		if state == refusedRow {
+			k.Refused, refusal = true, []Reason{{Code: first, Where: place, Text: text}}
+			return nil
+		}
+		k.Main = k.Main || variant == 0
 		if string(d) != string(digest[:]) {
 			k.Conflict = true
 			return nil
 		}
 		k.Again, k.State = true, state
 		var err error
-		k.Reasons, err = parseReasons(reasons)
+		k.Reasons, err = parseReasons(first)
 		return err
 	})
 	k.Conflict = k.Conflict && !k.Again
+	if k.Refused = k.Refused && !k.Again; k.Refused {
+		k.Reasons = refusal
+	}
 	return k, err
 }
 
@@ -44,6 +61,13 @@ func (r *Record) Known(ctx context.Context, c collection.ID, uid SOPUID, digest 
 func (r *Record) Unused(ctx context.Context, ref Ref) (bool, error) {
 	var n int64
 	err := r.d.QueryRow(ctx, `SELECT COUNT(*) FROM unused WHERE pack = ? AND pack_offset = ?`, ref.Pack[:], ref.Offset).Scan(&n)
+	return n > 0, err
+}
+
+// UnusedNow is Unused within a transaction.
+func (r *Record) UnusedNow(tx *db.Tx, ref Ref) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT COUNT(*) FROM unused WHERE pack = ? AND pack_offset = ?`, ref.Pack[:], ref.Offset).Scan(&n)
 	return n > 0, err
 }
 

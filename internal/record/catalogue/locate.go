@@ -217,6 +217,15 @@ func (r *Record) Instance(ctx context.Context, id InstanceID) (Located, error) {
 	return l, err
 }
 
+// Owner is the subject whose study it is; no answer while nothing of it has passed the gate, and so nobody's claim is proven.
+func (r *Record) Owner(ctx context.Context, id StudyID) (who subject.ID, proven bool, err error) {
+	err = r.d.QueryRow(ctx, `SELECT subject, described FROM study WHERE id = ?`, int64(id)).Scan(&who, &proven)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fault.New(fault.NotFound, "find study", "", "there is no such study")
+	}
+	return who, proven, err
+}
+
 // Waiting lists what is held in a collection, conflicts too, in the order of arrival, after the instance given; of one deposit alone, where it is not 0.
 func (r *Record) Waiting(ctx context.Context, c collection.ID, deposit DepositID, after InstanceID, limit int) ([]Located, error) {
 	return r.WaitingFor(ctx, c, Wait{Deposit: deposit}, after, limit)
@@ -227,25 +236,69 @@ type Wait struct {
 	Deposit DepositID
 	Subject subject.ID
 	Reason  string
+	UpTo    InstanceID // the last that is meant; 0: all
 }
 
-// WaitingFor is Waiting for what is narrowed so.
-func (r *Record) WaitingFor(ctx context.Context, c collection.ID, w Wait, after InstanceID, limit int) ([]Located, error) {
-	query := `SELECT ` + locatedColumns + ` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.collection = ? AND i.state IN (3, 4) AND i.id > ?`
-	args := []any{string(c), int64(after)}
+// where is the condition for what is narrowed so; ok is false where nothing can meet it.
+func (w Wait) where(c collection.ID) (text string, args []any, ok bool) {
+	text, args = ` WHERE i.collection = ? AND i.state IN (3, 4)`, []any{string(c)}
 	if w.Deposit != 0 {
-		query, args = query+` AND i.deposit = ?`, append(args, int64(w.Deposit))
+		text, args = text+` AND i.deposit = ?`, append(args, int64(w.Deposit))
 	}
 	if w.Subject != 0 {
-		query, args = query+` AND i.subject = ?`, append(args, int64(w.Subject))
+		text, args = text+` AND i.subject = ?`, append(args, int64(w.Subject))
+	}
+	if w.UpTo != 0 {
+		text, args = text+` AND i.id <= ?`, append(args, int64(w.UpTo))
 	}
 	if w.Reason != "" {
 		// Codes are of letters and hyphens: what else is asked for is the code of nothing, and no pattern.
 		if strings.Trim(w.Reason, "abcdefghijklmnopqrstuvwxyz-") != "" {
-			return nil, nil
+			return "", nil, false
 		}
-		query, args = query+` AND i.reasons LIKE ?`, append(args, `%"code":"`+w.Reason+`"%`)
+		text, args = text+` AND i.reasons LIKE ?`, append(args, `%"code":"`+w.Reason+`"%`)
 	}
+	return text, args, true
+}
+
+// Waiters are how many wait for the very same reasons.
+type Waiters struct {
+	Reasons []Reason
+	Items   int64
+	Oldest  time.Time
+}
+
+// WaitingBy counts what is held by its reasons.
+func (r *Record) WaitingBy(ctx context.Context, c collection.ID, w Wait) ([]Waiters, error) {
+	where, args, ok := w.where(c)
+	if !ok {
+		return nil, nil
+	}
+	var all []Waiters
+	err := forRows(r.reader(ctx), `SELECT i.reasons, COUNT(*), MIN(i.created) FROM instance i`+where+` GROUP BY i.reasons ORDER BY i.reasons`, args, func(rows *sql.Rows) error {
+		var n Waiters
+		var reasons string
+		var oldest int64
+		if err := rows.Scan(&reasons, &n.Items, &oldest); err != nil {
+			return err
+		}
+		n.Oldest = db.Time(oldest)
+		var err error
+		n.Reasons, err = parseReasons(reasons)
+		all = append(all, n)
+		return err
+	})
+	return all, err
+}
+
+// WaitingFor is Waiting for what is narrowed so.
+func (r *Record) WaitingFor(ctx context.Context, c collection.ID, w Wait, after InstanceID, limit int) ([]Located, error) {
+	where, args, ok := w.where(c)
+	if !ok {
+		return nil, nil
+	}
+	query := `SELECT ` + locatedColumns + ` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study` + where + ` AND i.id > ?`
+	args = append(args, int64(after))
 	var all []Located
 	err := forRows(r.reader(ctx), query+` ORDER BY i.id LIMIT ?`, append(args, bounded(limit)), func(rows *sql.Rows) error {
 		l, err := scanLocated(rows)

@@ -299,7 +299,8 @@ func (r *Record) describeLocked(tx *db.Tx, study StudyID, series SeriesID, sa *S
 	return err
 }
 
-// Refuse drops an instance that is held: its row goes, its record is noted as unused, and the refusal is listed with its deposit.
+// Refuse drops an instance that is held: its row goes, its record is noted as unused, and the refusal is listed with its deposit. [Record.Known] tells whoever brings the
+// same bytes again.
 func (r *Record) Refuse(tx *db.Tx, id InstanceID, why Reason) (Changed, error) {
 	const attempt = "refuse what is held"
 	row, err := r.locked(tx, attempt, id)
@@ -318,7 +319,7 @@ func (r *Record) Refuse(tx *db.Tx, id InstanceID, why Reason) (Changed, error) {
 	}
 	var t tally
 	t[row.state] = -1
-	if err := refuse(tx, row.collection, row.deposit, row.ordinal, why, t); err != nil {
+	if err := refuse(tx, row.collection, row.deposit, row.ordinal, why, row.digest, t); err != nil {
 		return Changed{}, err
 	}
 	return Changed{row.study, 1}, r.recount(tx, row.study)
@@ -532,6 +533,7 @@ type lockedRow struct {
 	state      State
 	ref        Ref
 	size       int64
+	digest     []byte
 	deposit    DepositID
 	ordinal    int64
 	reasons    []Reason
@@ -552,9 +554,9 @@ func (r *Record) locked(tx *db.Tx, attempt string, id InstanceID) (lockedRow, er
 	}
 	var pack []byte
 	var reasons string
-	err = tx.QueryRow(`SELECT e.study, i.series, i.uid, i.variant, i.state, i.pack, i.pack_offset, i.head_size + i.bulk_size, i.deposit, i.ordinal, i.reasons
+	err = tx.QueryRow(`SELECT e.study, i.series, i.uid, i.variant, i.state, i.pack, i.pack_offset, i.head_size + i.bulk_size, i.digest, i.deposit, i.ordinal, i.reasons
 		FROM instance i JOIN series e ON e.id = i.series WHERE i.id = ?`, int64(id)).
-		Scan(&row.study, &row.series, &row.uid, &row.variant, &row.state, &pack, &row.ref.Offset, &row.size, &row.deposit, &row.ordinal, &reasons)
+		Scan(&row.study, &row.series, &row.uid, &row.variant, &row.state, &pack, &row.ref.Offset, &row.size, &row.digest, &row.deposit, &row.ordinal, &reasons)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row, missing
 	}

@@ -178,6 +178,12 @@ func (x *Instance) Bulk(k int) (*io.SectionReader, error) {
 	return io.NewSectionReader(x.rec.Bulk(), s.Off, s.Len), nil
 }
 
+// Sections are head and bulk as they lie in the record: with the same layout, another record of them is the same instance.
+func (x *Instance) Sections() (head []byte, bulk *io.SectionReader, err error) {
+	head, err = x.Head()
+	return head, x.raw(), err
+}
+
 // Size is the number of bytes that WriteDataset writes; -1 if it is deflated on the way and not known before.
 func (x *Instance) Size() (int64, error) {
 	if x.Layout.Deflated {

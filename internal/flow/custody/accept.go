@@ -1,0 +1,527 @@
+package custody
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/object"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// What is held lies in its record as it came. So accepting it is cleaning it, by its collection's profile and the gate, with what is known of its subject
+// now; a person's word sets aside what looking can answer and nothing else. The cleaned form is a record of its own, which says what it takes the place of
+// and who decided: the catalogue follows it like any other, after a crash too, and the record that was held is left.
+//
+// An acceptance is whole when that record is durable. Before, nothing has happened; after, the next start does what is left. Who comes second, another
+// acceptance, a refusal or a withdrawal, finds nothing held: then the record is nobody's.
+
+// CodeRefused is the reason of what a person refused.
+const CodeRefused = "refused-by-steward"
+
+// Reviewer is who decides on what is held, and what they say about it.
+type Reviewer struct {
+	Actor string // what the audit log calls them
+	Note  string // may be empty. The audit log keeps it, and a refused item's depositor reads it
+}
+
+// acceptance is what the record of an accepted instance says besides (docs/formats/object.md): what it takes the place of, and who decided.
+type acceptance struct {
+	Record  place            `json:"record"` // that was held
+	SOP     catalogue.SOPUID `json:"sop"`    // that it was known by
+	Actor   string           `json:"actor"`
+	Note    string           `json:"note,omitempty"`
+	Decided time.Time        `json:"decided"`
+
+	unfit error         // what the catalogue does not take of it
+	left  error         // why its record became nobody's
+	done  chan struct{} // closed when it is settled; nil: nobody waits
+}
+
+// place is where a record lies, written as a pack, a colon and an offset.
+type place struct{ pack.Ref }
+
+func (p place) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+func (p *place) UnmarshalText(b []byte) (err error) {
+	p.Ref, err = pack.ParseRef(string(b))
+	return err
+}
+
+func (a *acceptance) ref() catalogue.Ref {
+	return catalogue.Ref{Pack: catalogue.PackID(a.Record.Pack), Offset: a.Record.Offset}
+}
+
+// stays is 1 for what is known by the UID that it was held under, and 0 for what was given one of its own.
+func (e *entry) stays() int {
+	if e.row.SOP == e.accepts.SOP {
+		return 1
+	}
+	return 0
+}
+
+// Mentions reports whether a note has anything of the subjects in it.
+func (c *Custody) Mentions(ctx context.Context, note string, of []subject.ID) (bool, error) {
+	if note == "" {
+		return false, nil
+	}
+	for _, id := range of {
+		sub, err := c.subjects.Get(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if sub.IsWithdrawn() {
+			continue
+		}
+		key, err := c.ring.Get(ctx, keys.ID(sub.Key))
+		if err != nil {
+			return false, err
+		}
+		lex, err := OpenLexicon(key, &sub)
+		if err != nil {
+			return false, err
+		}
+		if lex.Mentions(note) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+const attemptAccept = "accept what is held"
+
+// Accept takes an instance out of what is held, cleaned. Reasons say why it stays held; an error, that it is not held (fault.Conflict), or that it cannot be
+// done now. When neither is given, it waits for admission with its study. That the caller may decide, and that the note names nobody, they have seen to.
+func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) ([]Reason, error) {
+	if l.State != policy.Held && l.State != policy.Conflict {
+		return nil, fault.New(fault.Conflict, attemptAccept, "instance "+l.ID.String(), "it is "+l.State.String())
+	}
+	if c.waiting() > maxWaiting {
+		return nil, fault.New(fault.Unavailable, attemptAccept, "", "too much waits to be catalogued")
+	}
+	a := accepting{c: c, l: l}
+	defer a.close()
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	why, err := a.judge(ctx)
+	if err != nil || len(why) > 0 {
+		return why, err
+	}
+	acc := &acceptance{Record: place{pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}}, SOP: l.SOP, Actor: by.Actor, Note: by.Note, Decided: time.Now().UTC(), done: make(chan struct{})}
+	if err := a.keep(ctx, acc); err != nil {
+		return nil, err
+	}
+	signal(c.queue.ready)
+	select {
+	case <-acc.done:
+	case <-c.stopped:
+		return nil, fault.New(fault.Unavailable, attemptAccept, "", "the node is ending; the decision is kept, and done at the next start")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	switch {
+	case fault.Is(acc.left, fault.Conflict), fault.Is(acc.left, fault.NotFound):
+		return nil, fault.New(fault.Conflict, attemptAccept, "instance "+l.ID.String(), "it has been decided on, or what is known beside it has changed, meanwhile")
+	case acc.left != nil:
+		return []Reason{{Code: codeUncatalogued, Text: "the catalogue does not take what describes it"}}, nil
+	}
+	c.admitSoon()
+	return nil, nil
+}
+
+// Refuse drops an instance that is held: nothing leads to its record any more, and the same bytes are refused whenever they come again. The reason stays with its
+// deposit, where its sender reads it.
+func (c *Custody) Refuse(ctx context.Context, l catalogue.Located, by Reviewer) error {
+	why := catalogue.Reason{Code: CodeRefused, Text: "a steward refused it"}
+	if by.Note != "" {
+		why.Text += ": " + by.Note
+	}
+	return c.db.Write(ctx, func(tx *db.Tx) error {
+		if _, err := c.catalogue.Refuse(tx, l.ID, why); err != nil {
+			return err
+		}
+		return c.audit.Append(tx, decision(l.ID, l.Collection, l.Digest, by.Actor, "refused", by.Note))
+	})
+}
+
+func decision(id catalogue.InstanceID, in collection.ID, digest [32]byte, actor, outcome, note string) audit.Entry {
+	if note != "" {
+		outcome += ": " + note
+	}
+	return audit.Entry{Actor: actor, Action: policy.DecideHeld.String(), Object: "instance " + id.String(), Collection: string(in), Outcome: outcome, Sealed: digest[:]}
+}
+
+// accepting is one instance on its way through Accept.
+type accepting struct {
+	c      *Custody
+	l      catalogue.Located
+	ward   *ward
+	x      *object.Instance
+	data   *dicom.Dataset
+	was    sealedMeta
+	p      *person
+	clean  *dicom.Rendered // its bulk values are entries of data; nil: the record's sections are as they should be
+	sop    string          // that it is known by from now on
+	terms  *deid.Lexicon   // what it taught of its subject
+	taught bool            // p's lexicon in memory has terms that are in no record yet
+	lex    int64           // version of the lexicon that it was gated with
+	held   int64           // of the memory for reviews
+}
+
+func (a *accepting) close() {
+	if a.x != nil {
+		a.x.Close()
+	}
+	a.c.review.Release(a.held)
+	if a.taught {
+		a.c.people.forget(peopleKey{a.l.Collection, a.p.link})
+	}
+}
+
+// open reads the record that is held.
+func (a *accepting) open(ctx context.Context) (err error) {
+	c := a.c
+	if a.ward, err = c.ward(ctx, a.l.Collection); err != nil {
+		return err
+	}
+	sub, err := c.subjects.Get(ctx, a.l.Subject)
+	if err != nil {
+		return err
+	}
+	if sub.IsWithdrawn() {
+		return fault.New(fault.Conflict, attemptAccept, "instance "+a.l.ID.String(), "its subject has been withdrawn")
+	}
+	key, err := c.ring.Get(ctx, keys.ID(sub.Key))
+	if err != nil {
+		return err
+	}
+	need := headCopies * a.l.HeadSize
+	if a.l.BulkSize <= inlineBytes {
+		need += 2 * a.l.BulkSize
+	}
+	need = min(need, reviewBudget)
+	if err := c.review.Acquire(ctx, need); err != nil {
+		return err
+	}
+	a.held = need
+	if a.x, err = object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(a.l.Ref.Pack), Offset: a.l.Ref.Offset}, key); err != nil {
+		return err
+	}
+	meta, err := a.x.Meta()
+	if err != nil {
+		return err
+	}
+	_, rest, err := object.DecodeMeta(meta)
+	if err != nil {
+		return err
+	}
+	if a.was, err = decodeMeta(rest); err != nil {
+		return fault.New(fault.Corrupt, attemptAccept, "instance "+a.l.ID.String(), "the description of its record cannot be read")
+	}
+	if a.data, err = a.x.Dataset(); err != nil {
+		return err
+	}
+	a.p = &person{id: sub.ID, keyID: keys.ID(sub.Key), key: key, pseud: sub.Pseudonym, link: sub.Link, lexKey: key.Derive("lexicon")}
+	a.sop = string(a.l.SOP)
+	return nil
+}
+
+// Codes of reasons why something cannot be accepted, beside those that cleaning gives.
+const (
+	codeUncatalogued = "uncatalogued"
+	codeKept         = "kept-as-deposited"
+)
+
+// judge cleans the instance, or says why it stays held.
+func (a *accepting) judge(ctx context.Context) (why []Reason, err error) {
+	owner, proven, err := a.c.catalogue.Owner(ctx, a.l.StudyID)
+	if err != nil {
+		return nil, err
+	}
+	if proven && owner != a.l.Subject {
+		return []Reason{{Code: catalogue.CodeAnotherSubject, Where: dicom.TagStudyInstanceUID.String(), Text: "its study is known as another subject's: whose it is, its depositor has to mend"}}, nil
+	}
+	if a.was.Row.State == policy.Held {
+		why, err = a.wash(ctx)
+	} else {
+		why, err = a.again(ctx)
+	}
+	if err != nil || len(why) > 0 || a.l.Variant == 0 {
+		return why, err
+	}
+	// A conflict: what is known keeps its UID.
+	k, err := a.c.catalogue.Known(ctx, a.l.Collection, a.l.SOP, a.l.Digest)
+	if err != nil || !k.Main {
+		return nil, err
+	}
+	if a.ward.profile.AsDeposited {
+		return []Reason{{Code: codeKept, Where: dicom.TagSOPInstanceUID.String(), Text: "the collection keeps UIDs as they come, and another object has this one"}}, nil
+	}
+	return nil, a.rename(freshUID(a.ward, a.sop, a.l.Digest))
+}
+
+// wash cleans what lies as it came.
+func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
+	p, err := a.c.person(ctx, a.ward, deid.Identify(a.data))
+	if err != nil {
+		return nil, err
+	}
+	if p.id != a.l.Subject {
+		return []Reason{{Code: catalogue.CodeAnotherSubject, Text: "it is not filed with the subject that it names"}}, nil
+	}
+	a.p = p
+	res, err := p.clean.CleanReviewed(a.data)
+	if err != nil {
+		return nil, err
+	}
+	a.taught = len(res.NewTerms) > 0
+	if res.ScanBulk {
+		for k, b := range a.data.Bulks() {
+			r, err := a.x.Bulk(k)
+			if err != nil {
+				return nil, err
+			}
+			scan := p.clean.Matcher().NewBulkScanner()
+			if _, err := io.Copy(scan, r); err != nil {
+				return nil, err
+			}
+			if scan.Hit() {
+				hold(res, scan.Reason(a.data.Path(b.Elem)))
+			}
+		}
+	}
+	if res.Outcome != deid.Cleaned {
+		return reasonsOf(res), nil
+	}
+	if a.terms, err = (*deid.Lexicon)(nil).With(res.NewTerms...); err != nil {
+		return nil, err
+	}
+	a.clean, a.lex = res.Rendered, int64(res.Lexicon.Version())
+	return nil, nil
+}
+
+// again looks once more at what was cleaned before it was held: it must not have what is known of its subject by now.
+func (a *accepting) again(ctx context.Context) ([]Reason, error) {
+	if a.ward.profile.AsDeposited {
+		return nil, nil
+	}
+	sub, err := a.c.subjects.Get(ctx, a.l.Subject)
+	if err != nil {
+		return nil, err
+	}
+	lex, err := openLexicon(a.p.lexKey, sub.ID, sub.Lexicon)
+	if err != nil {
+		return nil, err
+	}
+	f, err := a.c.listen(ctx, deid.NewMatcher(lex), a.l, a.p.key)
+	if err != nil {
+		return nil, err
+	}
+	a.lex = int64(lex.Version())
+	why := make([]Reason, len(f.why))
+	for i, r := range f.why {
+		why[i] = Reason(r)
+	}
+	return why, nil
+}
+
+// freshUID is the UID of a conflict that is accepted beside the object that has its own. It is made of what came, so that the same bytes again are known again.
+func freshUID(w *ward, sop string, digest [32]byte) string {
+	return w.keys.UID("conflict " + hex.EncodeToString(digest[:]) + " " + sop)
+}
+
+// rename gives the cleaned instance another SOP Instance UID.
+func (a *accepting) rename(uid string) error {
+	if a.clean == nil {
+		a.clean = a.data.Render()
+	}
+	out, err := a.clean.Dataset()
+	if err != nil {
+		return err
+	}
+	i := out.Find(dicom.TagSOPInstanceUID)
+	if i < 0 {
+		return fault.New(fault.Internal, attemptAccept, "instance "+a.l.ID.String(), "the cleaned object has no UID")
+	}
+	e := out.Edit()
+	e.SetValue(i, []byte(uid))
+	r, err := e.Render()
+	if err != nil {
+		return err
+	}
+	if len(r.Bulk) != len(a.clean.Bulk) {
+		return fault.New(fault.Internal, attemptAccept, "instance "+a.l.ID.String(), "its bulk values are not those that it had")
+	}
+	for k := range r.Bulk {
+		r.Bulk[k].Elem = a.clean.Bulk[k].Elem
+	}
+	a.clean, a.sop = r, uid
+	return nil
+}
+
+// sections are what the record of the instance consists of from now on.
+func (a *accepting) sections() (layout object.Layout, head []byte, bulk []*io.SectionReader, clean *dicom.Dataset, err error) {
+	if a.clean == nil {
+		head, raw, err := a.x.Sections()
+		return a.x.Layout, head, []*io.SectionReader{raw}, a.data, err
+	}
+	at := map[int]int{}
+	for k, b := range a.data.Bulks() {
+		at[b.Elem] = k
+	}
+	layout.Syntax = a.x.Layout.Syntax
+	var off int64
+	for _, b := range a.clean.Bulk {
+		r, err := a.x.Bulk(at[b.Elem])
+		if err != nil {
+			return layout, nil, nil, nil, err
+		}
+		if r.Size() != b.Len {
+			return layout, nil, nil, nil, fault.New(fault.Corrupt, attemptAccept, "instance "+a.l.ID.String(), "a bulk value has not the length that its description says")
+		}
+		bulk = append(bulk, r)
+		layout.Bulk = append(layout.Bulk, object.Span{At: b.At, Off: off, Len: b.Len})
+		off += b.Len
+	}
+	clean, err = a.clean.Dataset()
+	return layout, a.clean.Head, bulk, clean, err
+}
+
+// keep writes the record of the accepted instance.
+func (a *accepting) keep(ctx context.Context, acc *acceptance) error {
+	layout, head, bulk, clean, err := a.sections()
+	if err != nil {
+		return err
+	}
+	var size int64
+	for _, r := range bulk {
+		size += r.Size()
+	}
+	l := &a.l
+	row := catalogue.Entry{
+		Collection: l.Collection, Subject: l.Subject, Study: l.Study, Series: l.Series, SOP: catalogue.SOPUID(a.sop),
+		HeadSize: int64(len(head)), BulkSize: size, Digest: l.Digest, State: policy.Received, Deposit: l.Deposit, Ordinal: l.Ordinal, Lexicon: a.lex,
+		InstanceAttributes: describeInstance(clean), StudyAttributes: describeStudy(clean), SeriesAttributes: describeSeries(clean),
+	}
+	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(clean, studyTags), others(clean, seriesTags)
+	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: acc}
+	if a.terms.Len() > 0 {
+		m.Terms = a.terms.Encode()
+	}
+	rest, err := json.Marshal(m)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "describe instance", "", err)
+	}
+	meta, err := object.EncodeMeta(layout, rest)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "describe instance", "", err)
+	}
+	e := &entry{deposit: &Deposit{ID: l.Deposit, c: a.c, ward: a.ward, actor: acc.Actor}, person: a.p, terms: a.terms, digest: l.Digest, row: row, durable: func() {},
+		settled: func() { close(acc.done) }, accepts: acc}
+	if size > inlineBytes {
+		err = a.stream(ctx, meta, head, bulk, e)
+	} else {
+		err = a.append(ctx, meta, head, bulk, e)
+	}
+	if err == nil {
+		a.taught = false
+	}
+	return err
+}
+
+func (a *accepting) append(ctx context.Context, meta, head []byte, bulk []*io.SectionReader, e *entry) error {
+	rec := &pack.Record{KeyID: a.p.keyID, Key: a.p.key, Meta: meta, Head: head, Tag: e}
+	for _, r := range bulk {
+		b := make([]byte, r.Size())
+		if _, err := io.ReadFull(r, b); err != nil {
+			return err
+		}
+		rec.Bulk = append(rec.Bulk, b)
+	}
+	_, err := a.c.packs.Append(ctx, rec)
+	return err
+}
+
+// stream writes a record that is larger than memory should hold.
+func (a *accepting) stream(ctx context.Context, meta, head []byte, bulk []*io.SectionReader, e *entry) error {
+	st, err := a.c.packs.Stream(ctx, a.p.keyID, a.p.key)
+	if err != nil {
+		return err
+	}
+	defer st.Abort() // nothing, once it is committed
+	for _, r := range bulk {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.Copy(st, r); err != nil {
+			return err
+		}
+	}
+	_, err = st.Commit(ctx, meta, head, e)
+	return err
+}
+
+// settleAcceptance makes the catalogue follow the record of an accepted instance: live, and after a crash. What cannot be any more leaves the record to nobody.
+func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
+	row, acc := ev.entry.row, ev.entry.accepts
+	row.Ref = catalogue.Ref{Pack: catalogue.PackID(ev.where.Ref.Pack), Offset: ev.where.Ref.Offset}
+	acc.left = nil
+	if _, there, err := c.catalogue.At(tx, row.Collection, row.SOP, row.Ref); err != nil || there {
+		return err // it was, before the crash
+	}
+	if acc.left = acc.unfit; acc.left != nil {
+		return c.catalogue.Leave(tx, row.Ref, row.HeadSize+row.BulkSize)
+	}
+	id, there, err := c.catalogue.At(tx, row.Collection, acc.SOP, acc.ref())
+	if err != nil {
+		return err
+	}
+	if there {
+		rev := &catalogue.Revision{Ref: row.Ref, HeadSize: row.HeadSize, BulkSize: row.BulkSize, Digest: row.Digest, Lexicon: row.Lexicon, TransferSyntax: row.InstanceAttributes.TransferSyntax,
+			StudyAttributes: row.StudyAttributes, SeriesAttributes: row.SeriesAttributes, InstanceAttributes: row.InstanceAttributes}
+		if row.SOP != acc.SOP {
+			rev.SOP = row.SOP
+		}
+		_, err = c.catalogue.Accept(tx, id, rev)
+	} else {
+		id, err = c.adopt(tx, row, acc)
+	}
+	switch {
+	case err == nil:
+		return c.audit.Append(tx, decision(id, row.Collection, row.Digest, acc.Actor, "accepted", acc.Note))
+	case fault.Is(err, fault.Conflict), fault.Is(err, fault.NotFound):
+		acc.left = err
+		return c.catalogue.Leave(tx, row.Ref, row.HeadSize+row.BulkSize)
+	}
+	return err
+}
+
+// adopt is for an acceptance whose held record is in the catalogue no more. If that was decided, so be it. If it was never there, because the catalogue was lost and
+// that record is damaged, what was accepted stands by itself.
+func (c *Custody) adopt(tx *db.Tx, row catalogue.Entry, acc *acceptance) (catalogue.InstanceID, error) {
+	decided, err := c.catalogue.UnusedNow(tx, acc.ref())
+	if err != nil {
+		return 0, err
+	}
+	if decided {
+		return 0, fault.New(fault.Conflict, attemptAccept, "", "it is not held any more")
+	}
+	done, err := c.catalogue.AddBatch(tx, []catalogue.Entry{row})
+	if err != nil {
+		return 0, err
+	}
+	return done[0].Instance, nil
+}
