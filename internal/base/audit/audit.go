@@ -9,6 +9,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -17,7 +18,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -175,21 +178,61 @@ func (l *Log) Size(ctx context.Context) (int64, error) {
 // Filter chooses entries. Empty fields choose all.
 type Filter struct {
 	Collection string
-	From       int64 // sequence number of the first
-	Limit      int   // 0: 1000
+	Objects    []string // what was acted on: any of these
+	From       int64    // sequence number of the first
+	Limit      int      // 0: 1000
+	Last       bool     // the last of them, not the first; in order all the same
 }
+
+// maxObjects is how many objects one query names.
+const maxObjects = 400
 
 // Entries lists entries in order.
 func (l *Log) Entries(ctx context.Context, f Filter) ([]Logged, error) {
-	query := `SELECT seq, at, actor, action, object, collection, outcome, sealed, salt FROM audit WHERE seq >= ?`
-	args := []any{f.From}
-	if f.Collection != "" {
-		query, args = query+` AND collection = ?`, append(args, f.Collection)
-	}
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	rows, err := l.d.Query(ctx, query+` ORDER BY seq LIMIT ?`, append(args, int64(f.Limit))...)
+	if len(f.Objects) <= maxObjects {
+		return l.entries(ctx, f)
+	}
+	var all []Logged
+	for some := range slices.Chunk(f.Objects, maxObjects) {
+		part := f
+		part.Objects = some
+		found, err := l.entries(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.SortFunc(all, func(a, b Logged) int { return cmp.Compare(a.Seq, b.Seq) })
+	if len(all) > f.Limit && f.Last {
+		return all[len(all)-f.Limit:], nil
+	}
+	return all[:min(len(all), f.Limit)], nil
+}
+
+func (l *Log) entries(ctx context.Context, f Filter) ([]Logged, error) {
+	query := `SELECT seq, at, actor, action, object, collection, outcome, sealed, salt FROM audit WHERE seq >= ?`
+	args := []any{f.From}
+	switch {
+	case f.Collection == "":
+	case len(f.Objects) > 0: // the index of objects leaves far less than that of collections: as an expression the column has none
+		query, args = query+` AND (collection || '') = ?`, append(args, f.Collection)
+	default:
+		query, args = query+` AND collection = ?`, append(args, f.Collection)
+	}
+	if len(f.Objects) > 0 {
+		query += ` AND object IN (?` + strings.Repeat(`, ?`, len(f.Objects)-1) + `)`
+		for _, o := range f.Objects {
+			args = append(args, o)
+		}
+	}
+	order := ` ORDER BY seq LIMIT ?`
+	if f.Last {
+		order = ` ORDER BY seq DESC LIMIT ?`
+	}
+	rows, err := l.d.Query(ctx, query+order, append(args, int64(f.Limit))...)
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +246,9 @@ func (l *Log) Entries(ctx context.Context, f Filter) ([]Logged, error) {
 		}
 		g.At = db.Time(at)
 		all = append(all, g)
+	}
+	if f.Last {
+		slices.Reverse(all)
 	}
 	return all, db.Fault("read audit log", rows.Err())
 }

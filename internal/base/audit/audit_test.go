@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -215,6 +216,45 @@ func TestOnceAnHour(t *testing.T) {
 		n, err := l.Size(t.Context())
 		if err != nil || n < 2 || n > 4 { // 4 if the hour has just turned
 			t.Errorf("%d entries, want 2: %v", n, err)
+		}
+	})
+}
+
+// What was done with some objects is found among everything else, in order, the first or the last of it, however many objects are named.
+func TestEntriesOfObjects(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		l := open(t, d)
+		appendN(t, d, l, 5)
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			return l.Append(tx, Entry{Actor: "token b", Action: "read pixels", Object: "deposit 3", Collection: "default"}, Entry{Actor: "token b", Action: "read pixels", Object: "deposit 3", Collection: "other"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		many := []string{"deposit 1", "deposit 3", "deposit 99"}
+		for i := range 1000 {
+			many = append(many, "nothing "+strconv.Itoa(i))
+		}
+		for name, c := range map[string]struct {
+			f    Filter
+			want []int64
+		}{
+			"some":          {Filter{Objects: []string{"deposit 3", "deposit 1"}}, []int64{2, 6, 10, 11}},
+			"in collection": {Filter{Objects: []string{"deposit 3"}, Collection: "default"}, []int64{6, 10}},
+			"many":          {Filter{Objects: many, Collection: "default"}, []int64{2, 6, 10}},
+			"first of many": {Filter{Objects: many, Limit: 2}, []int64{2, 6}},
+			"last of many":  {Filter{Objects: many, Limit: 2, Last: true}, []int64{10, 11}},
+			"last":          {Filter{Limit: 2, Last: true}, []int64{10, 11}},
+			"none":          {Filter{Objects: []string{"deposit 9"}}, nil},
+		} {
+			got, err := l.Entries(t.Context(), c.f)
+			var seqs []int64
+			for _, g := range got {
+				seqs = append(seqs, g.Seq)
+			}
+			if err != nil || !slices.Equal(seqs, c.want) {
+				t.Errorf("%s: %v, want %v: %v", name, seqs, c.want, err)
+			}
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -47,7 +48,11 @@ type studyPage struct {
 	Download    string
 	Facts       []fact
 	SeriesFacts []fact
-	Person      string // "woman, 57 years"
+	Person      string // "female, 57 years"
+	Custody     []custodyStep
+	Told        bool // clock times and names are in it
+	Views       []delivery.View
+	Bytes       int64
 }
 
 // viewerLink opens the study in the viewer, in one of its ways of looking.
@@ -100,6 +105,11 @@ func (d *Door) study(r *request) (*page, error) {
 		return nil, err
 	}
 	p.Facts, p.Person = studyFacts(st)
+	h, err := d.Delivery.History(r.Context(), r.delivery(), c, st.UID)
+	if err != nil {
+		return nil, err
+	}
+	p.Custody, p.Told, p.Views, p.Bytes = custodySteps(h), h.Told, h.Views, h.Bytes
 	return &page{file: "study", title: p.Name, section: "/collections", help: "publish", data: p}, nil
 }
 

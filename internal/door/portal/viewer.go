@@ -29,6 +29,12 @@ import (
 const viewerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; " +
 	"connect-src 'self' data: blob:; worker-src 'self' blob:; manifest-src 'self'; media-src 'self' blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 
+// decoderPolicy is that of the worker that decodes pixels: the glue of its WebAssembly makes functions of text. It has no document, and reaches this node alone.
+const decoderPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; connect-src 'self'"
+
+// decoder is the comment that web/internal/viewerpack gives that worker's script in the archive.
+const decoder = "decoder"
+
 // viewer serves OHIF out of the archive that web/internal/viewerpack makes. Its files stay compressed: a browser gets them as they lie there.
 type viewer struct {
 	files   map[string]*zip.File
@@ -97,6 +103,9 @@ func (d *Door) serveViewer(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", viewerPolicy) // workers have the policy of their own file
+	if f.Comment == decoder {
+		h.Set("Content-Security-Policy", decoderPolicy)
+	}
 	h.Set("Vary", "Accept-Encoding")
 	// A name holds the digest of what its makers built, and some of that is mended here: so what is kept is asked for again after a day, and by its own digest.
 	h.Set("Cache-Control", "public, max-age=3600")

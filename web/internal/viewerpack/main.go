@@ -25,6 +25,13 @@ import (
 // integrity is of the tarball of @ohif/app 3.13.2, as the registry's metadata states it.
 const integrity = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA=="
 
+// decoder is the comment of the entry that is the script of the worker that decodes pixels. The glue of its WebAssembly (embind) makes functions of text, which the viewer's content
+// policy forbids everywhere else.
+const decoder = "decoder"
+
+// decodes stands in the script of that worker, and in the viewer's own, which does the same where there are no workers.
+const decodes = "decodeTask({ imageFrame, transferSyntax"
+
 // mends are what is changed in the viewer's scripts. Each has to be found: a release in which it is not has to be looked into.
 var mends = []struct{ why, from, to string }{
 	{
@@ -81,7 +88,7 @@ func trim(from io.Reader, to string) (err error) {
 	}()
 	w := zip.NewWriter(out)
 	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
-	n, done := 0, make([]int, len(mends))
+	n, decoders, done := 0, 0, make([]int, len(mends))
 	for t := tar.NewReader(unzipped); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -94,11 +101,16 @@ func trim(from io.Reader, to string) (err error) {
 		if h.Typeflag != tar.TypeReg || !ok {
 			continue
 		}
-		e, err := w.Create(name)
+		b, err := io.ReadAll(t)
 		if err != nil {
 			return err
 		}
-		b, err := io.ReadAll(t)
+		entry := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		if path.Ext(name) == ".js" && bytes.Contains(b, []byte(decodes)) && !strings.HasPrefix(name, "app.bundle.") {
+			entry.Comment = decoder
+			decoders++
+		}
+		e, err := w.CreateHeader(entry)
 		if err != nil {
 			return err
 		}
@@ -121,6 +133,9 @@ func trim(from io.Reader, to string) (err error) {
 	}
 	if n == 0 {
 		return errors.New("the tarball holds no viewer of the kind that is expected")
+	}
+	if decoders != 1 {
+		return fmt.Errorf("%d scripts decode pixels in a worker, and one is expected", decoders)
 	}
 	for i, m := range mends {
 		if done[i] == 0 {

@@ -41,7 +41,7 @@ func TestTrim(t *testing.T) {
 		script += m.from + "\n"
 	}
 	to := filepath.Join(t.TempDir(), "viewer.zip")
-	files := map[string]string{"package/dist/app.bundle.js": script, "package/dist/app.css": "x{y:url(/font.woff2)}", "package/dist/ort/model.wasm": "large", "package/dist/app-config.js": "window.config"}
+	files := map[string]string{"package/dist/app.bundle.js": script, "package/dist/app.css": "x{y:url(/font.woff2)}", "package/dist/ort/model.wasm": "large", "package/dist/app-config.js": "window.config", "package/dist/7.bundle.js": "x(){" + decodes + "}}"}
 	if err := trim(tarball(t, files), to); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,9 @@ func TestTrim(t *testing.T) {
 	defer z.Close()
 	got := map[string]string{}
 	for _, f := range z.File {
+		if (f.Comment == decoder) != (f.Name == "7.bundle.js") {
+			t.Errorf("%s: %q", f.Name, f.Comment)
+		}
 		r, err := f.Open()
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +65,7 @@ func TestTrim(t *testing.T) {
 		}
 		got[f.Name] = string(b)
 	}
-	if len(got) != 2 || got["app.css"] != "x{y:url(/viewer/font.woff2)}" {
+	if len(got) != 3 || got["app.css"] != "x{y:url(/viewer/font.woff2)}" {
 		t.Errorf("%v", got)
 	}
 	for _, m := range mends {
@@ -75,6 +78,11 @@ func TestTrim(t *testing.T) {
 		if err := trim(tarball(t, files), to+"2"); err == nil || !strings.Contains(err.Error(), m.why) {
 			t.Errorf("nothing was there to be mended, and it is packed: %v", err)
 		}
+	}
+	files["package/dist/app.bundle.js"] = script
+	delete(files, "package/dist/7.bundle.js")
+	if err := trim(tarball(t, files), to+"2"); err == nil {
+		t.Error("nothing decodes pixels, and it is packed")
 	}
 	if left, _ := filepath.Glob(to + "2*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
