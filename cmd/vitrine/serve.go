@@ -13,6 +13,7 @@ type serveCmd struct {
 	nodeFlags
 	keyFlags
 	storeFlags
+	oidcFlags
 	HTTP    string   `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
 	DICOM   string   `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
 	SFTP    string   `name:"sftp" default:"off" placeholder:"HOST:PORT" help:"Where SFTP listens; not in this version yet."`
@@ -46,6 +47,10 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 		return usage("with --http off and --dicom off there is nothing to serve")
 	}
 	cfg.TLSCert, cfg.TLSKey, cfg.PublicURL, cfg.Proxies = c.TLSCert, c.TLSKey, c.Public, c.Proxies
+	var err error
+	if cfg.OIDC, err = c.provider(s); err != nil {
+		return err
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")
 	}

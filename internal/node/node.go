@@ -128,10 +128,15 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// settle reads how the world reaches the node.
+// settle reads how the world reaches the node, and who vouches for people.
 func (n *Node) settle() (err error) {
 	if n.cfg.PublicURL != "" {
 		if n.place.Public, err = web.ParsePublic(n.cfg.PublicURL); err != nil {
+			return err
+		}
+	}
+	if n.cfg.OIDC != nil {
+		if err := n.cfg.OIDC.Check(); err != nil {
 			return err
 		}
 	}

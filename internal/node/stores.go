@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -44,8 +45,9 @@ type Config struct {
 	TLSCert string // PEM files of a certificate and its key, for both; empty: without TLS
 	TLSKey  string
 
-	PublicURL string   // where people reach the node, https://images.example.org; empty: as each request names it
-	Proxies   []string // addresses, or ranges of them, whose X-Forwarded-For is believed
+	PublicURL string           // where people reach the node, https://images.example.org; empty: as each request names it
+	Proxies   []string         // addresses, or ranges of them, whose X-Forwarded-For is believed
+	OIDC      *signin.Provider // who vouches for people; nil: nobody
 
 	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger

@@ -51,7 +51,7 @@ func (n *Node) website() (*http.Server, error) {
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
-	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Master: s.Master, Exists: func(ctx context.Context, id string) error {
+	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Master: s.Master, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})

@@ -30,6 +30,8 @@ type accountPage struct {
 	signin.Own
 	Secure bool // passkeys can be made here
 	Here   identity.Digest
+	// Provider is who could vouch for the caller too; empty: nobody, or it does already.
+	Provider, ProviderName string
 }
 
 func (d *Door) account(r *request) (*page, error) {
@@ -48,6 +50,12 @@ func (d *Door) account(r *request) (*page, error) {
 	p := accountPage{Own: own, Secure: named && (u.Scheme == "https" || u.Hostname() == "localhost")}
 	if s, _, err := d.SignIn.Session(r.Context(), secretOf(r.Request, sessionCookie)); err == nil {
 		p.Here = s.Hash
+	}
+	p.ProviderName, p.Provider = d.SignIn.ProviderName(), d.SignIn.ProviderName()
+	for _, f := range own.Foreign {
+		if f.Issuer == d.SignIn.Issuer() {
+			p.Provider = ""
+		}
 	}
 	return &page{file: "account", title: "Your account", section: "/account", help: "signin", data: p}, nil
 }

@@ -23,6 +23,7 @@ func (d *Door) registerSignIn(mux *http.ServeMux) {
 	mux.HandleFunc("POST /signin/passkey/begin", d.beginPasskey)
 	mux.HandleFunc("POST /signin/passkey/finish", d.finishPasskey)
 	mux.HandleFunc("POST /signout", d.page(d.signOut))
+	d.registerProvider(mux)
 	d.registerAccount(mux)
 	d.registerPeople(mux)
 }
@@ -86,9 +87,10 @@ func after(next string) string {
 }
 
 type signInPage struct {
-	Next  string
-	Known bool   // the browser is: the app's code alone is asked for
-	Error string // of the code, or of the app's
+	Next     string
+	Known    bool   // the browser is: the app's code alone is asked for
+	Provider string // what people call who vouches for them; empty: nobody does
+	Error    string // of the code, or of the app's
 }
 
 func (d *Door) signIn(r *request) (*page, error) {
@@ -101,6 +103,7 @@ func (d *Door) signIn(r *request) (*page, error) {
 
 func (d *Door) signInWith(r *request, p signInPage) *page {
 	p.Known = d.SignIn.KnownBrowser(r.Context(), secretOf(r.Request, browserCookie))
+	p.Provider = d.SignIn.ProviderName()
 	out := &page{file: "signin", title: "Sign in", help: "signin", data: p}
 	if p.Error != "" {
 		out.status = http.StatusForbidden
@@ -117,17 +120,17 @@ func said(err error) (string, error) {
 	return pr.Detail, nil
 }
 
-type linkPage struct{ Token, Next string }
+type linkPage struct{ Token, Next, Provider string }
 
 // showLink asks before a link is used up: programs that look at links before people do must not.
 func (d *Door) showLink(r *request) (*page, error) {
-	return &page{file: "link", title: "Sign in", data: linkPage{r.URL.Query().Get("t"), after(r.URL.Query().Get("next"))}}, nil
+	return &page{file: "link", title: "Sign in", data: linkPage{r.URL.Query().Get("t"), after(r.URL.Query().Get("next")), d.SignIn.ProviderName()}}, nil
 }
 
 func (d *Door) takeLink(r *request) (*page, error) {
 	in, err := d.SignIn.ByLink(r.Context(), from(r.Request), r.PostFormValue("t"))
 	if err != nil {
-		return nil, err
+		return d.notIn(r, after(r.PostFormValue("next")), err)
 	}
 	return d.cameIn(r, in)
 }
@@ -204,12 +207,17 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request, session identity.Se
 }
 
 func (d *Door) signOut(r *request) (*page, error) {
+	to, elsewhere := "/", d.SignIn.SignedOutAt(r.Context(), secretOf(r.Request, sessionCookie), origin(r.Request))
 	if err := d.SignIn.End(r.Context(), r.admin(), secretOf(r.Request, sessionCookie)); err != nil {
 		return nil, err
 	}
 	setSecret(r.w, r.Request, sessionCookie, "", 0)
 	r.w.Header().Set("Clear-Site-Data", `"cache"`)
-	return &page{to: "/"}, nil
+	if elsewhere != "" {
+		setSecret(r.w, r.Request, outCookie, url.QueryEscape(elsewhere), time.Minute)
+		to = "/signedout"
+	}
+	return &page{to: to}, nil
 }
 
 // answer writes JSON for a script of a page.

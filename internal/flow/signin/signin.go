@@ -1,5 +1,6 @@
 // Package signin lets people in: by passkey (W3C Web Authentication); by a link or a code that works once; by a one-time code of an app (RFC 6238) after one of
-// these, or in a browser that is known. It keeps their sessions and their account's keys.
+// these, or in a browser that is known; by a provider of OpenID Connect. It keeps their sessions and their account's
+// keys.
 //
 // It promises: every way in and every failure to get in is in the audit log, without a word of what was presented; a ceremony, like a link or a code, is used up
 // by its first use, and whoever begins one and never ends it leaves nothing; a session begins with a secret that nobody saw before; no answer tells whether an
@@ -43,6 +44,8 @@ type Parts struct {
 	Identity *identity.Record
 	// Exists reports a collection that grants may be given for; a fault.Invalid if there is none.
 	Exists func(ctx context.Context, collection string) error
+	// Provider vouches for people; nil: nobody does.
+	Provider *Provider
 	// Master seals the secrets of apps, and what is between two steps. Without it people are administered, and nobody signs in.
 	Master *keys.Master
 }
@@ -50,13 +53,16 @@ type Parts struct {
 // Flow is safe for use by many goroutines.
 type Flow struct {
 	Parts
-	tries  tries
-	sealer *sealer
-	now    func() time.Time // nil: time.Now
+	tries    tries
+	sealer   *sealer
+	provider *provider
+	now      func() time.Time // nil: time.Now
 }
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{Parts: p, sealer: newSealer(p.Master)} }
+func New(p Parts) *Flow {
+	return &Flow{Parts: p, sealer: newSealer(p.Master), provider: newProvider(p.Provider)}
+}
 
 // nobody is whom the audit log names where who came is not known.
 const nobody = "nobody known"
