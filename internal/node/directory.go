@@ -23,6 +23,9 @@ func (r *Records) Directory(ctx context.Context, queue *jobs.Queue) (*directoryf
 	if d.Counts, err = directory.OpenCounts(ctx, r.DB); err != nil {
 		return nil, err
 	}
+	if d.Pictures, err = directory.OpenPictures(ctx, r.DB); err != nil {
+		return nil, err
+	}
 	d.Finder, err = directory.OpenFinder(ctx, r.DB, d.Entries, d.Counts)
 	return d, err
 }

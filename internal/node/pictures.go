@@ -5,11 +5,12 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
 // decode decodes code streams for pictures. Nil: no program is named that does it.
-func (n *Node) decode() func(context.Context, *dicom.TransferSyntax, *render.Attributes, []byte) ([]byte, error) {
+func (n *Node) decode() delivery.Decoder {
 	if len(n.cfg.Decoder) == 0 {
 		return nil
 	}

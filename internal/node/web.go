@@ -22,15 +22,15 @@ import (
 func (n *Node) website() (*http.Server, error) {
 	s := n.Stores
 	mux := http.NewServeMux()
-	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue})
+	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
+		Decode: n.decode()})
 	dicomweb.New(dicomweb.Parts{
 		Delivery: give,
 		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {
 			return n.Custody.Begin(ctx, id, custody.DoorSTOW, actor)
 		},
-		Log:    n.cfg.Log,
-		Decode: n.decode(),
-		Base:   n.place.Public,
+		Log:  n.cfg.Log,
+		Base: n.place.Public,
 	}).Register(mux)
 	uploads, err := upload.New(n.Uploads, n.cfg.Log)
 	if err != nil {

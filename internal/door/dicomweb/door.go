@@ -16,11 +16,9 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
-	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -31,9 +29,6 @@ type Parts struct {
 	// Begin opens a deposit into a collection; actor names who deposits.
 	Begin func(ctx context.Context, id collection.ID, actor string) (Deposit, error)
 	Log   *slog.Logger
-	// Decode turns a frame that is a code stream into samples, and makes the attributes those of the samples; its errors are [*render.Unsupported] and
-	// [*render.Broken] of the frame. Nil: such frames are drawn as far as package render can read them itself.
-	Decode func(ctx context.Context, syntax *dicom.TransferSyntax, a *render.Attributes, frame []byte) ([]byte, error)
 	// Base is the address that the node is reached at, without a path: "https://images.example.org". Empty: what each request was sent to.
 	Base string
 }

@@ -70,7 +70,7 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 	if err != nil {
 		return err
 	}
-	f, err := d.framesOf(o, data, pixels, as.swap)
+	f, err := o.FramesAs(as.swap)
 	if err != nil {
 		return err
 	}
@@ -125,15 +125,6 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 		return err
 	}
 	return buf.Flush()
-}
-
-// framesOf finds frames, in little endian words if swap.
-func (d *Door) framesOf(o *delivery.Object, data *dicom.Dataset, pixels int, swap bool) (*dicom.Frames, error) {
-	word := data.VR(pixels).WordSize()
-	if !swap || word == 1 {
-		return o.Frames(nil)
-	}
-	return o.Frames(func(r io.ReaderAt, size int64) io.ReaderAt { return &swapped{r, size, int64(word)} })
 }
 
 // copy writes one value as the whole answer.
@@ -202,7 +193,7 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 	if as.swap {
 		syntax = dicom.ExplicitVRLittleEndianUID
 		if word := data.VR(i).WordSize(); word > 1 {
-			v = io.NewSectionReader(&swapped{v, size, int64(word)}, 0, size)
+			v = io.NewSectionReader(delivery.Swapped(v, size, word), 0, size)
 		}
 	}
 	h := w.Header()

@@ -5,13 +5,9 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
-	"io"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -20,12 +16,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
-
-// drawing bounds how many pictures are drawn at a time: each holds a frame in memory.
-var drawing = semaphore.NewWeighted(int64(2 * runtime.GOMAXPROCS(0)))
-
-// maxCodeStream bounds the frame that is read to be drawn.
-const maxCodeStream = 256 << 20
 
 // renderedInstance draws the middle frame of an instance, or the frame that the path names (PS3.18 10.4.1.1.3).
 func (d *Door) renderedInstance(w http.ResponseWriter, r *http.Request) {
@@ -64,9 +54,9 @@ func (d *Door) drawn(w http.ResponseWriter, r *http.Request, number int, within 
 		return
 	}
 	defer x.Close()
-	img, err := d.draw(r, x, number, o)
+	img, err := d.Delivery.Draw(r.Context(), x, number, o)
 	if err != nil {
-		web.Fail(w, r, err)
+		web.Fail(w, r, undrawn(err))
 		return
 	}
 	h := w.Header()
@@ -210,53 +200,6 @@ func (d *Door) pictured(r *http.Request) (*delivery.Object, error) {
 	i := of[len(of)/2]
 	at = delivery.Place{Collection: i.Series.Study.Collection, Study: i.Series.Study.UID, Series: i.Series.UID, SOP: i.UID}
 	return d.Delivery.Open(r.Context(), caller, at, policy.ReadPixels)
-}
-
-// draw reads a frame and draws it; number 0 is the middle one.
-func (d *Door) draw(r *http.Request, o *delivery.Object, number int, opts render.Options) (image.Image, error) {
-	if err := drawing.Acquire(r.Context(), 1); err != nil {
-		return nil, err
-	}
-	defer drawing.Release(1)
-	data, err := o.Dataset()
-	if err != nil {
-		return nil, err
-	}
-	pixels := data.PixelData()
-	if pixels < 0 {
-		return nil, fault.New(fault.NotFound, "render", "", "the instance has no pixel data")
-	}
-	f, err := d.framesOf(o, data, pixels, o.Syntax().BigEndian)
-	if err != nil {
-		return nil, err
-	}
-	if number == 0 {
-		number = (f.Count() + 1) / 2
-	}
-	frame, err := delivery.Frame(f, number)
-	if err != nil {
-		return nil, err
-	}
-	a, err := render.AttributesOfFrame(data, number-1)
-	if err != nil {
-		return nil, undrawn(err)
-	}
-	if frame.Size > maxCodeStream {
-		return nil, undrawn(&render.Unsupported{Reason: "a frame of this size"})
-	}
-	b := make([]byte, frame.Size)
-	if _, err := io.ReadFull(frame, b); err != nil {
-		return nil, fault.Wrap(fault.Corrupt, "render", "", err)
-	}
-	if d.Decode == nil || !o.Syntax().Encapsulated {
-		img, err := render.Draw(a, o.Syntax(), b, opts)
-		return img, undrawn(err)
-	}
-	if b, err = d.Decode(r.Context(), o.Syntax(), &a, b); err != nil {
-		return nil, undrawn(err)
-	}
-	img, err := render.DrawSamples(a, b, opts)
-	return img, undrawn(err)
 }
 
 // undrawn says why an image could not be drawn: it alone is concerned.

@@ -340,36 +340,3 @@ func elementAt(d *dicom.Dataset, path string) int {
 	}
 	return at
 }
-
-// swapped reads big endian words as little endian ones.
-type swapped struct {
-	r    io.ReaderAt
-	size int64
-	word int64
-}
-
-func (s *swapped) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= s.size {
-		return 0, io.EOF
-	}
-	want := min(int64(len(p)), s.size-off)
-	from := off - off%s.word
-	to := min((off+want+s.word-1)/s.word*s.word, s.size)
-	b := make([]byte, to-from)
-	if n, err := s.r.ReadAt(b, from); int64(n) < to-from {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return 0, err
-	}
-	for w := b; int64(len(w)) >= s.word; w = w[s.word:] {
-		for i, j := int64(0), s.word-1; i < j; i, j = i+1, j-1 {
-			w[i], w[j] = w[j], w[i]
-		}
-	}
-	n := copy(p[:want], b[off-from:])
-	if int64(n) < int64(len(p)) {
-		return n, io.EOF
-	}
-	return n, nil
-}

@@ -306,6 +306,9 @@ var notices = []notice{
 	noticeAsked:     {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
 	noticeLinkEnded: {"ok", "The link was ended. It opens nothing any more."},
 	noticeSearch:    {"ok", "Saved. With an alert, what is new of it is shown here and beside Directory at the top of every page; no mail is sent."},
+	noticePicked:    {"ok", "The picture stands for the collection now."},
+	noticeShown:     {"ok", "Published. Everybody can see it now."},
+	noticeRetired:   {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
 const (
@@ -314,4 +317,7 @@ const (
 	noticeAsked
 	noticeLinkEnded
 	noticeSearch
+	noticePicked
+	noticeShown
+	noticeRetired
 )

@@ -66,6 +66,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /static/{file...}", d.files.serve)
 	mux.HandleFunc("POST /theme", setTheme)
 	d.registerDirectory(mux)
+	d.registerEntries(mux)
 	d.registerCollections(mux)
 	d.registerHeld(mux)
 	d.registerStudies(mux)

@@ -41,6 +41,7 @@ type Desk struct {
 	Entries     *directory.Record
 	Counts      *directory.CountRecord
 	Finder      *directory.Finder
+	Pictures    *directory.PictureRecord
 }
 
 // View is an entry as a page shows it.
@@ -50,6 +51,7 @@ type View struct {
 	Completeness     directory.Completeness //
 	MayEdit          bool                   // the caller may write it
 	MayPublish       bool                   // the caller may publish and retire it
+	Pictures         []Shown                // that stand for it, and may be seen
 }
 
 // ward is the collection that policy is asked about: the one that is described, or, for what is not held here, the entry's own id.
@@ -70,6 +72,11 @@ func (d *Desk) allowed(ctx context.Context, who admin.Caller, a policy.Action, w
 	if decision.Allow {
 		return nil
 	}
+	return d.denied(ctx, who, a, ward, object, decision)
+}
+
+// denied notes a denial, and says it.
+func (d *Desk) denied(ctx context.Context, who admin.Caller, a policy.Action, ward, object string, decision policy.Decision) error {
 	in := ward
 	if ward != "" {
 		// What is not there can be named after anything, a patient too: neither the log nor the answer repeats it.
@@ -144,7 +151,10 @@ func (d *Desk) view(ctx context.Context, who admin.Caller, s directory.Stored) (
 		return v, err
 	}
 	v.Numbers, v.Listed = n, directory.Listed{Stored: s, Counts: counts}
-	return v, nil
+	if s.Entry.Holding == directory.Here {
+		v.Pictures, err = d.pictures(ctx, collection.ID(s.Entry.Collection), false)
+	}
+	return v, err
 }
 
 // Entry is what the public sees of an entry; fault.NotFound where it is not published.

@@ -125,6 +125,8 @@ const (
 	SeeHeld                        // what is held, and for which reasons
 	DecideHeld                     // accept or refuse what is held
 	Publish                        // make an admitted study part of a release
+	PickPicture                    // show a picture of an object to the public, as one of the few that stand for a collection
+	SeeMontage                     // a picture that was picked so
 	CreateCollection               // a new collection, with its attestation where the profile wants one
 	ManageCollection               // a collection's title, addresses, profile
 	ManageTokens                   // tokens and SSH keys
@@ -148,7 +150,7 @@ const (
 )
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
-	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "create a collection", "manage a collection", "manage tokens",
+	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
 	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
@@ -170,7 +172,7 @@ func Actions() []Action {
 // OnObjects reports whether the action concerns objects, and so depends on their state.
 func (a Action) OnObjects() bool {
 	switch a {
-	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, FindAsPeer, MoveAsPeer, GetAsPeer:
+	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, PickPicture, SeeMontage, FindAsPeer, MoveAsPeer, GetAsPeer:
 		return true
 	}
 	return false

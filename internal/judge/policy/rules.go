@@ -107,6 +107,10 @@ var rules = []rule{
 
 	{action: Publish, roles: []Role{Steward, Operator}, states: in(Admitted), terms: actTerms, because: "releases what is admitted"},
 
+	{action: PickPicture, roles: []Role{Steward}, states: in(Released), terms: actTerms, because: "may show a few pictures of what is released to everybody"},
+	// That it was picked is a fact of the record, which is asked before this: a picture that nobody picked is never brought here.
+	{action: SeeMontage, roles: []Role{Anonymous}, states: in(Released), terms: []string{TermNoStore}, because: "a steward picked it for everybody to see"},
+
 	{action: CreateCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "may make collections, and attest where a profile wants it"},
 	{action: ManageCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "manages the collection"},
 	{action: ManageTokens, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages tokens and SSH keys"},

@@ -279,7 +279,7 @@ func SchemaOrg(site Site, l Listed) ([]byte, error) {
 	if strings.HasPrefix(e.Access.Rights, "https://") {
 		d["usageInfo"] = e.Access.Rights
 	}
-	if l.Counts.People.Known {
+	if n := l.Counts.People; n.Known && !n.Withheld {
 		d["variableMeasured"] = []object{{"@type": "PropertyValue", "name": "Number of people", "value": l.Counts.People.Value}}
 	}
 	return encode(d)

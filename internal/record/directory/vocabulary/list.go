@@ -150,6 +150,7 @@ var (
 	DataUseModifier    = lists["DataUseModifier"]
 	StorageTemperature = lists["StorageTemperature"]
 	Inclusion          = lists["Inclusion"]
+	PictureView        = lists["PictureView"]
 )
 
 // searched are the lists whose words people use when they look for a collection.
