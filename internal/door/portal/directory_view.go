@@ -18,6 +18,9 @@ import (
 
 // capital begins a text with a capital letter.
 func capital(s string) string {
+	if s == "" {
+		return s
+	}
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }

@@ -58,6 +58,18 @@ var topics = []topic{
 		},
 	},
 	{
+		Key: "describe", Title: "Describe a collection in the directory", For: "stewards and custodians",
+		Steps: []template.HTML{
+			`Open the list of <b>entries</b> from the page of collections, and begin a new one: by the form, or by a table, DCAT or HDR UK file that you have.`,
+			`Fill in what is needed first: what it is, who keeps it, which images of which disease, what it may be used for and how to ask. Write words; they become codes.`,
+			`Save as often as you like. Nobody sees a draft but those who may write it.`,
+			`Publish. Later changes are drafts again until they are published.`,
+			`For pictures, open a published study and choose <b>Show on the collection's page</b>.`,
+		},
+		Command: "vitrine directory import FILE --publish",
+		More:    `Numbers of people are counted once a night and rounded to ten; fewer than ten look like none.`,
+	},
+	{
 		Key: "publish", Title: "Publish a study", For: "stewards",
 		Steps: []template.HTML{
 			`Open the study from the collection's page.`,

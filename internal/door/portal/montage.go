@@ -41,7 +41,13 @@ func (d *Door) drawPicked(r *request) error {
 	if err != nil {
 		return err
 	}
-	return d.sendPicture(r, p, render.Options{Width: 960, Height: 720})
+	o := render.Options{Width: 960, Height: 720}
+	if center, width, function, ok := p.Chosen(); ok {
+		if f, known := render.ParseFunction(function); known {
+			o.Window = &render.Window{Center: center, Width: width, Function: f}
+		}
+	}
+	return d.sendPicture(r, p, o)
 }
 
 func (d *Door) sendPicture(r *request, p directoryflow.Shown, o render.Options) error {
@@ -133,6 +139,21 @@ func (d *Door) pictures(r *request) (*page, error) {
 	return &page{file: "pictures", title: "Pictures of " + string(c), section: "/collections", help: "describe", data: p}, nil
 }
 
+// pickForm is what a study's page offers to who may show its picture on the collection's.
+type pickForm struct {
+	Instance catalogue.SOPUID
+	Views    []vocabulary.Term
+	Ready    bool // it is released, and can be drawn
+}
+
+func (r *request) pickForm(p *studyPage) *pickForm {
+	if !r.mayPick(p.Collection) || p.Frame.instance == nil {
+		return nil
+	}
+	i := p.Frame.instance
+	return &pickForm{i.UID, vocabulary.PictureView.Terms, i.State == policy.Released && p.Frame.Viewable}
+}
+
 // pick puts a picture of a study's page on the collection's.
 func (d *Door) pick(r *request) (*page, error) {
 	if err := r.signedIn(); err != nil {
@@ -147,7 +168,8 @@ func (d *Door) pick(r *request) (*page, error) {
 	if err != nil {
 		frame = 1
 	}
-	if _, err := d.Directory.Pick(r.Context(), r.admin(), c, of, frame, r.PostFormValue("modality"), r.PostFormValue("view"), r.PostFormValue("looked") != ""); err != nil {
+	as := directory.Picture{Frame: frame, Modality: r.PostFormValue("modality"), View: r.PostFormValue("view"), Window: r.PostFormValue("window")}
+	if _, err := d.Directory.Pick(r.Context(), r.admin(), c, of, as, r.PostFormValue("looked") != ""); err != nil {
 		return nil, err
 	}
 	r.leave(noticePicked)

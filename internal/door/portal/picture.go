@@ -26,6 +26,8 @@ type frameView struct {
 	Viewable   bool
 	Presets    []preset
 	Window     string // what the presets say of it, in the picture's corner
+	Part       int    // which frame of its instance
+	Chosen     string // the window, for PS3.18 8.3.5.1.4; empty: as the image says
 	instance   *catalogue.InstanceResult
 }
 
@@ -99,7 +101,7 @@ func (d *Door) frames(r *request, p *studyPage, wado string) error {
 			left -= k
 			continue
 		}
-		f.instance = i
+		f.instance, f.Part = i, left
 		f.Viewable = i.Rows > 0 && i.Columns > 0
 		f.Size = strconv.FormatInt(i.Columns, 10) + " × " + strconv.FormatInt(i.Rows, 10)
 		f.Address = wado + "/series/" + url.PathEscape(string(p.Current.UID)) + "/instances/" + url.PathEscape(string(i.UID)) + "/frames/" + strconv.Itoa(left) + "/rendered?viewport=1024,768"
@@ -130,6 +132,7 @@ func (d *Door) frames(r *request, p *studyPage, wado string) error {
 		}
 		if w.Here && w.window != "" {
 			f.Address += "&window=" + w.window
+			f.Chosen = w.window
 			f.Window, tail = w.Name, "&window="+w.Key
 		}
 	}

@@ -53,6 +53,7 @@ type studyPage struct {
 	Told        bool // clock times and names are in it
 	Views       []delivery.View
 	Bytes       int64
+	Pick        *pickForm // nil: the picture cannot be shown on the collection's page
 }
 
 // viewerLink opens the study in the viewer, in one of its ways of looking.
@@ -110,6 +111,7 @@ func (d *Door) study(r *request) (*page, error) {
 		return nil, err
 	}
 	p.Custody, p.Told, p.Views, p.Bytes = custodySteps(h), h.Told, h.Views, h.Bytes
+	p.Pick = r.pickForm(&p)
 	return &page{file: "study", title: p.Name, section: "/collections", help: "publish", data: p}, nil
 }
 

@@ -111,7 +111,7 @@ func (d *Desk) picks(ctx context.Context, who admin.Caller, c collection.ID, sta
 }
 
 // Pick puts a frame of a released instance on the collection's page, behind what is there. looked is the steward's word that nothing in the picture says who it is of.
-func (d *Desk) Pick(ctx context.Context, who admin.Caller, c collection.ID, of catalogue.Where, frame int64, modality, view string, looked bool) (int64, error) {
+func (d *Desk) Pick(ctx context.Context, who admin.Caller, c collection.ID, of catalogue.Where, as directory.Picture, looked bool) (int64, error) {
 	attempt, on := policy.PickPicture.String(), "collection "+string(c)
 	if err := d.picks(ctx, who, c, policy.Released); err != nil {
 		return 0, err
@@ -127,13 +127,14 @@ func (d *Desk) Pick(ctx context.Context, who admin.Caller, c collection.ID, of c
 		if err != nil {
 			return 0, err
 		}
-		if l.State != policy.Released || frame < 1 || frame > max(1, l.Frames) || l.Rows == 0 {
+		if l.State != policy.Released || as.Frame < 1 || as.Frame > max(1, l.Frames) || l.Rows == 0 {
 			break
 		}
 		var n int64
 		err = d.change(ctx, who, attempt, string(c), func(tx *db.Tx) (string, error) {
-			n, err = d.Pictures.Pick(tx, directory.Picture{Collection: c, Instance: int64(l.ID), Frame: frame, Modality: modality, View: view, By: who.Actor})
-			return fmt.Sprintf("instance %s, frame %d", l.ID, frame), err
+			as.Collection, as.Instance, as.By = c, int64(l.ID), who.Actor
+			n, err = d.Pictures.Pick(tx, as)
+			return fmt.Sprintf("instance %s, frame %d", l.ID, as.Frame), err
 		})
 		return n, err
 	}

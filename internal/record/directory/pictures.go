@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -29,6 +31,7 @@ type Picture struct {
 	Frame      int64 // from 1
 	Modality   string
 	View       string // vocabulary PictureView
+	Window     string // "center,width,function" as PS3.18 8.3.5.1.4 writes it; empty: as the image says
 	By         string
 	At         time.Time
 }
@@ -44,6 +47,19 @@ func (p *Picture) Caption() string {
 	}
 	v := vocabulary.PictureView.Label(p.View)
 	return kind + ", " + lowered(v)
+}
+
+// Chosen is the window that the picture is drawn with, if it is not the image's own.
+func (p *Picture) Chosen() (center, width float64, function string, ok bool) {
+	parts := strings.Split(p.Window, ",")
+	if len(parts) != 3 || len(p.Window) > 100 {
+		return 0, 0, "", false
+	}
+	center, err1 := strconv.ParseFloat(parts[0], 64)
+	width, err2 := strconv.ParseFloat(parts[1], 64)
+	finite := func(f float64) bool { return f-f == 0 }
+	ok = err1 == nil && err2 == nil && finite(center) && finite(width) && width > 0 && (parts[2] == "linear" || parts[2] == "linear-exact" || parts[2] == "sigmoid")
+	return center, width, parts[2], ok
 }
 
 func capital(s string) string {
@@ -81,12 +97,12 @@ func OpenPictures(ctx context.Context, d *db.DB) (*PictureRecord, error) {
 	return &PictureRecord{d: d}, nil
 }
 
-const pictureColumns = `SELECT collection, n, instance, frame, modality, shows, picked_by, picked_at FROM directory_picture`
+const pictureColumns = `SELECT collection, n, instance, frame, modality, shows, shown_window, picked_by, picked_at FROM directory_picture`
 
 func scanPicture(row interface{ Scan(...any) error }) (Picture, error) {
 	var p Picture
 	var at int64
-	err := row.Scan(&p.Collection, &p.N, &p.Instance, &p.Frame, &p.Modality, &p.View, &p.By, &at)
+	err := row.Scan(&p.Collection, &p.N, &p.Instance, &p.Frame, &p.Modality, &p.View, &p.Window, &p.By, &at)
 	p.At = db.Time(at)
 	return p, err
 }
@@ -136,6 +152,9 @@ func (r *PictureRecord) Pick(tx *db.Tx, p Picture) (int64, error) {
 	if !vocabulary.Modality.Has(p.Modality) {
 		p.Modality = OtherModality
 	}
+	if _, _, _, ok := p.Chosen(); !ok && p.Window != "" {
+		return 0, fault.New(fault.Invalid, attempt, on, "the window is not written as center, width, function")
+	}
 	if err := tx.Lock("directory pictures " + string(p.Collection)); err != nil {
 		return 0, err
 	}
@@ -160,8 +179,8 @@ func (r *PictureRecord) Pick(tx *db.Tx, p Picture) (int64, error) {
 	if err := r.renumber(tx, p.Collection, all); err != nil {
 		return 0, err
 	}
-	_, err = tx.Exec(`INSERT INTO directory_picture (collection, n, place, instance, frame, modality, shows, picked_by, picked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		string(p.Collection), n, place, p.Instance, p.Frame, p.Modality, p.View, p.By, db.Micros(time.Now()))
+	_, err = tx.Exec(`INSERT INTO directory_picture (collection, n, place, instance, frame, modality, shows, shown_window, picked_by, picked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		string(p.Collection), n, place, p.Instance, p.Frame, p.Modality, p.View, p.Window, p.By, db.Micros(time.Now()))
 	return n, err
 }
 

@@ -28,6 +28,7 @@ export default function stack(looker: HTMLElement): void {
       history.replaceState(null, "", address);
       exchange(figure!, other, "figcaption");
       exchange(looker, other, ".presets");
+      exchange(document.body, page!.body, "#pick .which");
       const slider = looker.querySelector<HTMLInputElement>("input[type=range]");
       if (slider === document.activeElement) {
         // A slider that is being drawn stays; its neighbours follow.

@@ -8,6 +8,7 @@ CREATE TABLE directory_picture (
 	frame BIGINT NOT NULL,
 	modality TEXT NOT NULL,
 	shows TEXT NOT NULL,
+	shown_window TEXT NOT NULL,
 	picked_by TEXT NOT NULL,
 	picked_at BIGINT NOT NULL,
 	PRIMARY KEY (collection, n),
