@@ -32,7 +32,7 @@ func (d *Door) registerCatalogue(mux *http.ServeMux) {
 
 // site is this directory as it is told to others.
 func (d *Door) site(r *http.Request) directory.Site {
-	return directory.Site{Base: origin(r), Name: "Directory of cancer research images, " + d.Name, About: "Collections of cancer research images: what is in them, who keeps them, and how to ask for access.",
+	return directory.Site{Base: web.Base(r), Name: "Directory of cancer research images, " + d.Name, About: "Collections of cancer research images: what is in them, who keeps them, and how to ask for access.",
 		Publisher: directory.Organisation{Name: d.Name}}
 }
 
@@ -45,7 +45,7 @@ func (d *Door) published(kind string, write func(*http.Request, io.Writer) error
 			return
 		}
 		// Addresses stand in the answer, so it is another one under another name of the node.
-		sum := sha256.Sum256([]byte(r.URL.Path + "\n" + origin(r) + "\n" + d.Name + "\n" + state))
+		sum := sha256.Sum256([]byte(r.URL.Path + "\n" + web.Base(r) + "\n" + d.Name + "\n" + state))
 		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
 		h := w.Header()
 		h.Set("ETag", tag)
@@ -94,7 +94,7 @@ func (d *Door) siteMap(r *http.Request, w io.Writer) error {
 		XMLName xml.Name `xml:"http://www.sitemaps.org/schemas/sitemap/0.9 urlset"`
 		URL     []place  `xml:"url"`
 	}
-	base := origin(r)
+	base := web.Base(r)
 	all := set{URL: []place{{Loc: base + "/"}}}
 	err := d.Directory.Published(r.Context(), admin.Caller{}, func(s directory.Stored) error {
 		if len(all.URL) < maxSiteMap {
@@ -118,5 +118,5 @@ func robots(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=3600")
 	secure(h)
 	_, _ = io.WriteString(w, "User-agent: *\nAllow: /$\nAllow: /?page=\nAllow: /directory/\nAllow: /help\nAllow: /static/\nDisallow: /?\nDisallow: /api/\nDisallow: /collections/\nDisallow: /compare\n"+
-		"Disallow: /searches\nDisallow: /signin\nDisallow: /viewer/\nSitemap: "+origin(r)+"/sitemap.xml\n")
+		"Disallow: /searches\nDisallow: /signin\nDisallow: /viewer/\nSitemap: "+web.Base(r)+"/sitemap.xml\n")
 }

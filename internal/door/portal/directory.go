@@ -193,7 +193,7 @@ func (d *Door) directory(r *request) (*page, error) {
 		return &page{to: address(q, p.Table)}, nil
 	}
 	p.MayAdd = p.SignedIn && len(p.Result.Hits) == 0 && !p.Narrowed
-	site := origin(r.Request)
+	site := web.Base(r.Request)
 	canonical := q
 	canonical.Size, canonical.Sort = 0, ""
 	p.Canonical = site + address(canonical, false)

@@ -76,6 +76,9 @@ type facetRow struct {
 	Open                      bool
 }
 
+// wholeBody is the SNOMED CT concept that every site lies within.
+const wholeBody = "38266002"
+
 // seenAtOnce is how many values of a facet are shown without unfolding.
 const seenAtOnce = 7
 
@@ -89,6 +92,9 @@ func viewFacet(f directory.FacetCounts, q directory.Query) facetView {
 	v := facetView{Name: names[0], Key: string(f.Facet), Words: names[1], More: f.More, Open: !shut[f.Facet] || len(q.Filters[f.Facet]) > 0}
 	rows := make([]facetRow, 0, len(f.Values))
 	for _, c := range f.Values {
+		if c.Value == wholeBody && !c.Chosen && f.Facet == directory.FacetBodySite && len(f.Values) > 1 {
+			continue // everything lies within
+		}
 		rows = append(rows, facetRow{Name: string(f.Facet), Value: c.Value, Label: valueLabel(f.Facet, c.Value), Title: c.Label, People: c.People, Collections: c.Collections, Chosen: c.Chosen})
 	}
 	if f.Facet == directory.FacetDisease {
@@ -275,9 +281,9 @@ func brushOf(f directory.Facet, bins []directory.Bin, chosen *directory.Range) *
 		}
 		b.Label = spanLabel(f, *chosen)
 	} else {
-		b.Label = binLabel(f, list[0].From, list[len(list)-1].To)
+		b.Label = "any"
 	}
-	b.Text = b.Name + ", " + b.Label + ": a histogram of " + strconv.Itoa(len(list)) + " bars"
+	b.Text = b.Name + ", " + binLabel(f, list[0].From, list[len(list)-1].To) + ": a histogram of " + strconv.Itoa(len(list)) + " bars"
 	for _, k := range tickAt(len(list)) {
 		t := brushTick{X: number((float64(k) + .5) * w), Text: strconv.Itoa(list[k].From), Anchor: "middle"}
 		switch {

@@ -60,7 +60,7 @@ export default function brush(section: HTMLElement): void {
       h.setAttribute("aria-valuenow", String(side ? to() : from()));
       h.setAttribute("aria-valuetext", said(side));
     });
-    if (now) now.textContent = to() >= 120 && to() < 1000 ? `${from()} and over` : from() === to() ? String(from()) : `${from()} to ${to()}`;
+    if (now) now.textContent = a === 0 && z === n ? "any" : to() >= 120 && to() < 1000 ? `${from()} and over` : from() === to() ? String(from()) : `${from()} to ${to()}`;
   }
 
   // tell hands over what is chosen: an end that is not narrowed is left open.
