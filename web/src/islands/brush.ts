@@ -18,7 +18,7 @@ export default function brush(section: HTMLElement): void {
   const band = svg.querySelector<SVGRectElement>(".band");
   const n = bars.length;
   const w = wide / n;
-  const title = section.querySelector("h3")?.firstChild?.textContent ?? "";
+  const title = section.querySelector("h2")?.firstChild?.textContent ?? "";
   const first = Number(bars[0]!.dataset.from);
   const last = Number(bars[n - 1]!.dataset.to);
   // What is chosen are the bars from a to before z.
