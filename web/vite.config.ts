@@ -4,6 +4,10 @@ import { defineConfig } from "vite";
 // by name; the address carries the content's digest as a query.
 export default defineConfig({
   base: "/static/",
+  worker: {
+    format: "es",
+    rollupOptions: { output: { entryFileNames: "chunk-[name]-[hash].js", chunkFileNames: "chunk-[name]-[hash].js" } },
+  },
   build: {
     outDir: "dist",
     emptyOutDir: false,

@@ -67,6 +67,7 @@ func (n *Node) website() (*http.Server, error) {
 	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show, Place: n.place}
 	server := web.Server(n.settled(front.Handler(mux)), n.cfg.Log)
 	server.RegisterOnShutdown(uploads.Drain)
+	server.RegisterOnShutdown(pages.Drain)
 	return server, nil
 }
 

@@ -31,6 +31,7 @@ func functions(f *files) template.FuncMap {
 		"moment": moment,
 		"plural": plural,
 		"join":   strings.Join,
+		"split":  strings.Fields,
 		"dict":   dict,
 		"add":    func(a, b int) int { return a + b },
 		"lower":  strings.ToLower,

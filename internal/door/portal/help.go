@@ -34,8 +34,8 @@ var topics = []topic{
 	{
 		Key: "deposit", Title: "Send a folder of images", For: "sites and trial coordinators",
 		Steps: []template.HTML{
-			`Ask the collection's steward for a token, and set it as <code>VITRINE_TOKEN</code>.`,
-			`Run the command below. It can be interrupted and goes on where it ended; what it calls kept is on stable storage.`,
+			`Open <a href="/deposits/new">Send images</a>, and drop the folder. It goes in pieces: close the page, lose the line, come back tomorrow and choose the same folder, and it goes on. The names of your files stay in your browser.`,
+			`From a machine without a browser, ask the collection's steward for a token, set it as <code>VITRINE_TOKEN</code>, and run the command below. It can be interrupted too; what it calls kept is on stable storage.`,
 			`Watch it on <a href="/deposits">Deposits</a>. What is <b>held</b> waits for a steward, and says why. What is <b>refused</b> was not kept, and says why.`,
 		},
 		Command: "vitrine deposit FOLDER --collection ID --server https://NODE",

@@ -8,6 +8,7 @@
 package portal
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,6 +43,10 @@ type Door struct {
 	pages  *pages
 	files  *files
 	viewer *viewer
+
+	streams  streams
+	draining context.Context // ends when the node does
+	drain    context.CancelFunc
 }
 
 // New makes the door; an error is a template that does not parse.
@@ -58,7 +63,9 @@ func New(p Parts) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Door{Parts: p, pages: t, files: f, viewer: v}, nil
+	d := &Door{Parts: p, pages: t, files: f, viewer: v}
+	d.draining, d.drain = context.WithCancel(context.Background())
+	return d, nil
 }
 
 // Register adds the door's routes, which expect a [web.Front] before them.

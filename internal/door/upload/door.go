@@ -38,6 +38,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	flow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -215,11 +216,17 @@ type batchView struct {
 }
 
 type fileView struct {
-	Ordinal int64              `json:"ordinal"`
-	Upload  string             `json:"upload"`
-	Size    int64              `json:"size"`
-	Fate    string             `json:"fate"` // arriving, kept, held, duplicate, conflict, refused
-	Reasons []catalogue.Reason `json:"reasons,omitempty"`
+	Ordinal int64     `json:"ordinal"`
+	Upload  string    `json:"upload"`
+	Size    int64     `json:"size"`
+	Fate    string    `json:"fate"` // arriving, kept, held, duplicate, conflict, refused
+	Reasons []advised `json:"reasons,omitempty"`
+}
+
+// advised is a reason with what to do about it.
+type advised struct {
+	custody.Reason
+	Advice string `json:"advice,omitempty"`
 }
 
 // batch answers GET /upload/batches/{batch}.
@@ -237,7 +244,10 @@ func (d *Door) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	v := batchView{Batch: id.String(), Collection: string(b.Collection), Deposit: "/deposits/" + id.String(), Upload: strings.TrimSuffix(base, "/"), Ended: !b.Ended.IsZero()}
 	for _, u := range all {
-		f := fileView{Ordinal: u.Ordinal, Upload: base + u.ID, Size: u.Size, Fate: u.Fate, Reasons: u.Reasons}
+		f := fileView{Ordinal: u.Ordinal, Upload: base + u.ID, Size: u.Size, Fate: u.Fate}
+		for _, r := range u.Reasons {
+			f.Reasons = append(f.Reasons, advised{custody.Reason(r), custody.Reason(r).Advice()})
+		}
 		if f.Fate == "" {
 			f.Fate = "arriving"
 		}

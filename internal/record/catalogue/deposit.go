@@ -32,10 +32,11 @@ type Counts struct {
 	Held       int64 `json:"held"`       // conflicts among them
 	Refused    int64 `json:"refused"`
 	Duplicate  int64 `json:"-"` // the same bytes again
+	Released   int64 `json:"-"` // of those catalogued
 }
 
 func counts(t tally, refused, duplicate int64) Counts {
-	c := Counts{Pending: t[received], Catalogued: t[admitted] + t[released], Held: t[held] + t[conflict], Refused: refused, Duplicate: duplicate}
+	c := Counts{Pending: t[received], Catalogued: t[admitted] + t[released], Held: t[held] + t[conflict], Refused: refused, Duplicate: duplicate, Released: t[released]}
 	c.Received = c.Pending + c.Catalogued + c.Held + c.Refused
 	return c
 }
@@ -209,6 +210,52 @@ func (r *Record) Refusals(ctx context.Context, id DepositID, after int64, limit 
 			f.Refused = db.Time(at)
 			all = append(all, f)
 			return err
+		})
+	return all, err
+}
+
+// DepositStudy is a study of which a deposit brought something, and where that stands now.
+type DepositStudy struct {
+	Collection collection.ID
+	UID        StudyUID
+	Counts     Counts // without what was refused
+}
+
+// maxDepositScan bounds how many instances are looked at for the studies of a deposit.
+const maxDepositScan = 200_000
+
+// DepositStudies lists the studies that a deposit brought something of, in the order in which they began to come. There is no index of deposits: numbers of rows grow with time, so it is
+// enough to look at those that were made while the deposit ran. Of a very long one, studies at the end may be missing.
+func (r *Record) DepositStudies(ctx context.Context, d Deposit, limit int) ([]DepositStudy, error) {
+	until := time.Now().Add(time.Minute)
+	if !d.Ended.IsZero() {
+		until = d.Ended.Add(time.Minute) // what was acknowledged last is catalogued a moment later
+	}
+	var all []DepositStudy
+	at := map[string]int{}
+	err := forRows(r.reader(ctx), `SELECT s.collection, s.uid, x.state, COUNT(*) FROM (SELECT id, series, deposit, state FROM instance WHERE id >= ? AND id < ? ORDER BY id LIMIT ?) x
+		JOIN series e ON e.id = x.series JOIN study s ON s.id = e.study WHERE x.deposit = ? GROUP BY s.id, s.collection, s.uid, x.state ORDER BY s.id, x.state`,
+		[]any{ident.At(d.Started.Add(-time.Minute)), ident.At(until), int64(maxDepositScan), int64(d.ID)}, func(rows *sql.Rows) error {
+			var x DepositStudy
+			var state, n int64
+			if err := rows.Scan(&x.Collection, &x.UID, &state, &n); err != nil {
+				return err
+			}
+			k, ok := at[string(x.UID)]
+			if !ok {
+				if len(all) >= limit {
+					return nil
+				}
+				k = len(all)
+				at[string(x.UID)] = k
+				all = append(all, x)
+			}
+			var t tally
+			t[State(state)] = n
+			c := counts(t, 0, 0)
+			sum := &all[k].Counts
+			sum.Received, sum.Pending, sum.Catalogued, sum.Held, sum.Released = sum.Received+c.Received, sum.Pending+c.Pending, sum.Catalogued+c.Catalogued, sum.Held+c.Held, sum.Released+c.Released
+			return nil
 		})
 	return all, err
 }

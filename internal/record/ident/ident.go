@@ -41,3 +41,6 @@ func New() (int64, error) {
 		}
 	}
 }
+
+// At is a number that lies between those made before and after a moment.
+func At(t time.Time) int64 { return max(0, t.UnixMicro()-epoch) << processBits }
