@@ -28,8 +28,8 @@ type told struct {
 	list []map[string]any
 }
 
-// follow opens a stream of events.
-func follow(t *testing.T, base, path, token string) (<-chan told, *http.Response) {
+// listen opens a stream of events.
+func listen(t *testing.T, base, path, token string) (<-chan told, *http.Response) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -127,21 +127,23 @@ func TestDepositEvents(t *testing.T) {
 		}
 		path := fmt.Sprintf("/deposits/%v/events", dep.ID)
 		for who, want := range map[string]int{"": 401, another: 404, researcher: 404} {
-			if _, resp := follow(t, base, path, who); resp.StatusCode != want {
+			if _, resp := listen(t, base, path, who); resp.StatusCode != want {
 				t.Errorf("%d, want %d", resp.StatusCode, want)
 			}
 		}
 		for _, p := range []string{"/deposits/77/events", "/deposits/ROWAN/events"} {
-			if _, resp := follow(t, base, p, mine); resp.StatusCode != 404 {
+			if _, resp := listen(t, base, p, mine); resp.StatusCode != 404 {
 				t.Errorf("%s: %d", p, resp.StatusCode)
 			}
 		}
-		events, resp := follow(t, base, path, mine)
-		watching, _ := follow(t, base, "/deposits/events", steward)
+		events, resp := listen(t, base, path, mine)
+		watching, _ := listen(t, base, "/deposits/events", steward)
 		if resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%d %v", resp.StatusCode, resp.Header)
 		}
-		hear(t, events, "at first", func(e told) bool { return e.name == "deposit" && e.data["running"] == true && e.data["received"] == 0.0 })
+		hear(t, events, "at first", func(e told) bool {
+			return e.name == "deposit" && e.data["running"] == true && e.data["received"] == 0.0
+		})
 		sent := 0
 		var held bool
 		for s := range sample.Studies(77) {
@@ -197,7 +199,7 @@ func TestStreamsAreBoundedAndEnd(t *testing.T) {
 	other, _ := tokenFor(t, n, "other", policy.Steward, "default")
 	var open []*http.Response
 	for {
-		_, resp := follow(t, base, "/deposits/events", steward)
+		_, resp := listen(t, base, "/deposits/events", steward)
 		if resp.StatusCode == http.StatusTooManyRequests {
 			if resp.Header.Get("Retry-After") == "" {
 				t.Error("it does not say when to come back")
@@ -211,7 +213,7 @@ func TestStreamsAreBoundedAndEnd(t *testing.T) {
 	if len(open) < 4 {
 		t.Errorf("only %d are let in", len(open))
 	}
-	events, resp := follow(t, base, "/deposits/events", other)
+	events, resp := listen(t, base, "/deposits/events", other)
 	if resp.StatusCode != 200 {
 		t.Errorf("another person's: %d", resp.StatusCode)
 	}
@@ -219,7 +221,7 @@ func TestStreamsAreBoundedAndEnd(t *testing.T) {
 	open[0].Body.Close()
 	again := false
 	for deadline := time.Now().Add(20 * time.Second); !again && time.Now().Before(deadline); {
-		_, resp := follow(t, base, "/deposits/events", steward)
+		_, resp := listen(t, base, "/deposits/events", steward)
 		again = resp.StatusCode == 200
 	}
 	if !again {
