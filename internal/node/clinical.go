@@ -13,5 +13,5 @@ func (s *Stores) Clinical(ctx context.Context) (*clinicalflow.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clinicalflow.Desk{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Clinical: r}, nil
+	return &clinicalflow.Desk{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue, Clinical: r}, nil
 }

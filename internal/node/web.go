@@ -59,7 +59,11 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	facts, err := s.Clinical(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	pages, err := portal.New(portal.Parts{Desk: desk, Clinical: facts, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@
 //   black      the viewport stayed empty though the node draws the frame
 //   failed     the viewer said why it does not draw it
 //   alone      the viewer draws it, and the node has no picture of it
+//   beside     a segmentation, dose or map: the viewer lays it over the images that it belongs to, and does not show it alone
 //   neither    no picture: a report, a plan, a document, or pixels that nobody here decodes
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +41,7 @@ async function shown(patience) {
 }
 
 /** Runs in the page: puts a frame on the first viewport and compares it with the node's picture. */
-async function compare({ imageId, rendered, patience, put }) {
+async function compare({ imageId, rendered, patience, put, window = false }) {
   const out = { viewer: "", node: "" };
   const fields = 24;
   const shades = (data) => {
@@ -120,10 +121,20 @@ async function compare({ imageId, rendered, patience, put }) {
     out.correlation = spread(mine) && spread(theirs) ? both / (spread(mine) * spread(theirs)) : spread(mine) === spread(theirs) ? 1 : 0;
     out.difference = mean(mine.map((v, i) => Math.abs(v - theirs[i])));
   }
+  // Where the image proposes no window, each side has made one of its values: the node is asked for the viewer's.
+  const range = viewport.getProperties?.()?.voiRange;
+  if (theirs && !window && out.correlation < 0.97 && range?.upper > range?.lower) {
+    const wide = await compare({ imageId, rendered: `${rendered}&window=${(range.lower + range.upper) / 2},${range.upper - range.lower},linear-exact`, patience, put: false, window: true });
+    if (wide.correlation > out.correlation) return wide;
+  }
   return { ...out, picture: Boolean(theirs) };
 }
 
-function outcome(r) {
+// What is laid over other images: segmentations, parametric maps, doses.
+const beside = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.(66\.[47]|30|481\.2)$/;
+
+function outcome(r, sopClass) {
+  if (beside.test(sopClass)) return "beside";
   if (r.viewer) return r.picture ? "failed" : "neither";
   if (!r.picture) return r.spread > 1 ? "alone" : "neither";
   if (r.correlation > 0.95 || r.difference < 8) return "drawn";
@@ -170,10 +181,10 @@ try {
     const chosen = [...series.values()].flatMap((all) => (all.length > 6 ? [all[0], all[all.length >> 1], all[all.length - 1]] : all));
     const before = faults.length;
     const begun = Date.now();
-    await page.goto(`${origin}/viewer/viewer?StudyInstanceUIDs=${study}&collection=${flags.collection}`);
+    const start = chosen.find((i) => first(i, "00280010") && !beside.test(first(i, "00080016")));
+    await page.goto(`${origin}/viewer/viewer?StudyInstanceUIDs=${study}&collection=${flags.collection}${start ? `&initialSeriesInstanceUID=${first(start, "0020000E")}` : ""}`);
     // Studies without any image are given less time: nothing is expected to come.
-    const pictured = chosen.some((i) => first(i, "00280010"));
-    const current = await page.evaluate(shown, pictured ? patience : 15000);
+    const current = await page.evaluate(shown, start ? patience : 10000);
     const opened = Date.now() - begun;
     for (const i of chosen) {
       const sop = first(i, "00080018");
@@ -185,10 +196,10 @@ try {
       } catch (e) {
         r = { viewer: `the page failed: ${e.message.slice(0, 160)}`, picture: false };
       }
-      const said = { outcome: outcome(r), modality: first(i, "00080060") ?? "", sopClass: first(i, "00080016"), syntax: first(i, "00083002") ?? "", rows: first(i, "00280010") ?? 0, columns: first(i, "00280011") ?? 0,
+      const said = { outcome: outcome(r, first(i, "00080016")), modality: first(i, "00080060") ?? "", sopClass: first(i, "00080016"), syntax: first(i, "00083002") ?? "", rows: first(i, "00280010") ?? 0, columns: first(i, "00280011") ?? 0,
         frames: first(i, "00280008") ?? 1, correlation: r.correlation, difference: r.difference, viewer: r.viewer, node: r.node, opened, study, series: first(i, "0020000E"), sop };
       results.push(said);
-      if (flags.pictures && !["drawn", "neither"].includes(said.outcome)) {
+      if (flags.pictures && !["drawn", "neither", "beside"].includes(said.outcome)) {
         mkdirSync(flags.pictures, { recursive: true });
         await page.screenshot({ path: join(flags.pictures, `${said.outcome}-${sop.slice(-24)}.png`) }).catch(() => {});
       }

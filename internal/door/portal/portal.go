@@ -19,6 +19,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/ask"
+	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -27,6 +28,7 @@ import (
 // Parts are what the door works with.
 type Parts struct {
 	Desk     *admin.Desk
+	Clinical *clinical.Desk // nil: nothing is known beside images
 	Delivery *delivery.Delivery
 	Ask      *ask.Desk // nil: nobody can be asked
 	SignIn   *signin.Flow

@@ -140,7 +140,8 @@ func (d *Door) viewers(r *request, p *studyPage) ([]viewerLink, error) {
 		return "/viewer/" + mode + "?" + q.Encode()
 	}
 	has := func(m string) bool { return slices.Contains(p.Modalities, m) }
-	all := []viewerLink{{"Open in viewer", link("viewer", "", p.UID), "OHIF, with all series"}}
+	// The viewer begins with the series that the page shows.
+	all := []viewerLink{{"Open in viewer", link("viewer", "", p.UID) + "&initialSeriesInstanceUID=" + url.QueryEscape(string(p.Current.UID)), "OHIF, with all series"}}
 	if has("MG") {
 		studies, about := []catalogue.StudyUID{p.UID}, "Right and left, CC above MLO, back to back"
 		before, err := d.prior(r, p.Study)
@@ -213,69 +214,4 @@ func dicomDate(s string) time.Time {
 		return time.Time{}
 	}
 	return t
-}
-
-// visit is a day of a subject's timeline.
-type visit struct {
-	Day     int // since the first
-	Studies []visited
-}
-
-type visited struct {
-	*catalogue.Study
-	Name, Address, Thumbnail string
-}
-
-type subjectPage struct {
-	Pseudonym  string
-	Collection collection.ID
-	Visits     []visit
-	Undated    []visited
-	Sex        string
-}
-
-// subject shows a person's course: what was imaged on which day, counted from the first.
-func (d *Door) subject(r *request) (*page, error) {
-	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	missing := fault.New(fault.NotFound, "show subject", "", "there is no such subject that you may see")
-	c, err := collection.ParseID(r.PathValue("collection"))
-	if err != nil {
-		return nil, missing
-	}
-	q := catalogue.NewQuery(catalogue.Studies)
-	q.Collection = c
-	if ok, err := q.Match("PatientID", r.PathValue("subject")); err != nil || !ok || strings.ContainsAny(r.PathValue("subject"), `*?\`) {
-		return nil, missing
-	}
-	found, _, err := d.Delivery.SearchStudies(r.Context(), r.delivery(), q)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, missing
-	}
-	sort.SliceStable(found, func(i, j int) bool { return found[i].StudyDate < found[j].StudyDate })
-	p := subjectPage{Pseudonym: found[0].PatientID, Collection: c, Sex: sexes[found[0].Sex]}
-	var first time.Time
-	for _, s := range found {
-		v := visited{Study: s, Name: studyName(s), Address: studyAddress(c, s.UID),
-			Thumbnail: "/collections/" + string(c) + "/dicomweb/studies/" + url.PathEscape(string(s.UID)) + "/thumbnail?viewport=320,240"}
-		day := dicomDate(s.StudyDate)
-		if day.IsZero() {
-			p.Undated = append(p.Undated, v)
-			continue
-		}
-		if first.IsZero() {
-			first = day
-		}
-		n := int(day.Sub(first).Hours() / 24)
-		if k := len(p.Visits); k == 0 || p.Visits[k-1].Day != n {
-			p.Visits = append(p.Visits, visit{Day: n})
-		}
-		last := &p.Visits[len(p.Visits)-1]
-		last.Studies = append(last.Studies, v)
-	}
-	return &page{file: "subject", title: "Subject " + p.Pseudonym, section: "/collections", help: "find", data: p}, nil
 }

@@ -5,6 +5,8 @@
 // the weeks that the subject's images are; what holds an identifier of the subject, or anything that is not of its column's form, is refused with row and
 // column, never the value; the same table again changes nothing. Policy decides inside the call, and the audit log has the import.
 //
+// It gives what is known of a subject to who may see images of the subject, and to nobody else ([Desk.Of]).
+//
 // It keeps no free text. Columns that it does not know are dropped, and reported.
 package clinical
 
@@ -24,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
@@ -36,6 +39,7 @@ type Desk struct {
 	Audit       *audit.Log
 	Collections *collection.Record
 	Subjects    *subject.Record
+	Catalogue   *catalogue.Record
 	Clinical    *clinical.Record
 }
 

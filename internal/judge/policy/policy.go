@@ -135,6 +135,7 @@ const (
 	ReadAudit                      // the audit log
 	Verify                         // re-hash every stored object and the audit log
 	ImportClinical                 // give tables of clinical data to a collection
+	SeeClinical                    // what is known of a subject beside its images, where an object of it is in the state
 	EditEntry                      // write what the directory says of a collection, and see its drafts
 	PublishEntry                   // show what the directory says of a collection to the public, or take it back
 	PublishCounts                  // count people anew for the directory
@@ -151,7 +152,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {
@@ -172,7 +173,7 @@ func Actions() []Action {
 // OnObjects reports whether the action concerns objects, and so depends on their state.
 func (a Action) OnObjects() bool {
 	switch a {
-	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, PickPicture, SeeMontage, FindAsPeer, MoveAsPeer, GetAsPeer:
+	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, PickPicture, SeeMontage, SeeClinical, FindAsPeer, MoveAsPeer, GetAsPeer:
 		return true
 	}
 	return false

@@ -32,6 +32,8 @@ accept or refuse what is held steward     held conflict
 publish a release             steward     admitted
 publish a release             operator    admitted
 pick a picture for the public steward     released
+see clinical facts            researcher  released
+see clinical facts            steward     received admitted released
 C-FIND                        peer that may find   released
 C-MOVE                        peer that may move   released
 C-GET                         peer that may get    released

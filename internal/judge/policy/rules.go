@@ -120,6 +120,8 @@ var rules = []rule{
 	{action: Verify, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "checks that everything stored is what was stored"},
 
 	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},
+	{action: SeeClinical, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "sees what is known of subjects of whom something is released"},
+	{action: SeeClinical, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "sees what is known of the collection's subjects"},
 	{action: EditEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "writes what the directory says of the collection"},
 	{action: PublishEntry, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, terms: actTerms, because: "decides what the directory shows of the collection"},
 	{action: PublishCounts, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "has people counted anew, by the same rules as every day"},

@@ -127,6 +127,9 @@ func Matchable(level Level) []string {
 	return names
 }
 
+// Literal reports that a value matches itself alone: it is no pattern and no list.
+func Literal(value string) bool { return value != "" && !strings.ContainsAny(value, `*?\\"`) }
+
 type matching int
 
 const (

@@ -46,6 +46,11 @@ var mends = []struct{ why, from, to string }{
                     voiLutModule.voiLUTFunction[0])`,
 		to: `[voiLutModule.voiLUTFunction].flat()[0]`,
 	},
+	{
+		why:  "the retired classes of ultrasound and nuclear medicine are asked for under names that the viewer's dictionary does not have, so that old images were not shown",
+		from: `sopClassDictionary.UltrasoundImageStorageRET`,
+		to:   `"1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3", "1.2.840.10008.5.1.4.1.1.5"`,
+	},
 }
 
 func main() {
