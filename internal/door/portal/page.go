@@ -269,13 +269,18 @@ func (d *Door) whoIs(r *request) *person {
 	if name == "" {
 		name = r.caller.Actor
 	}
-	p := &person{Name: name}
+	return &person{Name: name, Initials: initials(name)}
+}
+
+// initials are the first letters of a name's first two words.
+func initials(name string) string {
+	var out []rune
 	for _, word := range strings.Fields(name) {
-		if r := []rune(word); len(p.Initials) < 2 && len(r) > 0 {
-			p.Initials += strings.ToUpper(string(r[0]))
+		if len(out) < 2 {
+			out = append(out, []rune(strings.ToUpper(word))[0])
 		}
 	}
-	return p
+	return string(out)
 }
 
 // noticeCookie carries what is said on the next page; it holds the number of a sentence, never words of a request.

@@ -1,8 +1,10 @@
 package portal
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -14,17 +16,37 @@ import (
 func (d *Door) registerPeople(mux *http.ServeMux) {
 	mux.HandleFunc("GET /people", d.page(d.people))
 	mux.HandleFunc("POST /people", d.page(d.invite))
+	mux.HandleFunc("GET /people/{account}", d.page(d.person))
 	mux.HandleFunc("POST /people/{account}", d.page(d.changePerson))
 }
 
 type peoplePage struct {
-	People      []signin.Person
+	People      []signin.Person // that are shown
+	All         int
+	Views       []peopleView
+	View        string
+	Query       string
+	Pending     int
 	Collections []string
 	Roles       []policy.Role
-	Link        string // made a moment ago; shown once
-	Code        string // likewise
-	For         string
-	Error       string
+	Name, Error string // of an invitation that could not be made
+}
+
+// peopleView is a part of the list.
+type peopleView struct {
+	Key, Name string
+	Count     int
+	has       func(signin.Person) bool
+}
+
+func peopleViews() []peopleView {
+	return []peopleView{
+		{Key: "", Name: "All", has: func(signin.Person) bool { return true }},
+		{Key: "waiting", Name: "Without a role", has: func(p signin.Person) bool { return p.Pending() }},
+		{Key: "invited", Name: "Invited", has: func(p signin.Person) bool { return p.Seen.IsZero() && p.Disabled.IsZero() }},
+		{Key: "locked", Name: "Locked", has: func(p signin.Person) bool { return !p.Locked.IsZero() }},
+		{Key: "disabled", Name: "Disabled", has: func(p signin.Person) bool { return !p.Disabled.IsZero() }},
+	}
 }
 
 // personRoles are what a person can be given.
@@ -36,23 +58,47 @@ func (d *Door) peopleWith(r *request, p peoplePage) (*page, error) {
 	if err := r.signedIn(); err != nil {
 		return nil, err
 	}
-	var err error
-	if p.People, err = d.SignIn.People(r.Context(), r.admin()); err != nil {
-		return nil, err
-	}
-	all, err := d.Desk.ListCollections(r.Context(), r.admin())
+	all, err := d.SignIn.People(r.Context(), r.admin())
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range all {
-		p.Collections = append(p.Collections, string(c.ID))
+	p.View, p.Query, p.All, p.Views = r.URL.Query().Get("show"), strings.TrimSpace(r.URL.Query().Get("q")), len(all), peopleViews()
+	here := &p.Views[0]
+	for i := range p.Views {
+		v := &p.Views[i]
+		for _, a := range all {
+			if v.has(a) {
+				v.Count++
+			}
+		}
+		if v.Key == p.View {
+			here = v
+		}
+	}
+	p.View, p.Pending = here.Key, p.Views[1].Count
+	q := strings.ToLower(p.Query)
+	for _, a := range all {
+		if here.has(a) && (q == "" || strings.Contains(strings.ToLower(a.Name), q) || a.ID == q) {
+			p.People = append(p.People, a)
+		}
+	}
+	if p.Collections, err = d.collectionNames(r); err != nil {
+		return nil, err
 	}
 	p.Roles = personRoles
-	out := &page{file: "people", title: "People", section: "/people", data: p}
+	out := &page{file: "people", title: "People", section: "/people", help: "people", data: p}
 	if p.Error != "" {
 		out.status = http.StatusUnprocessableEntity
 	}
 	return out, nil
+}
+
+func (d *Door) collectionNames(r *request) (names []string, err error) {
+	all, err := d.Desk.ListCollections(r.Context(), r.admin())
+	for _, c := range all {
+		names = append(names, string(c.ID))
+	}
+	return names, err
 }
 
 // grantsOf reads the grants of a form: fields role and collection, as often as there are.
@@ -83,19 +129,65 @@ func (d *Door) invite(r *request) (*page, error) {
 	if err := r.signedIn(); err != nil {
 		return nil, err
 	}
+	name := r.PostFormValue("name")
 	grants, err := grantsOf(r)
 	if err == nil {
-		var a identity.Account
-		var link identity.Secret
-		if a, link, err = d.SignIn.Invite(r.Context(), r.admin(), r.PostFormValue("name"), grants, signin.InviteFor); err == nil {
-			return d.peopleWith(r, peoplePage{Link: d.linkOf(r, link), For: a.Name})
+		var p personPage
+		if r.PostFormValue("by") == "code" {
+			var code identity.Code
+			if p.Account, code, err = d.SignIn.InviteByCode(r.Context(), r.admin(), name, grants); err == nil {
+				p.Code = code.Reveal()
+			}
+		} else {
+			var link identity.Secret
+			if p.Account, link, err = d.SignIn.Invite(r.Context(), r.admin(), name, grants, signin.InviteFor); err == nil {
+				p.Link = d.linkOf(r, link)
+			}
+		}
+		if err == nil {
+			return d.personWith(r, p.ID, p)
 		}
 	}
 	if !fault.Is(err, fault.Invalid) {
 		return nil, err
 	}
 	pr, _ := web.ProblemOf(err)
-	return d.peopleWith(r, peoplePage{Error: pr.Detail})
+	return d.peopleWith(r, peoplePage{Error: pr.Detail, Name: name})
+}
+
+type personPage struct {
+	signin.Own
+	Self        bool
+	Pending     bool
+	Link        string // made a moment ago; shown once
+	Code        string // likewise
+	Sign        string // the page where a code is written
+	Collections []string
+	Roles       []policy.Role
+	Error       string
+}
+
+func (d *Door) person(r *request) (*page, error) {
+	return d.personWith(r, r.PathValue("account"), personPage{})
+}
+
+func (d *Door) personWith(r *request, id string, p personPage) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.Own, err = d.SignIn.Person(r.Context(), r.admin(), id); err != nil {
+		return nil, err
+	}
+	if p.Collections, err = d.collectionNames(r); err != nil {
+		return nil, err
+	}
+	p.Roles, p.Self, p.Pending, p.Sign = personRoles, id == r.caller.Actor, p.Account.Pending(), origin(r.Request)+"/signin"
+	out := &page{file: "person", title: p.Account.Name, section: "/people", help: "people", data: p}
+	if p.Error != "" {
+		out.status = http.StatusConflict
+	}
+	return out, nil
 }
 
 func (d *Door) changePerson(r *request) (*page, error) {
@@ -103,38 +195,57 @@ func (d *Door) changePerson(r *request) (*page, error) {
 		return nil, err
 	}
 	id := r.PathValue("account")
+	shown, err := d.change(r, id)
+	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.Invalid) {
+		pr, _ := web.ProblemOf(err)
+		return d.personWith(r, id, personPage{Error: pr.Detail})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if shown != nil {
+		return d.personWith(r, id, *shown)
+	}
+	r.leave(noticeSaved)
+	return &page{to: "/people/" + url.PathEscape(id)}, nil
+}
+
+// change does what a form asks; what it made is shown once.
+func (d *Door) change(r *request, id string) (*personPage, error) {
+	ctx, who := r.Context(), r.admin()
 	switch r.PostFormValue("do") {
 	case "grants":
 		grants, err := grantsOf(r)
 		if err != nil {
 			return nil, err
 		}
-		if err := d.SignIn.Grant(r.Context(), r.admin(), id, grants); err != nil {
-			return nil, err
-		}
+		return nil, d.SignIn.Grant(ctx, who, id, grants)
 	case "disable", "enable":
-		if err := d.SignIn.Disable(r.Context(), r.admin(), id, r.PostFormValue("do") == "disable"); err != nil {
-			return nil, err
-		}
+		return nil, d.SignIn.Disable(ctx, who, id, r.PostFormValue("do") == "disable")
 	case "link":
-		link, err := d.SignIn.Link(r.Context(), r.admin(), id, signin.InviteFor)
+		link, err := d.SignIn.Link(ctx, who, id, signin.InviteFor)
 		if err != nil {
 			return nil, err
 		}
-		return d.peopleWith(r, peoplePage{Link: d.linkOf(r, link), For: "the account"})
+		return &personPage{Link: d.linkOf(r, link)}, nil
 	case "code":
-		code, err := d.SignIn.Code(r.Context(), r.admin(), id)
+		code, err := d.SignIn.Code(ctx, who, id)
 		if err != nil {
 			return nil, err
 		}
-		return d.peopleWith(r, peoplePage{Code: code.Reveal(), For: "the account"})
+		return &personPage{Code: code.Reveal()}, nil
 	case "unlock":
-		if err := d.SignIn.Unlock(r.Context(), r.admin(), id); err != nil {
-			return nil, err
+		return nil, d.SignIn.Unlock(ctx, who, id)
+	case "end":
+		return nil, d.SignIn.EndSessionsOf(ctx, who, id)
+	case "app":
+		return nil, d.SignIn.RemoveApp(ctx, who, id)
+	case "passkey":
+		key, err := base64.RawURLEncoding.DecodeString(r.PostFormValue("passkey"))
+		if err != nil {
+			return nil, fault.New(fault.NotFound, "remove passkey", "", "there is no such passkey")
 		}
-	default:
-		return nil, fault.New(fault.Invalid, "change account", "", "the form does not say what to do")
+		return nil, d.SignIn.RemovePasskeyOf(ctx, who, id, key)
 	}
-	r.leave(noticeSaved)
-	return &page{to: "/people"}, nil
+	return nil, fault.New(fault.Invalid, "change account", "", "the form does not say what to do")
 }
