@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -24,6 +25,7 @@ func (n *Node) website() (*http.Server, error) {
 	mux := http.NewServeMux()
 	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
 		Decode: n.decode()})
+	held := review.New(review.Parts{Custody: n.Custody, Delivery: give, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects})
 	dicomweb.New(dicomweb.Parts{
 		Delivery: give,
 		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {
@@ -63,7 +65,7 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Clinical: facts, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Review: held, Clinical: facts, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

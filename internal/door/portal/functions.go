@@ -40,6 +40,7 @@ func functions(f *files) template.FuncMap {
 		"base64":   base64.RawURLEncoding.EncodeToString,
 		"study":    studyAddress,
 		"initials": initials,
+		"sentence": sentence,
 		"thumb": func(c collection.ID, study catalogue.StudyUID) string {
 			return "/collections/" + string(c) + "/dicomweb/studies/" + url.PathEscape(string(study)) + "/thumbnail?viewport=320,240"
 		},
@@ -95,6 +96,14 @@ func comparedText(s string) template.HTML {
 		return template.HTML(template.HTMLEscapeString(name) + `: <b>` + template.HTMLEscapeString(digits) + `</b>`) //nolint:gosec // escaped
 	}
 	return template.HTML(template.HTMLEscapeString(digits)) //nolint:gosec // escaped
+}
+
+// sentence makes one of a reason.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
 // size writes a number of bytes in decimal units.

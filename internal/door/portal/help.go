@@ -50,12 +50,14 @@ var topics = []topic{
 		Command: "storescu -aec COLLECTION-AET NODE 11112 *.dcm",
 	},
 	{
-		Key: "held", Title: "See what is held", For: "stewards",
+		Key: "held", Title: "Decide on what is held", For: "stewards",
 		Steps: []template.HTML{
-			`Open <a href="/held">Held</a>: items are grouped by reason, the most frequent first. No picture is made of them.`,
-			`An item is known by its number in its deposit; its depositor knows which file that is.`,
-			`Accepting what is held comes with a later version. Until then, have what can be cleaned at the site sent again.`,
+			`Open <a href="/held">Held</a>: items are grouped by reason, the most frequent first. Each reason says whether your word can answer it.`,
+			`Press <b>Look</b>. Only there is a picture shown, as it came. It may name a person: look at every frame. Each view is in the audit log.`,
+			`<b>Accept</b> what tells nobody's identity: its header is cleaned, and it is admitted with its study. <b>Refuse</b> what cannot be used: its depositor reads your note, and the same bytes are refused when they come again.`,
+			`Many at once: tick items, or all of a reason. A note that names the patient is not taken.`,
 		},
+		Command: "vitrine held list --collection ID",
 	},
 	{
 		Key: "describe", Title: "Describe a collection in the directory", For: "stewards and custodians",

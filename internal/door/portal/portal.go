@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
@@ -30,6 +31,7 @@ type Parts struct {
 	Desk     *admin.Desk
 	Clinical *clinical.Desk // nil: nothing is known beside images
 	Delivery *delivery.Delivery
+	Review   *review.Flow
 	Ask      *ask.Desk // nil: nobody can be asked
 	SignIn   *signin.Flow
 	// Directory is what is found and published.
@@ -98,6 +100,7 @@ type request struct {
 
 func (r *request) admin() admin.Caller       { return admin.Caller(r.caller) }
 func (r *request) delivery() delivery.Caller { return delivery.Caller(r.caller) }
+func (r *request) review() review.Caller     { return review.Caller(r.caller) }
 
 // signedIn is the failure to answer with where a page is not for everybody.
 func (r *request) signedIn() error {

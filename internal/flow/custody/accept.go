@@ -142,6 +142,16 @@ func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) 
 	return nil, nil
 }
 
+// Preview is Accept without doing it: what would keep the instance held, as far as can be said now.
+func (c *Custody) Preview(ctx context.Context, l catalogue.Located) ([]Reason, error) {
+	a := accepting{c: c, l: l}
+	defer a.close()
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	return a.judge(ctx)
+}
+
 // Refuse drops an instance that is held: nothing leads to its record any more, and the same bytes are refused whenever they come again. The reason stays with its
 // deposit, where its sender reads it.
 func (c *Custody) Refuse(ctx context.Context, l catalogue.Located, by Reviewer) error {

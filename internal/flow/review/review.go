@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -39,6 +40,7 @@ type Caller struct {
 // Parts are what a review works with.
 type Parts struct {
 	Custody     *custody.Custody
+	Delivery    *delivery.Delivery
 	Catalogue   *catalogue.Record
 	Collections *collection.Record
 	Subjects    *subject.Record
@@ -137,6 +139,7 @@ type Heap struct {
 	Reason Explained
 	Items  int64
 	Oldest time.Time
+	Last   catalogue.InstanceID // of those counted
 }
 
 // Heaps counts what is held in a collection, all told and by reason, most first.
@@ -169,6 +172,7 @@ func (f *Flow) Heaps(ctx context.Context, who Caller, c collection.ID, q Query) 
 			}
 			h := &heaps[k]
 			h.Items += n.Items
+			h.Last = max(h.Last, n.Last)
 			if n.Oldest.Before(h.Oldest) {
 				h.Oldest = n.Oldest
 			}

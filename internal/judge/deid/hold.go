@@ -281,3 +281,26 @@ func resolve(a Action, t dicom.Tag, sopClass string, strict bool) Action {
 	}
 	return a
 }
+
+// Identifying are the elements of an object that the profile knows to identify and that have a value, by their paths: what a person may be told of a header without being
+// shown it. Of items of one sequence, and beyond maxReasons, the first stand for all.
+func (p *Profile) Identifying(ds *dicom.Dataset) []Reason {
+	var out []Reason
+	met := map[dicom.Tag]bool{}
+	for i := range ds.Len() {
+		el := ds.At(i)
+		if el.IsItem() || met[el.Tag] || el.ValueEnd == el.ValueStart || len(out) == maxReasons {
+			continue
+		}
+		if r := p.ruleOf(ds, i, nil); r.term == 0 || r.term == TermDate || strings.Trim(ds.Text(i), " \x00") == "" {
+			continue
+		}
+		met[el.Tag] = true
+		text := "an element that is not in the standard"
+		if e, ok := dicom.LookupTag(el.Tag); ok {
+			text = e.Name
+		}
+		out = append(out, Reason{CodeIdentifier, ds.Path(i), text})
+	}
+	return out
+}

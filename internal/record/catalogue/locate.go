@@ -266,6 +266,7 @@ type Waiters struct {
 	Reasons []Reason
 	Items   int64
 	Oldest  time.Time
+	Last    InstanceID
 }
 
 // WaitingBy counts what is held by its reasons.
@@ -275,11 +276,11 @@ func (r *Record) WaitingBy(ctx context.Context, c collection.ID, w Wait) ([]Wait
 		return nil, nil
 	}
 	var all []Waiters
-	err := forRows(r.reader(ctx), `SELECT i.reasons, COUNT(*), MIN(i.created) FROM instance i`+where+` GROUP BY i.reasons ORDER BY i.reasons`, args, func(rows *sql.Rows) error {
+	err := forRows(r.reader(ctx), `SELECT i.reasons, COUNT(*), MIN(i.created), MAX(i.id) FROM instance i`+where+` GROUP BY i.reasons ORDER BY i.reasons`, args, func(rows *sql.Rows) error {
 		var n Waiters
 		var reasons string
 		var oldest int64
-		if err := rows.Scan(&reasons, &n.Items, &oldest); err != nil {
+		if err := rows.Scan(&reasons, &n.Items, &oldest, &n.Last); err != nil {
 			return err
 		}
 		n.Oldest = db.Time(oldest)

@@ -1,0 +1,289 @@
+package portal
+
+import (
+	"errors"
+	"image/png"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+)
+
+type heldItemPage struct {
+	heldRow
+	review.Evidence
+	Title    string // of the collection
+	Frame    int    // that is shown, from 1; 0: there is no picture
+	Picture  string
+	Prev     string
+	Next     string
+	First    string
+	Last     string
+	Outlines []review.Region
+	After    string // the item that comes next in the collection
+	Others   int64  // items held in the collection
+	From     string // how it came
+}
+
+func (r *request) heldID() (catalogue.InstanceID, error) {
+	n, err := strconv.ParseInt(r.PathValue("item"), 10, 64)
+	if err != nil || n <= 0 {
+		return 0, fault.New(fault.NotFound, "review what is held", "", "there is nothing held of this number")
+	}
+	return catalogue.InstanceID(n), nil
+}
+
+// heldItem shows the evidence of one item to its steward, and its picture: nowhere else is one made of what is held.
+func (d *Door) heldItem(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	id, err := r.heldID()
+	if err != nil {
+		return nil, err
+	}
+	item, e, err := d.Review.Look(r.Context(), r.review(), id)
+	if err != nil {
+		return nil, err
+	}
+	p := heldItemPage{heldRow: heldRowOf(item), Evidence: e, Title: string(item.Collection), From: doorNames[item.Door]}
+	if c, err := d.Desk.Collection(r.Context(), r.admin(), item.Collection); err == nil && c.Title != "" {
+		p.Title = c.Title
+	}
+	if e.Frames > 0 {
+		p.Frame, _ = strconv.Atoi(r.URL.Query().Get("frame"))
+		p.Frame = min(max(p.Frame, 1), e.Frames)
+		here := "/held/" + id.String()
+		at := func(n int) string { return here + "?frame=" + strconv.Itoa(n) + "#picture" }
+		p.Picture = here + "/picture?frame=" + strconv.Itoa(p.Frame)
+		if p.Frame > 1 {
+			p.Prev, p.First = at(p.Frame-1), at(1)
+		}
+		if p.Frame < e.Frames {
+			p.Next, p.Last = at(p.Frame+1), at(e.Frames)
+		}
+		for _, g := range e.Regions {
+			if g.MaxX <= item.Columns && g.MaxY <= item.Rows {
+				p.Outlines = append(p.Outlines, g)
+			}
+		}
+	}
+	total, _, err := d.Review.Heaps(r.Context(), r.review(), item.Collection, review.Query{})
+	if err != nil {
+		return nil, err
+	}
+	p.Others = total
+	next, err := d.Review.List(r.Context(), r.review(), item.Collection, review.Query{After: id, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(next) > 0 {
+		p.After = "/held/" + next[0].ID.String()
+	}
+	return &page{file: "helditem", title: "Held: " + p.What, section: "/held", help: "held", data: p}, nil
+}
+
+// heldPicture is one frame for the steward's eyes. It is kept by nobody on the way, and goes to this node's own page alone.
+func (d *Door) heldPicture(w http.ResponseWriter, q *http.Request) {
+	r := &request{Request: q, caller: web.CallerOf(q), w: w}
+	err := r.signedIn()
+	var id catalogue.InstanceID
+	if err == nil {
+		id, err = r.heldID()
+	}
+	frame, ferr := strconv.Atoi(q.URL.Query().Get("frame"))
+	if err == nil && ferr != nil {
+		err = fault.New(fault.Invalid, "review what is held", "", "the frame is not a number")
+	}
+	if err != nil {
+		web.Fail(w, q, err)
+		return
+	}
+	img, err := d.Review.Picture(q.Context(), r.review(), id, frame, render.Options{Width: 1600, Height: 1200})
+	if err != nil {
+		web.Fail(w, q, heldUndrawn(err))
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "image/png") // letters stay as they are
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Disposition", "inline")
+	_ = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(w, img) // whoever does not read it has gone
+}
+
+// heldUndrawn gives what could not be drawn a status: the item is as it is, and the page says what to do without a picture.
+func heldUndrawn(err error) error {
+	if e, ok := errors.AsType[*render.Unsupported](err); ok {
+		return web.Refuse(http.StatusNotImplemented, "draw what is held", "this node draws no pictures of "+e.Reason, "Fetch the object by the API and look at it with a viewer.")
+	}
+	if e, ok := errors.AsType[*render.Broken](err); ok {
+		return web.Refuse(http.StatusUnprocessableEntity, "draw what is held", e.Error(), "Refuse it, or ask its depositor for it again.")
+	}
+	return err
+}
+
+// decidedRow is what became of an item.
+type decidedRow struct {
+	heldRow
+	Outcome review.Outcome
+	Left    []review.Explained
+}
+
+type decidedPage struct {
+	Refusing bool
+	Counts   map[string]int
+	Rows     []decidedRow
+	More     int // beside those shown
+	Into     []collection.ID
+	Problems []string
+	Back     string
+}
+
+// shownDecided bounds the table of what became of many: what was done as asked is left out first.
+const shownDecided = 200
+
+// decideHeld accepts or refuses what was chosen, and tells what became of each.
+func (d *Door) decideHeld(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	r.Body = http.MaxBytesReader(r.w, r.Body, 1<<20)
+	if err := r.ParseForm(); err != nil {
+		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form cannot be read", "Go back and choose again.")
+	}
+	do := r.PostForm.Get("do")
+	if do != "accept" && do != "refuse" {
+		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form says neither accept nor refuse", "Go back and press one of the buttons.")
+	}
+	if do == "accept" && r.PostForm.Get("seen") == "" {
+		return nil, web.Refuse(http.StatusUnprocessableEntity, "accept what is held", "you have not said that you have looked at it",
+			"Go back, look at what you accept, and tick that you answer for it. Nothing was decided.")
+	}
+	chosen, gone, err := d.chosen(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(chosen) == 0 && len(gone) == 0 {
+		return nil, web.Refuse(http.StatusUnprocessableEntity, "decide on what is held", "nothing was chosen", "Go back and tick items, or all of a reason. Nothing was decided.")
+	}
+	p := decidedPage{Refusing: do == "refuse", Counts: map[string]int{}, Back: "/held"}
+	if back := r.PostForm.Get("back"); local(back) && strings.HasPrefix(back, "/held?") {
+		p.Back = back
+	}
+	var rows []decidedRow
+	for _, id := range gone {
+		rows = append(rows, decidedRow{heldRow: heldRow{Item: review.Item{ID: id}}, Outcome: review.Gone})
+	}
+	act := d.Review.Accept
+	if p.Refusing {
+		act = d.Review.Refuse
+	}
+	for _, c := range chosen {
+		accepted := false
+		for part := range slices.Chunk(c.ids, review.MaxItems) {
+			out, err := act(r.Context(), r.review(), c.id, part, r.PostForm.Get("note"))
+			if k := fault.KindOf(err); err != nil && (k != fault.Invalid && k != fault.Denied || len(rows) == 0) {
+				return nil, err
+			}
+			if err != nil { // something was decided before
+				pr, _ := web.ProblemOf(err)
+				p.Problems = append(p.Problems, string(c.id)+": "+pr.Detail)
+				break
+			}
+			for _, o := range out {
+				row := decidedRow{heldRow: heldRowOf(o.Item), Outcome: o.Outcome}
+				for _, w := range o.Why {
+					row.Left = append(row.Left, review.Explain(w))
+				}
+				rows = append(rows, row)
+				accepted = accepted || o.Outcome == review.Accepted
+			}
+		}
+		if accepted {
+			p.Into = append(p.Into, c.id)
+		}
+	}
+	for _, row := range rows {
+		p.Counts[string(row.Outcome)]++
+	}
+	slices.SortStableFunc(rows, func(a, b decidedRow) int { return rank(a.Outcome) - rank(b.Outcome) })
+	p.More = max(0, len(rows)-shownDecided)
+	p.Rows = rows[:len(rows)-p.More]
+	title := "Accepted"
+	if p.Refusing {
+		title = "Refused"
+	}
+	return &page{file: "helddecided", title: title, section: "/held", help: "held", data: p}, nil
+}
+
+// rank puts what needs somebody first.
+func rank(o review.Outcome) int {
+	return slices.Index([]review.Outcome{review.Failed, review.Held, review.Gone, review.Accepted, review.Refused}, o)
+}
+
+// chosenOf are the items of one collection that a form names.
+type chosenOf struct {
+	id  collection.ID
+	ids []catalogue.InstanceID
+}
+
+// chosen reads which items a form names: one by one, and by "all of this reason", which means those that were there when the page was drawn. What is not there any more is
+// told apart.
+func (d *Door) chosen(r *request) (all []chosenOf, gone []catalogue.InstanceID, err error) {
+	met := map[catalogue.InstanceID]bool{}
+	add := func(i review.Item) {
+		if met[i.ID] {
+			return
+		}
+		met[i.ID] = true
+		k := slices.IndexFunc(all, func(c chosenOf) bool { return c.id == i.Collection })
+		if k < 0 {
+			k = len(all)
+			all = append(all, chosenOf{id: i.Collection})
+		}
+		all[k].ids = append(all[k].ids, i.ID)
+	}
+	for _, s := range r.PostForm["all"] {
+		part := strings.Split(s, "/")
+		if len(part) != 3 {
+			continue
+		}
+		upTo, err := strconv.ParseInt(part[2], 10, 64)
+		if err != nil || upTo <= 0 {
+			continue
+		}
+		items, err := d.Review.List(r.Context(), r.review(), collection.ID(part[0]), review.Query{Reason: part[1], UpTo: catalogue.InstanceID(upTo)})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, i := range items {
+			add(i)
+		}
+	}
+	for _, s := range r.PostForm["item"] {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n <= 0 || met[catalogue.InstanceID(n)] {
+			continue
+		}
+		i, err := d.Review.Item(r.Context(), r.review(), catalogue.InstanceID(n))
+		if fault.Is(err, fault.NotFound) {
+			met[catalogue.InstanceID(n)] = true
+			gone = append(gone, catalogue.InstanceID(n))
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		add(i)
+	}
+	return all, gone, nil
+}
