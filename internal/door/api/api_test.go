@@ -172,6 +172,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
 		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
 		{"GET", "/api/audit", "", node(policy.Custodian, policy.Steward, policy.Admin), 200, false},
+		{"GET", "/api/search?q=x&sex=female", "", nil, 200, true},
 		{"GET", "/api/directory", "", func(r policy.Role, _ string) bool { return r != policy.Anonymous }, 200, false},
 		{"POST", "/api/directory/import?format=json&draft=true", described, func(r policy.Role, _ string) bool { return slices.Contains(writers, r) }, 201, false},
 		{"PUT", "/api/directory/north", `{"entry":` + described + `}`, in(writers...), 200, false},
@@ -481,6 +482,29 @@ func TestEntries(t *testing.T) {
 		x.json("GET", "/api/directory/north", steward, "", 200, &got)
 		if got.Entry.Title != "Second" {
 			t.Errorf("who writes it sees %q", got.Entry.Title)
+		}
+		var found struct {
+			Total, Page, Size int
+			Hits              []struct{ Entry directory.Entry }
+			Facets            []struct {
+				Facet  string
+				Values []struct {
+					Value       string
+					Collections int
+				}
+			}
+		}
+		x.json("GET", "/api/search?q=First&size=5", "", "", 200, &found)
+		if found.Total != 1 || found.Page != 1 || found.Size != 5 || len(found.Hits) != 1 || found.Hits[0].Entry.Title != "First" || len(found.Facets) != len(directory.Facets) || found.Facets[0].Facet != "disease" ||
+			len(found.Facets[0].Values) == 0 || found.Facets[0].Values[0].Collections != 1 {
+			t.Errorf("%+v", found)
+		}
+		x.json("GET", "/api/search?q=Second", steward, "", 200, &found)
+		if found.Total != 0 || found.Hits == nil {
+			t.Errorf("a draft is found: %+v", found)
+		}
+		for _, wrong := range []string{"age=9-1", "page=0", "q=%00", "disease=C50", "size=101"} {
+			x.json("GET", "/api/search?"+wrong, "", "", 400, nil)
 		}
 		code, b, h := x.do("GET", "/api/directory/north/export?format=dcat", "", "", "")
 		if code != 200 || h.Get("Content-Type") != "application/ld+json" || !strings.Contains(string(b), "http://"+x.n.HTTPAddr()+"/directory/north") {

@@ -16,6 +16,9 @@ import (
 
 func (d *Door) directoryRoutes() []route {
 	return []route{
+		{method: "GET", path: "/api/search", public: true, name: "searchDirectory",
+			text: "Search the directory: a page of published collections, with every facet's counts and what was understood of the text. Numbers of people are published ones.", gives: "Found",
+			query: searchParameters(), do: d.search},
 		{method: "GET", path: "/api/directory", name: "listEntries", text: "The newest revisions of all directory entries that the caller may write.", gives: "DirectoryEntry", list: true, do: d.entries},
 		{method: "POST", path: "/api/directory/import", name: "importEntries",
 			text: "Read descriptions of collections and store them as entries. With draft=true nothing is stored: the answer says what would be, and what was not understood.", gives: "Import",

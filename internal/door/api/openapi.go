@@ -49,6 +49,20 @@ const schemas = `{
 	"completeness": {"type": "object", "properties": {"score": {"type": "integer"}, "gaps": {"type": "array", "items": {"$ref": "#/components/schemas/Gap"}}}}}},
 "Description": {"type": "object", "description": "What is said of a collection: the document of docs/formats/directory.md. A field that does not exist is refused.", "required": ["holding"],
 	"properties": {"holding": {"type": "string", "enum": ["here", "elsewhere"]}, "collection": {"type": "string"}, "title": {"type": "string", "maxLength": 150}, "abstract": {"type": "string", "maxLength": 255}}},
+"Number": {"type": "object", "description": "a published number: known and rounded to ten, or withheld, which is fewer than ten or none", "properties": {"value": {"type": "integer"}, "known": {"type": "boolean"},
+	"withheld": {"type": "boolean"}, "below": {"type": "integer"}}},
+"Found": {"type": "object", "required": ["total", "people", "page", "size", "hits", "facets"], "properties": {"total": {"type": "integer", "description": "collections that match"},
+	"people": {"$ref": "#/components/schemas/Number"}, "asOf": {"type": "string", "format": "date"}, "page": {"type": "integer"}, "size": {"type": "integer"},
+	"hits": {"type": "array", "items": {"type": "object", "required": ["id", "entry", "people"], "properties": {"id": {"type": "string"}, "entry": {"$ref": "#/components/schemas/Description"},
+		"people": {"$ref": "#/components/schemas/Number"}, "counts": {"type": "object", "description": "published numbers"}}}},
+	"facets": {"type": "array", "items": {"type": "object", "required": ["facet", "values"], "properties": {"facet": {"type": "string"}, "more": {"type": "integer"},
+		"values": {"type": "array", "items": {"$ref": "#/components/schemas/FacetValue"}}}}},
+	"understood": {"type": "array", "items": {"type": "object", "properties": {"text": {"type": "string"}, "meant": {"type": "string", "description": "the word that a misspelt one was taken for"},
+		"concepts": {"type": "array", "items": {"type": "object", "properties": {"system": {"type": "string"}, "code": {"type": "string"}}}}, "found": {"type": "integer"}}}},
+	"near": {"type": "array", "description": "what all but one condition fits", "items": {"type": "object", "properties": {"id": {"type": "string"}, "title": {"type": "string"},
+		"lacks": {"type": "string", "description": "a facet, or q"}, "text": {"type": "string"}, "found": {"type": "integer"}}}}}},
+"FacetValue": {"type": "object", "required": ["value", "label", "collections", "people"], "properties": {"value": {"type": "string"}, "label": {"type": "string"}, "collections": {"type": "integer"},
+	"people": {"$ref": "#/components/schemas/Number"}, "chosen": {"type": "boolean"}, "from": {"type": "integer"}, "to": {"type": "integer"}}},
 "Gap": {"type": "object", "properties": {"path": {"type": "string"}, "what": {"type": "string"}, "why": {"type": "string"}, "weight": {"type": "integer"}, "needed": {"type": "boolean"}}},
 "NewRevision": {"type": "object", "additionalProperties": false, "required": ["entry"], "properties": {"entry": {"$ref": "#/components/schemas/Description"},
 	"base": {"type": "integer", "description": "the revision that it was made from, 0 for a new entry; another one in between is a conflict. Without it, whatever is newest is followed."},
@@ -83,6 +97,10 @@ func (d *Door) description() map[string]any {
 				kind = "string"
 			case "update", "publish", "draft":
 				kind = "boolean"
+			}
+			if r.name == "searchDirectory" {
+				params = append(params, searchParameter(q))
+				continue
 			}
 			params = append(params, map[string]any{"name": q, "in": "query", "required": q == "collection" && r.name != "listAudit" && r.sends == nil || q == "format", "schema": map[string]any{"type": kind}})
 		}

@@ -188,6 +188,9 @@ func (d *Door) directory(r *request) (*page, error) {
 		return nil, err
 	}
 	d.fill(&p)
+	if err := d.picture(r, &p); err != nil {
+		return nil, err
+	}
 	if len(p.Result.Hits) == 0 && p.Result.Total > 0 { // a page beyond the last
 		q.Page = p.Pages
 		return &page{to: address(q, p.Table)}, nil
@@ -279,6 +282,30 @@ func (d *Door) fill(p *directoryPage) {
 		shown = append(shown, g.Cards...)
 	}
 	p.Motifs = motifDefs(shown...)
+}
+
+// picture puts into each card's glass what a steward picked, as far as everybody may see it: up to three, the first of them large.
+func (d *Door) picture(r *request, p *directoryPage) error {
+	sets := [][]card{p.Cards}
+	for i := range p.Near {
+		sets = append(sets, p.Near[i].Cards)
+	}
+	for _, cards := range sets {
+		for i := range cards {
+			c := &cards[i]
+			if c.Elsewhere || p.Table {
+				continue
+			}
+			shown, err := d.Directory.Montage(r.Context(), r.admin(), c.ID)
+			if err != nil && !fault.Is(err, fault.NotFound) { // retired a moment ago
+				return err
+			}
+			for _, s := range shown[:min(len(shown), 3)] {
+				c.Pictures = append(c.Pictures, cardPicture{Address: "/directory/" + url.PathEscape(string(c.ID)) + "/montage/" + strconv.FormatInt(s.N, 10), Tall: len(c.Pictures) == 0})
+			}
+		}
+	}
+	return nil
 }
 
 // nearMisses puts together what lacks the same condition.

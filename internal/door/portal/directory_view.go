@@ -361,10 +361,16 @@ type card struct {
 	Years     string
 	People    directory.Number
 	Studies   directory.Number
-	Chosen    bool     // on the shortlist
-	Picture   string   // the address of the picture that its custodian published; empty: none
-	Drawings  []string // names of motifs
+	Chosen    bool          // on the shortlist
+	Pictures  []cardPicture // that a steward picked
+	Drawings  []string      // names of motifs
 	Elsewhere bool
+}
+
+// cardPicture is one of a collection's pictures, side by side with the others in its glass.
+type cardPicture struct {
+	Address string
+	Tall    bool
 }
 
 type cardFact struct {
@@ -415,7 +421,7 @@ func cardOf(s *directory.Stored, c directory.Card, fit directory.Number, chosen 
 		v.AgeText = fmt.Sprintf("%d to %d years", *e.AgeMin, *e.AgeMax)
 	}
 	switch {
-	case e.Access.LeadTime != "" && e.Access.LeadTime != "not-applicable" && e.Access.LeadTime != "variable":
+	case e.Access.LeadTime != "" && e.Access.LeadTime != "not-applicable" && e.Access.LeadTime != "variable" && e.Access.LeadTime != "other":
 		v.End = "data in " + strings.ToLower(vocabulary.DeliveryLeadTime.Label(e.Access.LeadTime))
 	case e.Access.Service != "":
 		v.End = serviceWords[e.Access.Service]

@@ -48,6 +48,14 @@ export default function brush(section: HTMLElement): void {
     return open ? "and over" : String(side ? to() : from());
   };
 
+  // phrase says the range as the page does: an end that is not narrowed is open.
+  function phrase(): string {
+    if (a === 0 && z === n) return "any";
+    if (z === n) return `${from()} and over`;
+    if (a === 0) return `up to ${to()}`;
+    return from() === to() ? String(from()) : `${from()} to ${to()}`;
+  }
+
   function draw(): void {
     bars.forEach((b, i) => b.classList.toggle("off", i < a || i >= z));
     band?.setAttribute("x", String(a * w));
@@ -60,7 +68,7 @@ export default function brush(section: HTMLElement): void {
       h.setAttribute("aria-valuenow", String(side ? to() : from()));
       h.setAttribute("aria-valuetext", said(side));
     });
-    if (now) now.textContent = a === 0 && z === n ? "any" : to() >= 120 && to() < 1000 ? `${from()} and over` : from() === to() ? String(from()) : `${from()} to ${to()}`;
+    if (now) now.textContent = phrase();
   }
 
   // tell hands over what is chosen: an end that is not narrowed is left open.
