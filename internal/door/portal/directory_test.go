@@ -41,15 +41,7 @@ func openShelf(t *testing.T, database string) *shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the node did not end well: %v", err)
-		}
-	})
+	run(t, n)
 	var out bytes.Buffer
 	if err := n.Welcome(t.Context(), &out); err != nil {
 		t.Fatal(err)
@@ -59,6 +51,19 @@ func openShelf(t *testing.T, database string) *shelf {
 		t.Fatal(err)
 	}
 	return &shelf{t, n, "http://" + n.HTTPAddr(), u.Query().Get("t")}
+}
+
+// run lets a node serve until the test ends.
+func run(t testing.TB, n *node.Node) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the node did not end well: %v", err)
+		}
+	})
 }
 
 func eachShelf(t *testing.T, test func(s *shelf)) {
