@@ -2,8 +2,14 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
 
 	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/question"
 )
@@ -20,4 +26,35 @@ func (s *Stores) Questions(ctx context.Context) (*askflow.Desk, error) {
 	}
 	return askflow.New(askflow.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Catalogue: s.Catalogue, Subjects: s.Subjects, Identity: s.Identity,
 		Entries: entries, Questions: r}), nil
+}
+
+// openStatus opens what says how the node is, and the questions that it counts.
+func (n *Node) openStatus(ctx context.Context) error {
+	s := n.Stores
+	sign, err := signer(s.Master)
+	if err != nil {
+		return err
+	}
+	if n.Questions, err = s.Questions(ctx); err != nil {
+		return err
+	}
+	since := time.Now()
+	n.Status = status.New(status.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Signer: sign, Jobs: n.queue, Catalogue: s.Catalogue, Collections: s.Collections,
+		Questions: n.Questions.Overdue, Room: n.Uploads.Spool.Room, Facts: func() status.Facts { return n.facts(since) }})
+	return nil
+}
+
+// facts are what the node knows of itself.
+func (n *Node) facts(since time.Time) status.Facts {
+	f := status.Facts{Version: n.cfg.Version, Since: since, HTTP: n.URL(), DICOM: n.DICOMAddr(), PublicURL: n.cfg.PublicURL, Bucket: n.cfg.Bucket != "",
+		KeyInside: strings.HasPrefix(filepath.Clean(n.cfg.KeyPath()), filepath.Clean(n.cfg.Data)+string(filepath.Separator))}
+	if n.secure != nil && len(n.secure.Certificates) > 0 && len(n.secure.Certificates[0].Certificate) > 0 {
+		if c, err := x509.ParseCertificate(n.secure.Certificates[0].Certificate[0]); err == nil {
+			f.Certificate = c.NotAfter
+		}
+	}
+	for _, l := range []net.Listener{n.http, n.dicom} {
+		f.Exposed = f.Exposed || l != nil && !loopback(l.Addr())
+	}
+	return f
 }

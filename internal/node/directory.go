@@ -35,5 +35,6 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	all := n.Custody.Handlers()
 	maps.Copy(all, n.Directory.Handlers())
 	maps.Copy(all, n.Uploads.Handlers())
+	maps.Copy(all, n.Status.Handlers())
 	return all
 }

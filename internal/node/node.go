@@ -20,9 +20,11 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 )
 
@@ -42,6 +44,8 @@ type Node struct {
 	Directory *directoryflow.Desk
 	SignIn    *signin.Flow // nil: HTTP is off
 	Uploads   *uploadflow.Flow
+	Questions *askflow.Desk
+	Status    *status.Desk
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
@@ -108,6 +112,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := n.openUploads(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openStatus(ctx); err != nil {
 		return nil, err
 	}
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})

@@ -49,7 +49,8 @@ type Config struct {
 	Proxies   []string         // addresses, or ranges of them, whose X-Forwarded-For is believed
 	OIDC      *signin.Provider // who vouches for people; nil: nobody
 
-	Demo    bool // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
+	Version string // of the program
+	Demo    bool   // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
 	Uploads upload.Limits // of uploads from a browser; the zero value is the defaults
 	Decoder []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG

@@ -46,7 +46,7 @@ func (n *Node) website() (*http.Server, error) {
 	desk, metrics := s.Desk(), api.NewMetrics()
 	metrics.Jobs(n.queue.Counts)
 	api.New(api.Parts{
-		Desk: desk, Delivery: give, Directory: n.Directory, Metrics: metrics, Name: "Vitrine node",
+		Desk: desk, Delivery: give, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err
@@ -57,15 +57,11 @@ func (n *Node) website() (*http.Server, error) {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})
-	questions, err := s.Questions(context.Background())
-	if err != nil {
-		return nil, err
-	}
 	facts, err := s.Clinical(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Review: held, Clinical: facts, Ask: questions, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

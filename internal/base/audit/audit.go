@@ -187,6 +187,12 @@ type Filter struct {
 // maxObjects is how many objects one query names.
 const maxObjects = 400
 
+const columns = `SELECT seq, at, actor, action, object, collection, outcome, sealed, salt FROM audit`
+
+func missing(seq int64) error {
+	return fault.New(fault.Corrupt, "read audit log", "entry "+strconv.FormatInt(seq, 10), "it is missing")
+}
+
 // Entries lists entries in order.
 func (l *Log) Entries(ctx context.Context, f Filter) ([]Logged, error) {
 	if f.Limit <= 0 {
@@ -213,7 +219,7 @@ func (l *Log) Entries(ctx context.Context, f Filter) ([]Logged, error) {
 }
 
 func (l *Log) entries(ctx context.Context, f Filter) ([]Logged, error) {
-	query := `SELECT seq, at, actor, action, object, collection, outcome, sealed, salt FROM audit WHERE seq >= ?`
+	query := columns + ` WHERE seq >= ?`
 	args := []any{f.From}
 	switch {
 	case f.Collection == "":
@@ -236,6 +242,14 @@ func (l *Log) entries(ctx context.Context, f Filter) ([]Logged, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := scanAll(rows)
+	if f.Last {
+		slices.Reverse(all)
+	}
+	return all, err
+}
+
+func scanAll(rows *sql.Rows) ([]Logged, error) {
 	defer rows.Close()
 	var all []Logged
 	for rows.Next() {
@@ -246,9 +260,6 @@ func (l *Log) entries(ctx context.Context, f Filter) ([]Logged, error) {
 		}
 		g.At = db.Time(at)
 		all = append(all, g)
-	}
-	if f.Last {
-		slices.Reverse(all)
 	}
 	return all, db.Fault("read audit log", rows.Err())
 }

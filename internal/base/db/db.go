@@ -241,6 +241,16 @@ func (d *DB) Checkpoint(ctx context.Context) error {
 	})
 }
 
+// Size is how many bytes the database takes.
+func (d *DB) Size(ctx context.Context) (n int64, err error) {
+	query := `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`
+	if d.engine == PostgreSQL {
+		query = `SELECT pg_database_size(current_database())`
+	}
+	err = d.QueryRow(ctx, query).Scan(&n)
+	return n, err
+}
+
 // Query runs a query outside any transaction. Its arguments, like those of Tx, are int64, float64, string, []byte, nil or a type that database/sql
 // converts to one of them. The rows' own errors are made presentable by [Fault].
 func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

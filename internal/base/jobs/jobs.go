@@ -108,6 +108,43 @@ func (q *Queue) Counts(ctx context.Context) (waiting, failed map[string]int64, e
 	return waiting, failed, db.Fault("count jobs", rows.Err())
 }
 
+// Kind says how the jobs of a kind stand.
+type Kind struct {
+	Name    string
+	Waiting int64     // their moment has come, or will
+	Running int64     // some process has the lease
+	Failed  int64     // given up
+	Due     time.Time // since when the one that waits longest could have been done; zero: none
+	GaveUp  time.Time // when the first was given up; zero: none
+}
+
+// Overview says how the jobs stand, by kind.
+func (q *Queue) Overview(ctx context.Context) ([]Kind, error) {
+	now := db.Micros(time.Now())
+	rows, err := q.d.Query(ctx, `SELECT kind, SUM(CASE WHEN failed = 0 AND lease <= ? THEN 1 ELSE 0 END), SUM(CASE WHEN failed = 0 AND lease > ? THEN 1 ELSE 0 END), SUM(failed),
+		MIN(CASE WHEN failed = 0 AND lease <= ? AND due <= ? THEN due ELSE NULL END), MIN(CASE WHEN failed = 1 THEN due ELSE NULL END) FROM job GROUP BY kind ORDER BY kind`, now, now, now, now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []Kind
+	for rows.Next() {
+		var k Kind
+		var due, gave sql.NullInt64
+		if err := rows.Scan(&k.Name, &k.Waiting, &k.Running, &k.Failed, &due, &gave); err != nil {
+			return nil, db.Fault("count jobs", err)
+		}
+		if due.Valid {
+			k.Due = db.Time(due.Int64)
+		}
+		if gave.Valid {
+			k.GaveUp = db.Time(gave.Int64)
+		}
+		all = append(all, k)
+	}
+	return all, db.Fault("count jobs", rows.Err())
+}
+
 // Handler does the work of one kind. An error means: again later.
 type Handler func(ctx context.Context, key string, payload []byte) error
 
@@ -254,8 +291,8 @@ func (r *Runner) claim(ctx context.Context) (*job, error) {
 				return err
 			}
 			if x.attempts >= int64(r.opts.Attempts) {
-				if _, err := tx.Exec(`UPDATE job SET lease = 0, owner = '', failed = 1, error = ? WHERE kind = ? AND key = ?`,
-					fmt.Sprintf("attempt %d: its process ended", x.attempts), x.kind, x.key); err != nil {
+				if _, err := tx.Exec(`UPDATE job SET lease = 0, owner = '', due = ?, failed = 1, error = ? WHERE kind = ? AND key = ?`,
+					db.Micros(now), fmt.Sprintf("attempt %d: its process ended", x.attempts), x.kind, x.key); err != nil {
 					return err
 				}
 				dead = append(dead, x)
@@ -360,6 +397,9 @@ func (r *Runner) settle(ctx context.Context, j *job, failed error) error {
 		pause := r.opts.Backoff
 		for range min(j.attempts-1, 20) {
 			pause = min(2*pause, time.Hour)
+		}
+		if given == 1 {
+			pause = 0 // from then on, due says when it was given up
 		}
 		// The kind of the fault alone: a cause may quote what it was about.
 		why := fmt.Sprintf("attempt %d: %s", j.attempts, fault.KindOf(failed))

@@ -235,3 +235,63 @@ func TestDeadlyJobIsGivenUp(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestOverview(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		q := open(t, d)
+		past := time.Now().Add(-time.Hour)
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for i, due := range []time.Time{past, time.Now().Add(-time.Minute), time.Now().Add(time.Hour)} {
+				if err := q.Add(tx, "count", string(rune('a'+i)), nil, due); err != nil {
+					return err
+				}
+			}
+			return q.Add(tx, "copy", "a", nil, time.Now().Add(time.Hour))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, d, q, "bad", "1")
+		begun, held := make(chan struct{}), make(chan struct{})
+		stop := run(t, q, map[string]Handler{
+			"bad":  func(context.Context, string, []byte) error { return errors.New("never") },
+			"slow": func(context.Context, string, []byte) error { close(begun); <-held; return nil },
+		}, Options{Attempts: 1, Poll: 20 * time.Millisecond})
+		add(t, d, q, "slow", "1")
+		<-begun
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.After(10 * time.Second); ; {
+			all, err := q.Overview(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			by := map[string]Kind{}
+			for _, k := range all {
+				by[k.Name] = k
+			}
+			if b := by["bad"]; b.Failed == 1 {
+				if b.Waiting != 0 || b.Running != 0 || time.Since(b.GaveUp) > time.Minute || !b.Due.IsZero() {
+					t.Errorf("%+v", b)
+				}
+				if c := by["count"]; c.Waiting != 3 || c.Running != 0 || c.Failed != 0 || !c.Due.Equal(db.Time(db.Micros(past))) || !c.GaveUp.IsZero() {
+					t.Errorf("%+v", c)
+				}
+				if c := by["copy"]; c.Waiting != 1 || !c.Due.IsZero() {
+					t.Errorf("what is not due yet is late: %+v", c)
+				}
+				if s := by["slow"]; s.Running != 1 || s.Waiting != 0 {
+					t.Errorf("%+v", s)
+				}
+				break
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("not given up within 10 seconds: %+v", by)
+			}
+		}
+		close(held)
+		stop()
+	})
+}

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
@@ -34,6 +35,7 @@ type Parts struct {
 	// Directory is the directory of collections; nil: the API has no routes of it.
 	Directory *directoryflow.Desk
 	Metrics   *Metrics
+	Status    *status.Desk // nil: nobody is told
 	// Ready says why the node cannot serve now; nil: it can.
 	Ready func(ctx context.Context) error
 	// Checkpoint signs the audit log as it is now; nil: this node does not sign.

@@ -181,6 +181,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/directory/north/export?format=hdruk", "", nil, 0, true},
 		{"DELETE", "/api/directory/north/publication", "", in(writers...), 204, false},
 		{"POST", "/api/directory/counts", "", node(policy.Admin), 201, false},
+		{"GET", "/api/status", "", func(r policy.Role, _ string) bool { return r == policy.Steward || r == policy.Admin }, 200, false},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
 	}
 	each(t, func(t *testing.T, x *rig) {

@@ -73,6 +73,13 @@ const schemas = `{
 "Counting": {"type": "object", "required": ["day", "collections", "renewed"], "properties": {"day": {"type": "string", "format": "date"}, "collections": {"type": "integer"}, "renewed": {"type": "integer"}}},
 "Taken": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "revision": {"type": "integer"}, "published": {"type": "boolean"}, "problem": {"type": "string"}}},
 "Publication": {"type": "object", "additionalProperties": false, "properties": {"revision": {"type": "integer", "description": "without it, the newest"}}},
+"Status": {"type": "object", "required": ["state", "at", "version", "running_since", "parts", "hours", "received_in_a_day", "storage"], "properties": {"state": {"type": "string", "enum": ["well", "watch", "bad"]},
+	"at": {"type": "string", "format": "date-time"}, "version": {"type": "string"}, "running_since": {"type": "string", "format": "date-time"},
+	"parts": {"type": "array", "items": {"type": "object", "required": ["part", "name", "state", "says"], "properties": {"part": {"type": "string"}, "name": {"type": "string"},
+	"state": {"type": "string", "enum": ["well", "watch", "bad"]}, "says": {"type": "string"}, "do": {"type": "string"}, "page": {"type": "string"}}}},
+	"hours": {"type": "array", "items": {"type": "object", "properties": {"from": {"type": "string", "format": "date-time"}, "received": {"type": "integer"}}}}, "received_in_a_day": {"type": "integer"},
+	"storage": {"type": "object", "properties": {"packs": {"type": "integer"}, "pack_bytes": {"type": "integer"}, "packs_in_bucket": {"type": "integer"}, "database_bytes": {"type": "integer"},
+	"disk_bytes": {"type": "integer"}, "free_bytes": {"type": "integer"}}}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 

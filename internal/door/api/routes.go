@@ -56,12 +56,17 @@ func (d *Door) routes() []route {
 	if d.Directory != nil {
 		all = append(all, d.directoryRoutes()...)
 	}
+	if d.Status != nil {
+		all = append(all, route{method: "GET", path: "/api/status", name: "getStatus", text: "How the node and each of its parts are, and what to do where one is not well.", gives: "Status", do: d.status})
+	}
 	if d.Checkpoint != nil {
 		all = append(all, route{method: "POST", path: "/api/audit/checkpoints", name: "createCheckpoint",
 			text: "Sign the audit log as it is now. Kept elsewhere, the note proves later what the log said today.", gives: "Checkpoint", do: d.checkpoint})
 	}
 	return all
 }
+
+func (d *Door) status(r *request) (any, error) { return d.Status.Report(r.Context(), r.who) }
 
 // What goes in and out, as the command line shows it too.
 type (

@@ -233,6 +233,7 @@ var sections = []struct {
 	{"Collections", "/collections", []policy.Role{policy.Steward, policy.Custodian, policy.Admin}},
 	{"People", "/people", []policy.Role{policy.Admin}},
 	{"Audit", "/audit", []policy.Role{policy.Steward, policy.Admin}},
+	{"Status", "/status", []policy.Role{policy.Steward, policy.Admin}},
 }
 
 func navigation(c web.Caller, here string) []entry {
@@ -309,6 +310,7 @@ var notices = []notice{
 	noticeSaved:     {"ok", "Saved."},
 	noticePublished: {"ok", "Published. Researchers of the collection can see it now."},
 	noticeAsked:     {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
+	noticeChecking:  {"ok", "The log is being recomputed. What comes of it will stand here, and in the log itself."},
 	noticeLinkEnded: {"ok", "The link was ended. It opens nothing any more."},
 	noticeSearch:    {"ok", "Saved. With an alert, what is new of it is shown here and beside Directory at the top of every page; no mail is sent."},
 	noticePicked:    {"ok", "The picture stands for the collection now."},
@@ -321,6 +323,7 @@ const (
 	noticePublished
 	noticeAsked
 	noticeLinkEnded
+	noticeChecking
 	noticeSearch
 	noticePicked
 	noticeShown

@@ -24,6 +24,7 @@ import (
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 )
 
 // Parts are what the door works with.
@@ -32,7 +33,8 @@ type Parts struct {
 	Clinical *clinical.Desk // nil: nothing is known beside images
 	Delivery *delivery.Delivery
 	Review   *review.Flow
-	Ask      *ask.Desk // nil: nobody can be asked
+	Ask      *ask.Desk    // nil: nobody can be asked
+	Status   *status.Desk // nil: nobody is told
 	SignIn   *signin.Flow
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
@@ -88,6 +90,9 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.registerHelp(mux)
 	if d.Ask != nil {
 		d.registerAsk(mux)
+	}
+	if d.Status != nil {
+		d.registerStatus(mux)
 	}
 }
 

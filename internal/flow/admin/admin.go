@@ -388,6 +388,44 @@ func (d *Desk) Entries(ctx context.Context, who Caller, collection string, from 
 	return out, err
 }
 
+// AuditSearch chooses entries of the audit log; see [audit.Search].
+type AuditSearch audit.Search
+
+// AuditFound are entries that fit, the latest first.
+type AuditFound struct {
+	Entries []Entry
+	Reached int64
+	More    bool
+}
+
+// SearchAudit looks for entries of the audit log. Reading it is logged too.
+func (d *Desk) SearchAudit(ctx context.Context, who Caller, s AuditSearch) (AuditFound, error) {
+	var out AuditFound
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ReadAudit}, "the audit log"); err != nil {
+		return out, err
+	}
+	f, err := d.Audit.Search(ctx, audit.Search(s))
+	if err != nil {
+		return out, err
+	}
+	out.Reached, out.More = f.Reached, f.More
+	for _, g := range f.Entries {
+		out.Entries = append(out.Entries, Entry{Seq: g.Seq, Time: g.At.UTC(), Actor: g.Actor, Action: g.Action, Object: g.Object, Collection: g.Collection, Outcome: g.Outcome})
+	}
+	return out, d.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := d.Audit.Once(tx, audit.Entry{Actor: who.Actor, Action: policy.ReadAudit.String(), Object: "the audit log", Outcome: "done"})
+		return err
+	})
+}
+
+// AuditActions are the actions among the latest entries, to choose from.
+func (d *Desk) AuditActions(ctx context.Context, who Caller) ([]string, error) {
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ReadAudit}, "the audit log"); err != nil {
+		return nil, err
+	}
+	return d.Audit.Actions(ctx, 20_000)
+}
+
 // AuditSize is the number of entries.
 func (d *Desk) AuditSize(ctx context.Context, who Caller) (int64, error) {
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ReadAudit}, "the audit log"); err != nil {

@@ -192,6 +192,20 @@ func (r *Record) Deposits(ctx context.Context, c collection.ID, actor string, be
 	return all, err
 }
 
+// ReceivedSince counts what came with the deposits that began since a moment, by the hour of their beginning, in hours since 1970.
+func (r *Record) ReceivedSince(ctx context.Context, since time.Time) (map[int64]int64, error) {
+	by := map[int64]int64{}
+	first := ident.At(since) // rows are numbered by time
+	err := forRows(r.reader(ctx), `SELECT started, received + admitted + held + conflict + released + refused FROM deposit WHERE id >= ? AND started >= ?`,
+		[]any{first, db.Micros(since)}, func(rows *sql.Rows) error {
+			var started, n int64
+			err := rows.Scan(&started, &n)
+			by[started/3_600_000_000] += n
+			return err
+		})
+	return by, err
+}
+
 // Refusal is an item of a deposit that was not kept.
 type Refusal struct {
 	Ordinal int64

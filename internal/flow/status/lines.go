@@ -1,0 +1,319 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+)
+
+// among is how far back in the audit log a verification is looked for.
+const among = 200_000
+
+// asking is one report being made.
+type asking struct {
+	*Desk
+	r *Report
+	f Facts
+}
+
+// one is a part with a single line.
+func one(part, name string, s State, says, do string) []Line {
+	return []Line{{Part: part, Name: name, State: s, Says: says, Do: do}}
+}
+
+const guide = "the guide for operators"
+
+func (a *asking) database(ctx context.Context) []Line {
+	begun := time.Now()
+	n, err := a.DB.Size(ctx)
+	took := time.Since(begun)
+	engine := map[db.Engine]string{db.SQLite: "SQLite", db.PostgreSQL: "PostgreSQL"}[a.DB.Engine()]
+	if err != nil {
+		return one("database", "Database", Bad, engine+" does not answer.", "Look whether it runs and whether its disk is full; the node's log says more.")
+	}
+	a.r.Storage.Database = n
+	l := one("database", "Database", Well, fmt.Sprintf("%s answers in %s; it holds %s.", engine, milliseconds(took), size(n)), "")
+	if took > time.Second {
+		l[0].State, l[0].Do = Watch, "It answers slowly: look at the load of the machine and of its disk."
+	}
+	return l
+}
+
+func (a *asking) packs(ctx context.Context) []Line {
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
+	all, err := a.Packs.Packs(ctx)
+	if err != nil {
+		return one("packs", "Images", Bad, "The packs of images cannot be listed.", "Look whether the data folder is there and can be read, and whether the bucket answers.")
+	}
+	for _, p := range all {
+		if p.Where&pack.Local != 0 {
+			a.r.Storage.Packs++
+			a.r.Storage.PackBytes += p.Size
+		}
+		if p.Where&pack.InBucket != 0 {
+			a.r.Storage.Remote++
+		}
+	}
+	sealed := 0
+	for _, p := range all {
+		if p.Sealed && p.Where&pack.InBucket == 0 {
+			sealed++
+		}
+	}
+	says := "Nothing is kept yet."
+	if len(all) > 0 {
+		says = fmt.Sprintf("%s, %s on this machine.", plural(int64(len(all)), "pack", "packs"), size(a.r.Storage.PackBytes))
+	}
+	lines := one("packs", "Images", Well, says, "")
+	if a.f.Bucket {
+		m := Line{Part: "mirror", Name: "Bucket", State: Well, Says: fmt.Sprintf("It answers; %s there.", plural(int64(a.r.Storage.Remote), "pack is", "packs are"))}
+		if sealed > 0 {
+			m.State, m.Says = Watch, m.Says+fmt.Sprintf(" %s not there yet.", plural(int64(sealed), "finished pack is", "finished packs are"))
+			m.Do = "They are sent by and by. If the number grows, the bucket refuses them: the node's log says why."
+		}
+		lines = append(lines, m)
+	}
+	return lines
+}
+
+func (a *asking) mirror(context.Context) []Line {
+	if a.f.Bucket {
+		return nil // told with the packs
+	}
+	return one("mirror", "Bucket", Watch, "There is none: images are on this machine's disk alone.", "Name one with --bucket, or copy the data folder elsewhere: see "+guide+".")
+}
+
+func (a *asking) disk(context.Context) []Line {
+	free, total, err := a.Room()
+	if err != nil {
+		return one("disk", "Disk", Watch, "Its free space is not known here.", "Watch it with the means of the system.")
+	}
+	a.r.Storage.Free, a.r.Storage.Disk = free, total
+	l := one("disk", "Disk", Well, fmt.Sprintf("%s of %s are free.", size(free), size(total)), "")
+	const gigabyte = 1_000_000_000
+	switch {
+	case free < gigabyte || free < total/50:
+		l[0].State, l[0].Do = Bad, "Deposits will fail when it is full. Make room, or move the data to a larger disk."
+	case free < 5*gigabyte || free < total/10:
+		l[0].State, l[0].Do = Watch, "It will be full before long: plan for a larger one."
+	}
+	return l
+}
+
+func (a *asking) keys(ctx context.Context) []Line {
+	if _, err := a.Ring.Collection(ctx, string(collection.Default)); err != nil {
+		return one("keys", "Keys", Bad, "The ring of keys does not open: no image can be read.", "Look whether its database is there and whether this is the master key that it was made with.")
+	}
+	if a.f.KeyInside {
+		return one("keys", "Keys", Watch, "The ring opens. The master key lies inside the data folder: whoever has the folder can read everything.", "A demonstration may do so. For real images, keep the key elsewhere and give it with --key.")
+	}
+	return one("keys", "Keys", Well, "The ring opens with the master key, which lies apart from the data.", "")
+}
+
+// slowJob is how late a job may be before somebody should look.
+const slowJob = 10 * time.Minute
+
+func (a *asking) jobs(ctx context.Context) []Line {
+	all, err := a.Jobs.Overview(ctx)
+	if err != nil {
+		return one("jobs", "Jobs", Bad, "They cannot be looked at.", "The database has to answer first.")
+	}
+	var waiting, running int64
+	var late time.Time
+	var gave []string
+	for _, k := range all {
+		waiting, running = waiting+k.Waiting, running+k.Running
+		if !k.Due.IsZero() && (late.IsZero() || k.Due.Before(late)) {
+			late = k.Due
+		}
+		if k.Failed > 0 {
+			gave = append(gave, fmt.Sprintf("%d of %q, the first on %s", k.Failed, k.Name, moment(k.GaveUp)))
+		}
+	}
+	says := fmt.Sprintf("%d waiting, %d running, none given up.", waiting, running)
+	switch {
+	case len(gave) > 0:
+		return one("jobs", "Jobs", Bad, fmt.Sprintf("%d waiting, %d running. Given up: %s.", waiting, running, strings.Join(gave, "; ")),
+			"They failed each time they were tried. The node's log says why; what caused them has to be asked for again once that is mended.")
+	case !late.IsZero() && a.clock().Sub(late) > slowJob:
+		return one("jobs", "Jobs", Watch, says+" One could have been done since "+moment(late)+".", "Too much is asked for at once, or the machine is too slow.")
+	}
+	return one("jobs", "Jobs", Well, says, "")
+}
+
+func (a *asking) intake(ctx context.Context) []Line {
+	all, err := a.Collections.List(ctx)
+	if err != nil {
+		return one("intake", "Intake", Bad, "It cannot be counted.", "The database has to answer first.")
+	}
+	var received, pending, held int64
+	for _, c := range all {
+		n, err := a.Catalogue.Intake(ctx, c.ID)
+		if err != nil {
+			return one("intake", "Intake", Bad, "It cannot be counted.", "The database has to answer first.")
+		}
+		received, pending, held = received+n.Received, pending+n.Pending, held+n.Held
+	}
+	from := a.clock().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
+	by, err := a.Catalogue.ReceivedSince(ctx, from)
+	if err != nil {
+		return one("intake", "Intake", Bad, "It cannot be counted.", "The database has to answer first.")
+	}
+	for h := range 24 {
+		at := from.Add(time.Duration(h) * time.Hour)
+		a.r.Hours = append(a.r.Hours, Hour{at, by[at.Unix()/3600]})
+	}
+	for _, n := range by {
+		a.r.Came += n
+	}
+	says := fmt.Sprintf("%s received in all, %s in the last day; %s on their way.", number(received), number(a.r.Came), number(pending))
+	if held > 0 {
+		return []Line{{Part: "intake", Name: "Intake", State: Watch, Says: says + " " + plural(held, "is held and waits", "are held and wait") + " for a steward.", Do: "Decide on what is held.", Where: "/held"}}
+	}
+	return one("intake", "Intake", Well, says, "")
+}
+
+// unsigned is how long the end of the audit log may go unsigned: it is signed every hour.
+const unsigned = 2 * time.Hour
+
+func (a *asking) log(ctx context.Context) []Line {
+	n, err := a.Audit.Size(ctx)
+	if err != nil {
+		return one("audit", "Audit log", Bad, "It does not answer; nothing can be done that has to be logged.", "The database has to answer first.")
+	}
+	s, ok, err := a.Audit.LastSigned(ctx)
+	l := Line{Part: "audit", Name: "Audit log", State: Well, Where: "/audit"}
+	switch {
+	case err != nil:
+		l.State, l.Says = Bad, "Its checkpoints cannot be read."
+	case !ok:
+		l.State, l.Says, l.Do = Watch, plural(n, "entry", "entries")+", none of them signed yet.", "It is signed when the node starts and every hour. The node's log says what is in the way."
+	default:
+		l.Says = fmt.Sprintf("%s; signed on %s, %s since.", plural(n, "entry", "entries"), moment(s.At), plural(n-s.Size, "entry", "entries"))
+		if n > s.Size && a.clock().Sub(s.At) > unsigned {
+			l.State, l.Do = Watch, "It should be signed every hour. The node's log says what is in the way."
+		}
+	}
+	return []Line{l}
+}
+
+// verifyEvery is how often everything should be re-hashed.
+const verifyEvery = 31 * 24 * time.Hour
+
+func (a *asking) verification(ctx context.Context) []Line {
+	g, ok, err := a.Audit.Latest(ctx, policy.Verify.String(), among)
+	switch {
+	case err != nil:
+		return one("verify", "Verification", Bad, "When everything was last re-hashed cannot be looked up.", "The database has to answer first.")
+	case !ok:
+		return one("verify", "Verification", Watch, "No verification of everything that is stored is in the latest entries of the audit log.", "Run `vitrine verify --data DIR`: it works while the node runs.")
+	case g.Outcome != "done":
+		return one("verify", "Verification", Bad, "The last one, on "+moment(g.At)+", found "+g.Outcome+".", "Run `vitrine verify --data DIR` and read what it names: something stored is not what was stored.")
+	case a.clock().Sub(g.At) > verifyEvery:
+		return one("verify", "Verification", Watch, "The last one was on "+moment(g.At)+", and found everything as it was stored.", "Run `vitrine verify --data DIR` once a month.")
+	}
+	return one("verify", "Verification", Well, "On "+moment(g.At)+" everything was as it was stored.", "")
+}
+
+func (a *asking) backups(context.Context) []Line {
+	return one("backups", "Backups", Watch, "Unknown: this node does not make them, and cannot see those that the system makes.",
+		"Back up the database and the ring of keys apart from each other, and keep a copy of the master key with neither: see "+guide+".")
+}
+
+// renew is how long before its end a certificate should be renewed.
+const renew = 14 * 24 * time.Hour
+
+func (a *asking) certificate(context.Context) []Line {
+	const name = "Certificate"
+	end := a.f.Certificate
+	left := end.Sub(a.clock())
+	switch {
+	case end.IsZero() && a.f.Exposed:
+		return one("certificate", name, Bad, "The node is open to other machines without TLS: what goes over it can be read on the way.", "Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind what speaks TLS.")
+	case end.IsZero():
+		return one("certificate", name, Well, "None here: the node is reached from this machine alone, or through a proxy on it.", "")
+	case left <= 0:
+		return one("certificate", name, Bad, "It ended on "+moment(end)+": browsers and senders refuse the node.", "Renew it, and start the node again.")
+	case left < renew:
+		return one("certificate", name, Watch, "It ends on "+moment(end)+".", "Renew it, and start the node again.")
+	}
+	return one("certificate", name, Well, "It is good until "+moment(end)+".", "")
+}
+
+func (a *asking) listeners(context.Context) []Line {
+	say := func(name, address string) string {
+		if address == "" {
+			return name + " is off"
+		}
+		return name + " at " + address
+	}
+	says := say("HTTP", a.f.HTTP) + "; " + say("DICOM", a.f.DICOM) + "."
+	if a.f.PublicURL != "" {
+		says += " People come by " + a.f.PublicURL + "."
+	}
+	return one("listeners", "Listeners", Well, says, "")
+}
+
+// answerWithin is how long a question may wait.
+const answerWithin = 3 * 24 * time.Hour
+
+func (a *asking) questions(ctx context.Context) []Line {
+	if a.Questions == nil {
+		return nil
+	}
+	n, since, err := a.Questions(ctx)
+	l := Line{Part: "questions", Name: "Questions", State: Well, Where: "/questions"}
+	switch {
+	case err != nil:
+		l.State, l.Says = Bad, "They cannot be counted."
+	case n == 0:
+		l.Says = "None waits for an answer."
+	default:
+		l.Says = fmt.Sprintf("%s for an answer, the oldest since %s.", plural(n, "waits", "wait"), moment(since))
+		if a.clock().Sub(since) > answerWithin {
+			l.State, l.Do = Watch, "The stewards of the collections, or the node's administrators, should answer."
+		}
+	}
+	return []Line{l}
+}
+
+func moment(t time.Time) string { return t.UTC().Format("Mon 2006-01-02 15:04") }
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return number(n) + " " + many
+}
+
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func size(n int64) string {
+	v, unit := float64(n), 0
+	for v >= 999.5 && unit < 5 {
+		v, unit = v/1000, unit+1
+	}
+	digits := 0
+	if unit > 0 && v < 9.95 {
+		digits = 1
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + " " + [...]string{"bytes", "kB", "MB", "GB", "TB", "PB"}[unit]
+}
