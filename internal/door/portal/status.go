@@ -49,7 +49,7 @@ func (d *Door) status(r *request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := statusPage{Up: true, Whole: true, Report: report, Uptime: lasted(report.At.Sub(report.Since))}
+	p := statusPage{Up: true, Whole: true, Report: report, Uptime: runsFor(report.At.Sub(report.Since))}
 	for _, l := range report.Lines {
 		switch l.State {
 		case status.Watch:
@@ -114,8 +114,8 @@ func hourBars(hours []status.Hour) (out []hourBar, most int64) {
 	return out, most
 }
 
-// lasted writes how long something has been.
-func lasted(t time.Duration) string {
+// runsFor writes how long something has been.
+func runsFor(t time.Duration) string {
 	var parts []string
 	for _, u := range []struct {
 		d         time.Duration
