@@ -52,7 +52,9 @@ func parts(t *testing.T, address string) (status.Parts, *node.Stores) {
 	return status.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Signer: sign, Jobs: queue, Catalogue: s.Catalogue, Collections: s.Collections,
 		Questions: func(context.Context) (int64, time.Time, error) { return 0, time.Time{}, nil },
 		Room:      func() (int64, int64, error) { return 500e9, 1000e9, nil },
-		Facts:     func() status.Facts { return status.Facts{Version: "1.2.3", Since: time.Now(), HTTP: "http://127.0.0.1:1", DICOM: "127.0.0.1:2"} }}, s
+		Facts: func() status.Facts {
+			return status.Facts{Version: "1.2.3", Since: time.Now(), HTTP: "http://127.0.0.1:1", DICOM: "127.0.0.1:2"}
+		}}, s
 }
 
 func line(t *testing.T, r *status.Report, part string) status.Line {
@@ -245,7 +247,9 @@ func TestCheckLog(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			go func() { done <- jobs.NewRunner(p.Jobs, desk.Handlers(), jobs.Options{Poll: 10 * time.Millisecond}).Run(ctx) }()
+			go func() {
+				done <- jobs.NewRunner(p.Jobs, desk.Handlers(), jobs.Options{Poll: 10 * time.Millisecond}).Run(ctx)
+			}()
 			defer func() { cancel(); <-done }()
 			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
@@ -267,7 +271,10 @@ func TestCheckLog(t *testing.T) {
 		if c := do(); !c.Good || c.By != "person-test" || c.Signed.Note == "" || !strings.Contains(c.Says, "are as they were logged") || !strings.HasPrefix(c.Public, "vitrine-audit+") {
 			t.Errorf("%+v", c)
 		}
-		if err := s.DB.Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(`UPDATE audit SET outcome = 'nothing' WHERE seq = 0`); return err }); err != nil {
+		if err := s.DB.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE audit SET outcome = 'nothing' WHERE seq = 0`)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if c := do(); c.Good || !strings.Contains(c.Says, "a difference was found at entry 0") {
