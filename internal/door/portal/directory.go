@@ -428,7 +428,7 @@ func linked(site string, r *directory.Result) (template.JS, error) {
 	for _, h := range r.Hits {
 		e := &h.Stored.Entry
 		at := site + "/directory/" + url.PathEscape(string(h.ID))
-		sets = append(sets, map[string]any{"@type": "Dataset", "@id": at, "url": at, "name": e.Title, "description": e.Abstract, "isAccessibleForFree": true,
+		sets = append(sets, map[string]any{"@type": "Dataset", "@id": at, "url": at, "name": e.Title, "description": e.Abstract,
 			"creator": map[string]any{"@type": "Organization", "name": e.Custodian.Name}})
 	}
 	b, err := json.Marshal(map[string]any{"@context": "https://schema.org", "@type": "DataCatalog", "@id": site + "/", "url": site + "/", "name": "Directory of cancer research images",

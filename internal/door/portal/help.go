@@ -25,7 +25,8 @@ var topics = []topic{
 	{
 		Key: "find", Title: "Find collections and images", For: "researchers",
 		Steps: []template.HTML{
-			`The <a href="/">directory</a> lists the collections of this node, for everybody. Write a part of a name to narrow it down.`,
+			`The <a href="/">directory</a> is for everybody. Write what you look for in plain words or those of the clinic; a misspelt word is taken for the nearest one, and the page says so.`,
+			`Narrow it down at the left. Beside each value stands how many people it is of; fewer than ten and none look the same. Tick <b>Shortlist</b> to compare collections, and sign in to save a search and be told of what is new.`,
 			`With a role in a collection you see its studies. Each has a picture; a study's page shows its series, and opens them in the OHIF viewer.`,
 			`Search by modality, date or description with the command below, or by DICOMweb.`,
 		},
