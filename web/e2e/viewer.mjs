@@ -1,9 +1,9 @@
-// Opens every study of a collection in the viewer and compares what it draws with what the node draws.
+// Opens every study of collections in the viewer and compares what it draws with what the node draws.
 //
-//   node web/e2e/viewer.mjs --link URL --collection ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]
+//   node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]
 //
 // A study is opened as a reader opens it, with the session. Then each of its instances (of a stack the first, the middle and the last) is put on the same viewport, and the
-// drawn canvas is compared, in 24 by 24 fields, with the node's own rendering of that frame. One line for each instance goes to standard output:
+// drawn canvas is compared, in at most 24 by 24 fields, with the node's own rendering of that frame. One line for each instance goes to standard output:
 // outcome, correlation, mean difference of shades, modality, transfer syntax, UIDs.
 //
 //   drawn      pixels are on the canvas, and they are those of the node's picture
@@ -22,11 +22,10 @@ const { values: flags } = parseArgs({
   options: { link: { type: "string" }, collection: { type: "string" }, out: { type: "string" }, study: { type: "string" }, patience: { type: "string", default: "90" }, pictures: { type: "string" } },
 });
 if (!flags.link || !flags.collection) {
-  console.error("node web/e2e/viewer.mjs --link URL --collection ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]");
+  console.error("node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]");
   process.exit(2);
 }
 const origin = new URL(flags.link).origin;
-const root = `/collections/${flags.collection}/dicomweb`;
 const patience = 1000 * Number(flags.patience);
 
 /** Runs in the page: waits for a stack on the first viewport, or for the viewer to settle without one. */
@@ -41,9 +40,10 @@ async function shown(patience) {
 }
 
 /** Runs in the page: puts a frame on the first viewport and compares it with the node's picture. */
-async function compare({ imageId, rendered, patience, put, window = false }) {
+async function compare({ imageId, rendered, smaller, patience, put, window = false }) {
   const out = { viewer: "", node: "" };
-  const fields = 24;
+  // Of a small image the two ways of enlarging it differ: it is compared more coarsely.
+  const fields = Math.max(4, Math.min(24, Math.floor(smaller / 6)));
   const shades = (data) => {
     const grey = [];
     for (let i = 0; i < data.length; i += 4) grey.push(0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]);
@@ -122,9 +122,17 @@ async function compare({ imageId, rendered, patience, put, window = false }) {
     out.difference = mean(mine.map((v, i) => Math.abs(v - theirs[i])));
   }
   // Where the image proposes no window, each side has made one of its values: the node is asked for the viewer's.
-  const range = viewport.getProperties?.()?.voiRange;
+  const loaded = cornerstone.cache.getImage?.(imageId) ?? {};
+  const all = { lower: loaded.minPixelValue * (loaded.slope ?? 1) + (loaded.intercept ?? 0), upper: loaded.maxPixelValue * (loaded.slope ?? 1) + (loaded.intercept ?? 0) };
+  const range = { ...(viewport.getProperties?.()?.voiRange ?? all) };
+  // PET is shown by standardized uptake.
+  const uptake = loaded.preScale?.scalingParameters?.suvbw;
+  if (uptake) {
+    range.lower /= uptake;
+    range.upper /= uptake;
+  }
   if (theirs && !window && out.correlation < 0.97 && range?.upper > range?.lower) {
-    const wide = await compare({ imageId, rendered: `${rendered}&window=${(range.lower + range.upper) / 2},${range.upper - range.lower},linear-exact`, patience, put: false, window: true });
+    const wide = await compare({ imageId, rendered: `${rendered}&window=${(range.lower + range.upper) / 2},${range.upper - range.lower},linear-exact`, smaller, patience, put: false, window: true });
     if (wide.correlation > out.correlation) return wide;
   }
   return { ...out, picture: Boolean(theirs) };
@@ -166,9 +174,15 @@ try {
       }
     }, path);
   await page.goto(`${origin}/help`);
-  let studies = (await ask(`${root}/studies`)).map((s) => first(s, "0020000D"));
-  if (flags.study) studies = studies.filter((s) => s === flags.study);
-  for (const study of studies) {
+  const studies = [];
+  for (const collection of flags.collection.split(",")) {
+    for (const s of await ask(`/collections/${collection}/dicomweb/studies`)) {
+      const study = first(s, "0020000D");
+      if (!flags.study || study === flags.study) studies.push({ collection, study });
+    }
+  }
+  for (const { collection, study } of studies) {
+    const root = `/collections/${collection}/dicomweb`;
     await page.goto(`${origin}/help`);
     // Slides have a viewer of their own.
     const instances = (await ask(`${root}/studies/${study}/instances?includefield=all`)).filter((i) => !["SM", "ANN"].includes(first(i, "00080060")));
@@ -182,7 +196,7 @@ try {
     const before = faults.length;
     const begun = Date.now();
     const start = chosen.find((i) => first(i, "00280010") && !beside.test(first(i, "00080016")));
-    await page.goto(`${origin}/viewer/viewer?StudyInstanceUIDs=${study}&collection=${flags.collection}${start ? `&initialSeriesInstanceUID=${first(start, "0020000E")}` : ""}`);
+    await page.goto(`${origin}/viewer/viewer?StudyInstanceUIDs=${study}&collection=${collection}${start ? `&initialSeriesInstanceUID=${first(start, "0020000E")}` : ""}`);
     // Studies without any image are given less time: nothing is expected to come.
     const current = await page.evaluate(shown, start ? patience : 10000);
     const opened = Date.now() - begun;
@@ -192,12 +206,12 @@ try {
       const imageId = current.includes(`/instances/${sop}/`) ? current : `wadors:${root}${at.slice(root.length)}/frames/1`;
       let r;
       try {
-        r = await page.evaluate(compare, { imageId, rendered: `${at}/frames/1/rendered?viewport=512,512`, patience, put: imageId !== current || chosen.length > 1 });
+        r = await page.evaluate(compare, { imageId, rendered: `${at}/frames/1/rendered?viewport=512,512`, smaller: Math.min(first(i, "00280010") ?? 0, first(i, "00280011") ?? 0), patience, put: imageId !== current || chosen.length > 1 });
       } catch (e) {
         r = { viewer: `the page failed: ${e.message.slice(0, 160)}`, picture: false };
       }
       const said = { outcome: outcome(r, first(i, "00080016")), modality: first(i, "00080060") ?? "", sopClass: first(i, "00080016"), syntax: first(i, "00083002") ?? "", rows: first(i, "00280010") ?? 0, columns: first(i, "00280011") ?? 0,
-        frames: first(i, "00280008") ?? 1, correlation: r.correlation, difference: r.difference, viewer: r.viewer, node: r.node, opened, study, series: first(i, "0020000E"), sop };
+        frames: first(i, "00280008") ?? 1, correlation: r.correlation, difference: r.difference, viewer: r.viewer, node: r.node, opened, collection, study, series: first(i, "0020000E"), sop };
       results.push(said);
       if (flags.pictures && !["drawn", "neither", "beside"].includes(said.outcome)) {
         mkdirSync(flags.pictures, { recursive: true });
