@@ -367,7 +367,6 @@ export default async function upload(root: HTMLElement): Promise<void> {
   });
   // What is dropped beside the zone must not take the page away.
   for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
-  window.addEventListener("online", () => sender.trouble && !sender.paused && sender.goOn());
 
   find<HTMLElement>("[data-plain]").hidden = true;
   ui.hidden = false;

@@ -11,6 +11,8 @@ const atOnce = 3; // a browser opens six connections to a node; pages and their 
 const inOne = 4 << 20; // up to this size a file goes with the request that announces it
 const piece = 64 << 20;
 const tries = 3;
+const silence = 60_000; // after which a request that brings nothing forward is taken to be dead
+const noLine = "This computer has no connection. It goes on by itself when there is one; nothing that was sent is lost.";
 
 type Said = { detail?: string; advice?: string; code?: string };
 
@@ -29,12 +31,27 @@ export class Sender {
   private source?: EventSource;
   private beginning?: Promise<Batch>;
   private again = 0;
+  private heard = new Map<Item, number>(); // when something of a file last went
 
   constructor(
     private collection: string,
     private who: string,
     private changed: () => void,
-  ) {}
+  ) {
+    window.addEventListener("offline", () => this.busy && this.stall(noLine));
+    window.addEventListener("online", () => this.trouble === noLine && !this.paused && this.goOn());
+    window.setInterval(() => this.watchOver(), 10_000);
+  }
+
+  // watchOver begins requests anew that have died without anybody noticing, as they do when a network is changed.
+  private watchOver(): void {
+    for (const [item, upload] of this.running) {
+      if (!upload || item.sent >= item.size || Date.now() - (this.heard.get(item) ?? Date.now()) < silence) continue;
+      void upload.abort();
+      this.back(item);
+    }
+    this.pump();
+  }
 
   get busy(): boolean {
     return this.running.size > 0 || this.items.some((i) => i.state === "waiting");
@@ -182,6 +199,7 @@ export class Sender {
         void saveFiles([plain(item)]);
       },
       onProgress: (sent) => {
+        this.heard.set(item, Date.now());
         item.sent = sent;
         this.changed();
       },
@@ -194,6 +212,7 @@ export class Sender {
       onError: (error) => void this.failed(item, error as DetailedError),
     });
     this.running.set(item, upload);
+    this.heard.set(item, Date.now());
     upload.start();
   }
 
@@ -251,7 +270,7 @@ export class Sender {
     } else if (status === 507) {
       this.hold(item, `${text} ${said.advice ?? ""}`);
     } else if (status === 0 || status >= 500) {
-      this.hold(item, navigator.onLine ? `${text} It is tried again in a moment; nothing that was sent is lost.` : "This computer has no connection. It goes on by itself when there is one.");
+      this.hold(item, navigator.onLine ? `${text} It is tried again in a moment; nothing that was sent is lost.` : noLine);
       clearTimeout(this.again);
       this.again = window.setTimeout(() => this.goOn(), 15_000);
     } else {
@@ -262,6 +281,10 @@ export class Sender {
   // hold stops everything for a reason that is not of one file.
   private hold(item: Item, why: string): void {
     this.back(item);
+    this.stall(why);
+  }
+
+  private stall(why: string): void {
     this.trouble = why;
     this.abort();
     this.changed();
