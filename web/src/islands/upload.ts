@@ -18,7 +18,7 @@ function size(n: number): string {
 }
 
 function duration(seconds: number): string {
-  if (seconds < 90) return `about ${Math.max(1, Math.round(seconds))} seconds left`;
+  if (seconds < 90) return `about ${plural(Math.max(1, Math.round(seconds)), "second", "seconds")} left`;
   if (seconds < 5400) return `about ${Math.round(seconds / 60)} minutes left`;
   return `about ${(seconds / 3600).toFixed(1)} hours left`;
 }
