@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
 
@@ -61,6 +62,11 @@ type office interface {
 	PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error)
 	RetireEntry(ctx context.Context, id string) error
 	CountPeople(ctx context.Context) (directoryflow.Counting, error)
+	People(ctx context.Context) ([]signin.PersonView, error)
+	AddPerson(ctx context.Context, n signin.NewPerson) (signin.PersonView, error)
+	Person(ctx context.Context, id string) (signin.PersonView, error)
+	ChangePerson(ctx context.Context, id string, c signin.Change) (signin.PersonView, error)
+	WayIn(ctx context.Context, id, by string) (*signin.WayIn, error)
 	Close() error
 }
 

@@ -28,6 +28,7 @@ type CLI struct {
 	Collections collectionsCmd `cmd:"" name:"collection" group:"node" help:"Create and list collections."`
 	Directory   directoryCmd   `cmd:"" group:"node" help:"Describe collections in the directory."`
 	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
+	Users       usersCmd       `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
 	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`

@@ -6,12 +6,22 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/verify"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // Desk is where the node is administered.
 func (r *Records) Desk() *admin.Desk {
 	return &admin.Desk{DB: r.DB, Audit: r.Audit, Collections: r.Collections, Identity: r.Identity, Catalogue: r.Catalogue}
+}
+
+// People is where people are administered. Nobody signs in by it: that takes the master key.
+func (r *Records) People() *signin.Flow {
+	return signin.New(signin.Parts{DB: r.DB, Audit: r.Audit, Identity: r.Identity, Exists: func(ctx context.Context, id string) error {
+		_, err := r.Collections.Get(ctx, collection.ID(id))
+		return err
+	}})
 }
 
 // signer signs checkpoints of the audit log.

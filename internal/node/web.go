@@ -45,18 +45,18 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	desk, metrics := s.Desk(), api.NewMetrics()
 	metrics.Jobs(n.queue.Counts)
+	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Master: s.Master, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
+		_, err := s.Collections.Get(ctx, collection.ID(id))
+		return err
+	}})
 	api.New(api.Parts{
-		Desk: desk, Delivery: give, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
+		Desk: desk, People: n.SignIn, Delivery: give, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
-	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Master: s.Master, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
-		_, err := s.Collections.Get(ctx, collection.ID(id))
-		return err
-	}})
 	facts, err := s.Clinical(context.Background())
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -37,7 +38,8 @@ type Parts struct {
 	Metrics   *Metrics
 	Status    *status.Desk // nil: nobody is told
 	// Ready says why the node cannot serve now; nil: it can.
-	Ready func(ctx context.Context) error
+	Ready  func(ctx context.Context) error
+	People *signin.Flow // nil: nobody signs in here
 	// Checkpoint signs the audit log as it is now; nil: this node does not sign.
 	Checkpoint func(ctx context.Context, who admin.Caller) (string, error)
 	Name       string // what the node is called

@@ -171,6 +171,12 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/peers", "", node(policy.Admin), 200, false},
 		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
 		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
+		{"GET", "/api/people", "", node(policy.Admin), 200, false},
+		{"POST", "/api/people", `{"name":"n","roles":[{"role":"researcher","collection":"default"}],"by":"code"}`, node(policy.Admin), 201, false},
+		{"GET", "/api/people/person-0000000000000000", "", node(policy.Admin), 404, false},
+		{"PATCH", "/api/people/person-0000000000000000", `{"disabled":true}`, node(policy.Admin), 404, false},
+		{"POST", "/api/people/person-0000000000000000/links", "", node(policy.Admin), 404, false},
+		{"POST", "/api/people/person-0000000000000000/codes", "", node(policy.Admin), 404, false},
 		{"GET", "/api/audit", "", node(policy.Custodian, policy.Steward, policy.Admin), 200, false},
 		{"GET", "/api/search?q=x&sex=female", "", nil, 200, true},
 		{"GET", "/api/directory", "", func(r policy.Role, _ string) bool { return r != policy.Anonymous }, 200, false},
@@ -193,7 +199,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		covered := map[string]bool{}
 		for _, r := range routes {
 			p, _, _ := strings.Cut(r.path, "?")
-			for _, v := range []string{"default", "token-0000000000000000", "NOBODY", "1", "north"} {
+			for _, v := range []string{"default", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "north"} {
 				p = strings.ReplaceAll(p, "/"+v, "/{}")
 			}
 			covered[r.method+" "+p] = true
@@ -201,7 +207,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{aet}", "{deposit}", "{instance}", "{entry}"} {
+				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {

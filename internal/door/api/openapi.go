@@ -80,6 +80,17 @@ const schemas = `{
 	"hours": {"type": "array", "items": {"type": "object", "properties": {"from": {"type": "string", "format": "date-time"}, "received": {"type": "integer"}}}}, "received_in_a_day": {"type": "integer"},
 	"storage": {"type": "object", "properties": {"packs": {"type": "integer"}, "pack_bytes": {"type": "integer"}, "packs_in_bucket": {"type": "integer"}, "database_bytes": {"type": "integer"},
 	"disk_bytes": {"type": "integer"}, "free_bytes": {"type": "integer"}}}}},
+"Role": {"type": "object", "required": ["role", "collection"], "additionalProperties": false, "properties": {"role": {"type": "string",
+	"enum": ["depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin"]}, "collection": {"type": "string", "description": "an id, or * for every collection"}}},
+"WayIn": {"type": "object", "required": ["expires"], "properties": {"link": {"type": "string"}, "code": {"type": "string"}, "expires": {"type": "string", "format": "date-time"}}},
+"Person": {"type": "object", "required": ["id", "name", "roles", "state"], "properties": {"id": {"type": "string"}, "name": {"type": "string"},
+	"roles": {"type": "array", "items": {"$ref": "#/components/schemas/Role"}}, "state": {"type": "string", "enum": ["invited", "active", "locked", "disabled"]}, "passkeys": {"type": "integer"},
+	"apps": {"type": "integer"}, "identities": {"type": "integer"}, "sessions": {"type": "integer"}, "created": {"type": "string", "format": "date-time"}, "seen": {"type": "string", "format": "date-time"},
+	"way_in": {"$ref": "#/components/schemas/WayIn"}}},
+"NewPerson": {"type": "object", "additionalProperties": false, "required": ["name"], "properties": {"name": {"type": "string", "maxLength": 100},
+	"roles": {"type": "array", "items": {"$ref": "#/components/schemas/Role"}}, "by": {"type": "string", "enum": ["link", "code"], "default": "link"}}},
+"PersonChange": {"type": "object", "additionalProperties": false, "properties": {"roles": {"type": "array", "items": {"$ref": "#/components/schemas/Role"}}, "disabled": {"type": "boolean"},
+	"locked": {"type": "boolean", "description": "false, to lift a lock"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 
