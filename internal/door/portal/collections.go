@@ -30,8 +30,10 @@ type collectionsPage struct {
 	Held     []held
 	Profiles []string
 	MayAdd   bool
-	Form     map[string]string
-	Error    string
+	// MayDescribe says that the caller writes entries of the directory.
+	MayDescribe bool
+	Form        map[string]string
+	Error       string
 }
 
 // mine lists the collections that the caller has a role in.
@@ -58,6 +60,7 @@ func (d *Door) collectionsWith(r *request, form map[string]string, failure strin
 		}
 		p.Held = append(p.Held, h)
 	}
+	p.MayDescribe, _ = r.mayWriteSome()
 	p.MayAdd = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.CreateCollection}).Allow
 	out := &page{file: "collections", title: "Collections", section: "/collections", help: "publish", data: p}
 	if failure != "" {
@@ -110,6 +113,8 @@ type collectionPage struct {
 	MayPublish bool
 	MayDeposit bool
 	Query      string
+	Entry      string // the address of its page in the directory; empty: none is published
+	MayPick    bool
 }
 
 const pageOfStudies = 48
@@ -148,6 +153,13 @@ func (d *Door) collection(r *request) (*page, error) {
 	}
 	switch p.Deposits, err = d.Delivery.Deposits(r.Context(), r.delivery(), id, 0, 5); {
 	case err != nil && !fault.Is(err, fault.Denied) && !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	p.MayPick = r.mayPick(id)
+	switch v, err := d.Directory.OfCollection(r.Context(), r.admin(), id); {
+	case err == nil:
+		p.Entry = "/directory/" + string(v.ID)
+	case !fault.Is(err, fault.NotFound):
 		return nil, err
 	}
 	title := c.Title

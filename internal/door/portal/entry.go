@@ -17,6 +17,7 @@ import (
 )
 
 func (d *Door) registerEntries(mux *http.ServeMux) {
+	d.registerWriting(mux)
 	mux.HandleFunc("GET /directory/{entry}", d.page(d.entry))
 	mux.HandleFunc("GET /directory/{entry}/montage/{n}", d.montage)
 	mux.HandleFunc("GET /directory/{entry}/picture", d.montage)

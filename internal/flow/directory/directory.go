@@ -216,11 +216,48 @@ func (d *Desk) Revisions(ctx context.Context, who admin.Caller, id directory.ID)
 	return d.Entries.Revisions(ctx, id)
 }
 
+// At is one revision of an entry, for who may write it.
+func (d *Desk) At(ctx context.Context, who admin.Caller, id directory.ID, revision int64) (directory.Stored, error) {
+	if _, err := d.Draft(ctx, who, id); err != nil {
+		return directory.Stored{}, err
+	}
+	return d.Entries.At(ctx, id, revision)
+}
+
+// Taken reports whether an id is in use, for who may write entries.
+func (d *Desk) Taken(ctx context.Context, who admin.Caller, id directory.ID) (bool, error) {
+	if !d.writesSome(who) {
+		return false, d.allowed(ctx, who, policy.EditEntry, "", "the directory")
+	}
+	switch _, err := d.Entries.Get(ctx, id); {
+	case err == nil:
+		return true, nil
+	case fault.Is(err, fault.NotFound):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+func (d *Desk) writesSome(who admin.Caller) bool {
+	ok := may(who, policy.EditEntry, "")
+	for _, g := range who.Grants {
+		ok = ok || may(who, policy.EditEntry, g.Collection)
+	}
+	return ok
+}
+
+// reserved are addresses of the directory's own, which no entry can have.
+var reserved = map[directory.ID]bool{"new": true, "import": true, "words": true}
+
 // Save writes a revision of an entry, made from revision base; 0 registers a new entry. It gives the revision's number. It is not shown before it is published.
 func (d *Desk) Save(ctx context.Context, who admin.Caller, id directory.ID, e directory.Entry, base int64, note string) (int64, error) {
 	object := "entry " + string(id)
 	if _, err := directory.ParseID(string(id)); err != nil {
 		return 0, err
+	}
+	if reserved[id] {
+		return 0, fault.New(fault.Invalid, policy.EditEntry.String(), "", "this id is an address of the directory's own: choose another")
 	}
 	if err := d.writable(ctx, who, id, e); err != nil {
 		return 0, err
@@ -334,11 +371,7 @@ func (f Format) MediaType() string {
 
 // Read makes drafts of a file in a format that is read: nothing is stored. It is for those who may write an entry anywhere.
 func (d *Desk) Read(ctx context.Context, who admin.Caller, f Format, r io.Reader) ([]directory.Imported, error) {
-	ok := may(who, policy.EditEntry, "")
-	for _, g := range who.Grants {
-		ok = ok || may(who, policy.EditEntry, g.Collection)
-	}
-	if !ok {
+	if !d.writesSome(who) {
 		return nil, d.allowed(ctx, who, policy.EditEntry, "", "the directory")
 	}
 	switch f {

@@ -245,6 +245,9 @@ func without(doc any, path string) any {
 	return doc
 }
 
+// Propose makes an id of the first name that is given.
+func Propose(names ...string) ID { return propose(first(names...)) }
+
 // propose makes an id of a name.
 func propose(name string) ID {
 	var b strings.Builder
@@ -295,7 +298,7 @@ func (d *Imported) disease(path, text string, to *[]vocabulary.Code) {
 	if text = tidy(text); text == "" {
 		return
 	}
-	found := parseDisease(text)
+	found := ParseDisease(text)
 	if len(found) == 0 {
 		d.note(path, quoted(text)+" is neither a code nor a word for a disease that is known here")
 		return
@@ -307,7 +310,8 @@ func (d *Imported) disease(path, text string, to *[]vocabulary.Code) {
 	}
 }
 
-func parseDisease(text string) []vocabulary.Code {
+// ParseDisease takes a code with or without its system, or words that name one thing; nil: it is not known what is meant.
+func ParseDisease(text string) []vocabulary.Code {
 	for _, s := range vocabulary.Systems {
 		if rest, ok := cutPrefixFold(text, string(s)); ok {
 			if c, err := vocabulary.ParseCode(s, strings.TrimLeft(rest, " :")); err == nil {

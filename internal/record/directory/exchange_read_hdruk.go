@@ -186,7 +186,7 @@ func (s *source) provenance(d *Imported) {
 	}
 	if len(e.Conditions) == 0 {
 		for _, k := range e.Keywords {
-			e.Conditions = append(e.Conditions, parseDisease(k)...)
+			e.Conditions = append(e.Conditions, ParseDisease(k)...)
 		}
 		slices.SortFunc(e.Conditions, func(a, b vocabulary.Code) int { return strings.Compare(a.String(), b.String()) })
 		if e.Conditions = slices.Compact(e.Conditions); len(e.Conditions) > 0 {
@@ -240,7 +240,7 @@ func (s *source) types(d *Imported) {
 	for _, f := range s.objects("datasetFilters") {
 		if asText(f["primaryGroup"]) == "cancer-type" {
 			label := tidy(asText(f["label"]))
-			if found := parseDisease(label + " cancer"); len(found) > 0 {
+			if found := ParseDisease(label + " cancer"); len(found) > 0 {
 				label += " cancer"
 			}
 			d.disease("datasetFilters", label, &e.Conditions)
