@@ -191,7 +191,7 @@ func codes(path, label, help string, at func(e *directory.Entry) *[]vocabulary.C
 }
 
 // rows are a list of things with several inputs each; what has none filled in is no row.
-func rows[T any](path, label, help string, at func(e *directory.Entry) *[]T, columns ...cell[T]) field {
+func rows[T any](path, label, help string, at func(e *directory.Entry) *[]T, columns ...input[T]) field {
 	f := field{path: path, label: label, help: help, kind: "rows",
 		write: func(e *directory.Entry, v url.Values) {
 			for i := range *at(e) {
@@ -243,37 +243,37 @@ func rowsIn(v url.Values, path string) int {
 	return n
 }
 
-// cell is an input of a row.
-type cell[T any] struct {
+// input is an input of a row.
+type input[T any] struct {
 	name, label, kind string
 	list              *vocabulary.List
 	put               func(row *T, v url.Values, name string)
 	get               func(row *T, v url.Values, name string, say func(string, string))
 }
 
-func col[T any](name, label string, at func(row *T) *string) cell[T] {
-	return cell[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, *at(row)) },
+func col[T any](name, label string, at func(row *T) *string) input[T] {
+	return input[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, *at(row)) },
 		func(row *T, v url.Values, n string, _ func(string, string)) {
 			*at(row) = strings.Join(strings.Fields(v.Get(n)), " ")
 		}}
 }
 
-func colOf[T any](name, label string, l *vocabulary.List, at func(row *T) *string) cell[T] {
+func colOf[T any](name, label string, l *vocabulary.List, at func(row *T) *string) input[T] {
 	c := col(name, label, at)
 	c.kind, c.list = "one", l
 	return c
 }
 
-func colFlag[T any](name, label string, at func(row *T) *bool) cell[T] {
-	return cell[T]{name, label, "flag", nil, func(row *T, v url.Values, n string) {
+func colFlag[T any](name, label string, at func(row *T) *bool) input[T] {
+	return input[T]{name, label, "flag", nil, func(row *T, v url.Values, n string) {
 		if *at(row) {
 			v.Set(n, "yes")
 		}
 	}, func(row *T, v url.Values, n string, _ func(string, string)) { *at(row) = v.Get(n) != "" }}
 }
 
-func colNumber[T any](name, label string, at func(row *T) **int) cell[T] {
-	return cell[T]{name, label, "number", nil, func(row *T, v url.Values, n string) {
+func colNumber[T any](name, label string, at func(row *T) **int) input[T] {
+	return input[T]{name, label, "number", nil, func(row *T, v url.Values, n string) {
 		if k := *at(row); k != nil {
 			v.Set(n, strconv.Itoa(*k))
 		}
@@ -293,8 +293,8 @@ func colNumber[T any](name, label string, at func(row *T) **int) cell[T] {
 }
 
 // words are a few terms with spaces or commas between: modalities of a timepoint.
-func colWords[T any](name, label string, l *vocabulary.List, at func(row *T) *[]string) cell[T] {
-	return cell[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, strings.Join(*at(row), ", ")) },
+func colWords[T any](name, label string, l *vocabulary.List, at func(row *T) *[]string) input[T] {
+	return input[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, strings.Join(*at(row), ", ")) },
 		func(row *T, v url.Values, n string, say func(string, string)) {
 			var out []string
 			for _, s := range strings.FieldsFunc(v.Get(n), func(r rune) bool { return r == ',' || r == ';' }) {
