@@ -31,6 +31,7 @@ type CLI struct {
 	Users       usersCmd       `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
 	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
+	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
 	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`

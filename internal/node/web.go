@@ -50,7 +50,7 @@ func (n *Node) website() (*http.Server, error) {
 		return err
 	}})
 	api.New(api.Parts{
-		Desk: desk, People: n.SignIn, Delivery: give, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
+		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -33,6 +34,8 @@ import (
 type Parts struct {
 	Desk     *admin.Desk
 	Delivery *delivery.Delivery
+	// Review decides on what is held; nil: the API has no routes of it.
+	Review *review.Flow
 	// Directory is the directory of collections; nil: the API has no routes of it.
 	Directory *directoryflow.Desk
 	Metrics   *Metrics

@@ -91,6 +91,14 @@ const schemas = `{
 	"roles": {"type": "array", "items": {"$ref": "#/components/schemas/Role"}}, "by": {"type": "string", "enum": ["link", "code"], "default": "link"}}},
 "PersonChange": {"type": "object", "additionalProperties": false, "properties": {"roles": {"type": "array", "items": {"$ref": "#/components/schemas/Role"}}, "disabled": {"type": "boolean"},
 	"locked": {"type": "boolean", "description": "false, to lift a lock"}}},
+"HeldItem": {"type": "object", "required": ["id", "acceptable"], "properties": {"id": {"type": "string"}, "state": {"type": "string", "enum": ["held", "conflict"]},
+	"reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}}, "acceptable": {"type": "boolean", "description": "a person's word can answer every reason; cleaning it may still say otherwise"},
+	"subject": {"type": "string", "description": "its pseudonym"}, "kind": {"type": "string"}, "modality": {"type": "string"}, "frames": {"type": "integer"}, "bytes": {"type": "integer"},
+	"deposit": {"type": "string"}, "item": {"type": "integer", "description": "its place in the deposit, from 1"}, "actor": {"type": "string"}, "received": {"type": "string", "format": "date-time"}}},
+"NewDecision": {"type": "object", "additionalProperties": false, "required": ["items"], "properties": {"items": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "string"}},
+	"note": {"type": "string", "maxLength": 200, "description": "one line that names nobody: the audit log keeps it, and the depositor of what is refused reads it"}}},
+"Decided": {"allOf": [{"$ref": "#/components/schemas/HeldItem"}, {"type": "object", "required": ["outcome"], "properties": {"outcome": {"type": "string", "enum": ["accepted", "refused", "held", "gone", "failed"]},
+	"left": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}, "description": "what keeps it held"}}}]},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 
@@ -111,7 +119,7 @@ func (d *Door) description() map[string]any {
 		for _, q := range r.query {
 			kind := "integer"
 			switch q {
-			case "collection", "format", "note", "id":
+			case "collection", "format", "note", "id", "reason", "subject":
 				kind = "string"
 			case "update", "publish", "draft":
 				kind = "boolean"

@@ -60,6 +60,9 @@ func (d *Door) routes() []route {
 		all = append(all, route{method: "GET", path: "/api/status", name: "getStatus", text: "How the node and each of its parts are, and what to do where one is not well.", gives: "Status", do: d.status})
 	}
 	all = append(all, d.peopleRoutes()...)
+	if d.Review != nil {
+		all = append(all, d.heldRoutes()...)
+	}
 	if d.Checkpoint != nil {
 		all = append(all, route{method: "POST", path: "/api/audit/checkpoints", name: "createCheckpoint",
 			text: "Sign the audit log as it is now. Kept elsewhere, the note proves later what the log said today.", gives: "Checkpoint", do: d.checkpoint})

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/client"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+)
+
+type heldCmd struct {
+	List   heldListCmd   `cmd:"" help:"List what is held, and why."`
+	Accept heldAcceptCmd `cmd:"" help:"Say of held items that nothing in them identifies anybody: they are cleaned, and admitted with their studies."`
+	Refuse heldRefuseCmd `cmd:"" help:"Refuse held items for good."`
+}
+
+// heldFlags name what is held where. There is no --data: who runs commands on a node's own folder is its operator, who sees why things are held and decides on none of
+// them; and an acceptance is written by the process that the deposits go through.
+type heldFlags struct {
+	serverFlags
+	Collection string `required:"" placeholder:"ID" help:"The collection."`
+	Reason     string `placeholder:"CODE" help:"What is held for this reason, such as burned-in-text."`
+}
+
+const whyServer = `It asks the running node, with a steward's token. There is no --data: who runs commands on a node's own folder is its operator, who decides nothing about what is held;
+and what is accepted is cleaned and written by the process that receives deposits, so that nothing learned meanwhile of the same patient is missed.`
+
+type heldListCmd struct {
+	heldFlags
+	Deposit string `placeholder:"NUMBER" help:"What came with this deposit."`
+	Subject string `placeholder:"PSEUDONYM" help:"What is held of this subject."`
+}
+
+func (c *heldListCmd) Help() string { return whyServer }
+
+// all lists everything that is held for the reason.
+func (f *heldFlags) all(ctx context.Context, c *client.Client, deposit, subject string) ([]review.ItemView, error) {
+	const page = 1000
+	var all []review.ItemView
+	q := url.Values{"limit": {strconv.Itoa(page)}}
+	for k, v := range map[string]string{"reason": f.Reason, "deposit": deposit, "subject": subject} {
+		if v != "" {
+			q.Set(k, v)
+		}
+	}
+	for {
+		var items []review.ItemView
+		if err := c.JSON(ctx, http.MethodGet, q, nil, &items, "api", "collections", f.Collection, "held"); err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+		if len(items) < page {
+			return all, nil
+		}
+		q.Set("after", items[len(items)-1].ID)
+	}
+}
+
+// Run lists.
+func (c *heldListCmd) Run(ctx context.Context, s *streams) error {
+	cl, err := c.client(1)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	all, err := c.all(ctx, cl, c.Deposit, c.Subject)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		if all == nil {
+			all = []review.ItemView{}
+		}
+		return s.value(all)
+	}
+	if len(all) == 0 {
+		s.say("Nothing is held in %s.", c.Collection)
+		return nil
+	}
+	t := &table{head: []string{"ITEM", "KIND", "SUBJECT", "DEPOSIT", "NUMBER", "REASON", "CAN BE ACCEPTED"}}
+	for _, i := range all {
+		can := "no"
+		if i.Acceptable {
+			can = "yes"
+		}
+		t.rows = append(t.rows, []string{i.ID, strings.TrimSuffix(i.Kind, " Storage"), i.Subject, i.Deposit, strconv.FormatInt(i.Item, 10), codes(i.Reasons), can})
+	}
+	s.print(t)
+	return nil
+}
+
+func codes(reasons []catalogue.Reason) string {
+	var out []string
+	for _, r := range reasons {
+		code := r.Code
+		if r.Where != "" {
+			code += " " + r.Where
+		}
+		out = append(out, code)
+	}
+	return strings.Join(out, ", ")
+}
+
+type heldAcceptCmd struct {
+	heldFlags
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
+}
+
+func (c *heldAcceptCmd) Help() string {
+	return `Accepting is your word that you have looked, and that nothing in the pictures tells who anybody is. It sets aside what looking can answer; the header is cleaned by every rule all the same,
+and what does not pass stays held: then the exit code is 3, and the table says why.
+
+` + whyServer
+}
+
+// Run accepts.
+func (c *heldAcceptCmd) Run(ctx context.Context, s *streams) error {
+	return c.decide(ctx, s, "accept", c.Items, c.Note)
+}
+
+type heldRefuseCmd struct {
+	heldFlags
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Note  string   `placeholder:"TEXT" help:"One line that names nobody: the audit log keeps it, and the depositor reads it."`
+}
+
+func (c *heldRefuseCmd) Help() string {
+	return `What is refused is seen by nobody any more. Its depositor reads why, and the same bytes are refused when they come again.
+
+` + whyServer
+}
+
+// Run refuses.
+func (c *heldRefuseCmd) Run(ctx context.Context, s *streams) error {
+	return c.decide(ctx, s, "refuse", c.Items, c.Note)
+}
+
+func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items []string, note string) error {
+	if (len(items) == 0) == (f.Reason == "") {
+		return usage("name items, or a reason with --reason, and not both")
+	}
+	cl, err := f.client(1)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if len(items) == 0 {
+		all, err := f.all(ctx, cl, "", "")
+		if err != nil {
+			return err
+		}
+		for _, i := range all {
+			items = append(items, i.ID)
+		}
+		if len(items) == 0 {
+			s.say("Nothing is held in %s for this reason.", f.Collection)
+			return nil
+		}
+	}
+	var out []review.DecidedView
+	for len(items) > 0 {
+		n := min(len(items), 500)
+		var part []review.DecidedView
+		body := map[string]any{"items": items[:n], "note": note}
+		if err := cl.JSON(ctx, http.MethodPost, nil, body, &part, "api", "collections", f.Collection, "held", verb); err != nil {
+			if len(out) > 0 {
+				s.say("Decided before that: %s.", count(len(out), "item"))
+			}
+			return err
+		}
+		out, items = append(out, part...), items[n:]
+	}
+	done := 0
+	for _, d := range out {
+		if d.Outcome == review.Accepted || d.Outcome == review.Refused {
+			done++
+		}
+	}
+	if s.json {
+		if err := s.value(out); err != nil {
+			return err
+		}
+	} else {
+		what := "accepted"
+		if verb == "refuse" {
+			what = "refused"
+		}
+		fmt.Fprintf(s.out, "%s %s in %s\n", count(done, "item"), what, f.Collection)
+		t := &table{head: []string{"ITEM", "OUTCOME", "WHY"}}
+		for _, d := range out {
+			if d.Outcome != review.Accepted && d.Outcome != review.Refused {
+				t.rows = append(t.rows, []string{d.ID, string(d.Outcome), codes(d.Left)})
+			}
+		}
+		if len(t.rows) > 0 {
+			s.print(t)
+		}
+	}
+	if done < len(out) {
+		return partial
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// heldRoutes are those of deciding on what is held.
+func (d *Door) heldRoutes() []route {
+	return []route{
+		{method: "GET", path: "/api/collections/{collection}/held", name: "listHeldOf", text: "What is held in a collection, in the order of arrival: what each item is, why it is held, and whether a person's word can answer that.",
+			gives: "HeldItem", list: true, query: []string{"reason", "deposit", "subject", "after", "limit"}, do: d.heldOf},
+		{method: "POST", path: "/api/collections/{collection}/held/accept", name: "acceptHeld",
+			text:  "Say of held items that nothing in them identifies anybody. Each is cleaned by its collection's profile, and admitted with its study; what does not pass stays held, with the reason.",
+			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Accept) }},
+		{method: "POST", path: "/api/collections/{collection}/held/refuse", name: "refuseHeld",
+			text:  "Refuse held items for good. Their depositor reads the note, and the same bytes are refused when they come again.",
+			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Refuse) }},
+	}
+}
+
+func (d *Door) heldOf(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var n [2]int64
+	for i, name := range []string{"deposit", "after"} {
+		if n[i], err = r.number(name, 0); err != nil {
+			return nil, err
+		}
+	}
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	v := r.URL.Query()
+	items, err := d.Review.List(r.Context(), review.Caller(r.who), id, review.Query{Reason: v.Get("reason"), Subject: subject.Pseudonym(v.Get("subject")),
+		Deposit: catalogue.DepositID(n[0]), After: catalogue.InstanceID(n[1]), Limit: limit})
+	views := make([]review.ItemView, len(items))
+	for i := range items {
+		views[i] = items[i].View()
+	}
+	return views, err
+}
+
+func (d *Door) decideHeld(r *request, decide func(context.Context, review.Caller, collection.ID, []catalogue.InstanceID, string) ([]review.Decided, error)) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var v struct {
+		Items []string `json:"items"`
+		Note  string   `json:"note"`
+	}
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	ids := make([]catalogue.InstanceID, len(v.Items))
+	for i, s := range v.Items {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n <= 0 {
+			return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "an item is not named by its number", "Give the ids that the list of held items gives.")
+		}
+		ids[i] = catalogue.InstanceID(n)
+	}
+	out, err := decide(r.Context(), review.Caller(r.who), id, ids, v.Note)
+	views := make([]review.DecidedView, len(out))
+	for i := range out {
+		views[i] = out[i].View()
+	}
+	return views, err
+}
