@@ -109,7 +109,7 @@ func trial(seed uint64) *Cohort {
 		p.Studies = append(p.Studies, t.study(p.Person, 0, f))
 		if i < inFull || r.IntN(10) < 7 {
 			p.Studies = append(p.Studies, t.study(p.Person, 1, f))
-			p.Visits = append(p.Visits, "cycle 2")
+			p.Visits = append(p.Visits, "mid-treatment")
 		}
 		if i == 0 { // with a report, which a person has to read
 			p.Studies = append(p.Studies, report(p.Person, 1))
@@ -292,7 +292,7 @@ func WriteCohorts(dir string, seed uint64) (Manifest, error) {
 			return m, err
 		}
 	}
-	return m, writeEntries(dir)
+	return m, WriteEntries(dir)
 }
 
 // lateComers are the people of a cohort whose images are sent after the others are published.

@@ -11,8 +11,8 @@ import (
 //go:embed entries/*.json
 var entries embed.FS
 
-// writeEntries writes the descriptions of collections below dir, as `vitrine directory import` reads them.
-func writeEntries(dir string) error {
+// WriteEntries writes the descriptions of collections below dir, as `vitrine directory import` reads them.
+func WriteEntries(dir string) error {
 	all, err := entries.ReadDir("entries")
 	if err != nil {
 		return err
