@@ -339,7 +339,7 @@ func (f *File) Sync() error {
 	const attempt = "sync spool"
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.synced == f.end {
+	if f.synced == f.end && f.named {
 		return nil
 	}
 	w, err := os.OpenFile(f.s.path(f.id), os.O_WRONLY, 0)
