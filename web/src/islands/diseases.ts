@@ -19,7 +19,7 @@ export default function diseases(field: HTMLElement): void {
   search.setAttribute("aria-autocomplete", "list");
   search.setAttribute("aria-label", "Search diseases to add");
   const box = document.createElement("div");
-  box.className = "offers";
+  box.className = "ew-offers";
   const list = document.createElement("ul");
   list.id = `${text.id}-offers`;
   list.setAttribute("role", "listbox");

@@ -1,12 +1,12 @@
 // Makes a long list of boxes pleasant: a field to search it by any word for a term, and what is chosen as chips above it. The boxes stay what is sent.
 export default function picker(field: HTMLElement): void {
-  const boxes = field.querySelector<HTMLElement>(".boxes");
+  const boxes = field.querySelector<HTMLElement>(".ew-boxes");
   if (!boxes) return;
   const labels = [...boxes.querySelectorAll<HTMLLabelElement>("label[data-words]")];
   const name = field.querySelector("legend")?.firstChild?.textContent?.trim() ?? "the list";
 
   const chosen = document.createElement("div");
-  chosen.className = "chosen";
+  chosen.className = "ew-chosen";
   const search = document.createElement("input");
   search.type = "text";
   search.className = "in find-in";
