@@ -1,6 +1,6 @@
 // Opens every study of collections in the viewer and compares what it draws with what the node draws.
 //
-//   node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]
+//   node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID,UID] [--patience SECONDS] [--pictures DIR]
 //
 // A study is opened as a reader opens it, with the session. Then each of its instances (of a stack the first, the middle and the last) is put on the same viewport, and the
 // drawn canvas is compared, in at most 24 by 24 fields, with the node's own rendering of that frame. One line for each instance goes to standard output:
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
   options: { link: { type: "string" }, collection: { type: "string" }, out: { type: "string" }, study: { type: "string" }, patience: { type: "string", default: "90" }, pictures: { type: "string" } },
 });
 if (!flags.link || !flags.collection) {
-  console.error("node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID] [--patience SECONDS] [--pictures DIR]");
+  console.error("node web/e2e/viewer.mjs --link URL --collection ID,ID [--out FILE.json] [--study UID,UID] [--patience SECONDS] [--pictures DIR]");
   process.exit(2);
 }
 const origin = new URL(flags.link).origin;
@@ -178,7 +178,7 @@ try {
   for (const collection of flags.collection.split(",")) {
     for (const s of await ask(`/collections/${collection}/dicomweb/studies`)) {
       const study = first(s, "0020000D");
-      if (!flags.study || study === flags.study) studies.push({ collection, study });
+      if (!flags.study || flags.study.split(",").includes(study)) studies.push({ collection, study });
     }
   }
   for (const { collection, study } of studies) {
