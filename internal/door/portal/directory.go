@@ -12,6 +12,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 )
@@ -195,7 +196,7 @@ func (d *Door) directory(r *request) (*page, error) {
 		q.Page = p.Pages
 		return &page{to: address(q, p.Table)}, nil
 	}
-	p.MayAdd = p.SignedIn && len(p.Result.Hits) == 0 && !p.Narrowed
+	p.MayAdd = hasRole(r.caller, []policy.Role{policy.Custodian, policy.Steward, policy.Admin, policy.Operator}) && len(p.Result.Hits) == 0 && !p.Narrowed
 	site := web.Base(r.Request)
 	canonical := q
 	canonical.Size, canonical.Sort = 0, ""

@@ -407,9 +407,9 @@ func TestCatalogueForPrograms(t *testing.T) {
 			}
 			tags[path] = tag
 		}
-		s.publish("new", "Something new", nil)
+		s.publish("latest", "Something new", nil)
 		for path, tag := range tags {
-			if resp, b := ask("GET", path, tag); resp.StatusCode != 200 || resp.Header.Get("ETag") == tag || !strings.Contains(string(b), map[bool]string{true: "Something new", false: "/directory/new"}[path == "/directory.csv"]) {
+			if resp, b := ask("GET", path, tag); resp.StatusCode != 200 || resp.Header.Get("ETag") == tag || !strings.Contains(string(b), map[bool]string{true: "Something new", false: "/directory/latest"}[path == "/directory.csv"]) {
 				s.t.Errorf("%s is old: %d", path, resp.StatusCode)
 			}
 		}
