@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -26,9 +27,12 @@ type held struct {
 	catalogue.Counts
 }
 
+// profile is one that a collection can be cleaned by, and what it does.
+type profile struct{ Name, Words string }
+
 type collectionsPage struct {
 	Held     []held
-	Profiles []string
+	Profiles []profile
 	MayAdd   bool
 	// MayDescribe says that the caller writes entries of the directory.
 	MayDescribe bool
@@ -52,7 +56,7 @@ func (d *Door) collectionsWith(r *request, form map[string]string, failure strin
 	if err != nil {
 		return nil, err
 	}
-	p := collectionsPage{Profiles: deid.Profiles(), Form: form, Error: failure}
+	p := collectionsPage{Form: form, Error: failure}
 	for _, c := range all {
 		h := held{Collection: c}
 		if h.Counts, err = d.Desk.Intake(r.Context(), r.admin(), c.ID); err != nil && !fault.Is(err, fault.Denied) {
@@ -61,6 +65,9 @@ func (d *Door) collectionsWith(r *request, form map[string]string, failure strin
 		p.Held = append(p.Held, h)
 	}
 	p.MayDescribe, _ = r.mayWriteSome()
+	for _, name := range deid.Profiles() {
+		p.Profiles = append(p.Profiles, profile{name, profileWords[name]})
+	}
 	p.MayAdd = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.CreateCollection}).Allow
 	out := &page{file: "collections", title: "Collections", section: "/collections", help: "publish", data: p}
 	if failure != "" {
@@ -112,6 +119,7 @@ type collectionPage struct {
 	Deposits   []catalogue.Deposit
 	MayPublish bool
 	MayDeposit bool
+	MayManage  bool
 	Query      string
 	Entry      string // the address of its page in the directory; empty: none is published
 	MayPick    bool
@@ -136,6 +144,7 @@ func (d *Door) collection(r *request) (*page, error) {
 		return policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: a, Collection: string(id), State: s}).Allow
 	}
 	p.MayPublish, p.MayDeposit = may(policy.Publish, policy.Admitted), may(policy.Deposit, policy.NoState)
+	p.MayManage = admin.MayManage(r.admin(), id)
 	switch counts, err := d.Desk.Intake(r.Context(), r.admin(), id); {
 	case err == nil:
 		p.Counts = &counts

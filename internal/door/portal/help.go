@@ -73,6 +73,34 @@ var topics = []topic{
 		More:    `Numbers of people are counted once a night and rounded to ten; fewer than ten look like none.`,
 	},
 	{
+		Key: "collections", Title: "Make and look after a collection", For: "stewards and administrators",
+		Steps: []template.HTML{
+			`Open <a href="/collections">Collections</a>. Choose how images are cleaned: each profile says in words what it keeps. It cannot be changed later.`,
+			`Give it an AE title if scanners or PACS shall send to it. Its <b>Settings</b> say which host and port to enter there.`,
+			`On its settings page see who has which role, make tokens for those who send or fetch by command, and end them.`,
+			`Close it to deposits when it is complete. What is in it stays.`,
+		},
+		Command: "vitrine collection create ID --title TITLE --profile research --aet AET",
+	},
+	{
+		Key: "clinical", Title: "Import clinical data", For: "depositors and stewards",
+		Steps: []template.HTML{
+			`Write a table in CSV with a row of headings: the subject's pseudonym or the patient's own identifier, and what you know of sex, age, diagnosis, stage and visits.`,
+			`Run the command below. The patient's identifier becomes the subject at once, and is kept nowhere; dates move as those of the images do.`,
+			`Read what was refused: it is told by row and column, never by value. Mend these rows and import the table again; what is there already does not change.`,
+		},
+		Command: "vitrine clinical import TABLE.csv --collection ID --data DIR",
+	},
+	{
+		Key: "look", Title: "Look at a study", For: "researchers, physicists and stewards",
+		Steps: []template.HTML{
+			`Open a collection that you have a role in, and choose a study by its picture.`,
+			`Choose a series. Arrow keys and the wheel go through its pictures.`,
+			`Press <b>Open in the viewer</b> for windows, measuring and series side by side.`,
+			`Dates are moved by whole weeks, the same for all of a subject: time between visits is true.`,
+		},
+	},
+	{
 		Key: "publish", Title: "Publish a study", For: "stewards",
 		Steps: []template.HTML{
 			`Open the study from the collection's page.`,
@@ -113,6 +141,26 @@ var topics = []topic{
 			`Write nothing that identifies a patient: a subject by its pseudonym, an item by its deposit and number. What looks like an NHS number or a date of birth is refused.`,
 			`Who has signed in finds the answer under <a href="/questions">Questions</a>. Who has not gets a private link, shown once. No mail is sent: come back and look.`,
 		},
+	},
+	{
+		Key: "status", Title: "See whether the node is well", For: "administrators and stewards",
+		Steps: []template.HTML{
+			`Open <a href="/status">Status</a>. Each part has a line: <b>well</b>, <b>look at it</b>, or <b>not well</b>, and what to do.`,
+			`Mend what is not well first: a full disk, jobs that were given up, a certificate that ended.`,
+			`Once a month, run the command below. It re-hashes all that is stored while the node runs.`,
+			`Back up the database and the ring of keys apart from each other, and the master key with neither. The node cannot see backups that the system makes, and says so.`,
+		},
+		Command: "vitrine verify --data DIR",
+		More:    `Scripts ask GET /api/status with a steward's or administrator's token.`,
+	},
+	{
+		Key: "audit", Title: "Prove what happened", For: "stewards and administrators",
+		Steps: []template.HTML{
+			`Open <a href="/audit">Audit</a>. Filter by collection, by who did what, by outcome and by day.`,
+			`Press <b>Verify</b>: every entry and every hash is recomputed, and the log is signed anew.`,
+			`Download the signed note, and keep it elsewhere. Held against the log later, it proves what the log said then.`,
+		},
+		Command: "vitrine audit verify --data DIR",
 	},
 	{
 		Key: "accessibility", Title: "Accessibility of these pages", For: "everybody",

@@ -38,6 +38,8 @@ type Parts struct {
 	SignIn   *signin.Flow
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
+	// DICOM is the address that DICOM is reached at; empty: it is not.
+	DICOM string
 	// Name is what the node is called in the footer of every page.
 	Name string
 	Log  *slog.Logger
@@ -82,6 +84,7 @@ func (d *Door) Register(mux *http.ServeMux) {
 	d.registerEntries(mux)
 	d.registerCollections(mux)
 	d.registerHeld(mux)
+	d.registerSettings(mux)
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)

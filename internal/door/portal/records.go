@@ -172,7 +172,7 @@ func (d *Door) audit(r *request) (*page, error) {
 		}
 		p.Check, p.MayCheck = &c, status.MayCheck(who)
 	}
-	return &page{file: "audit", title: "Audit", section: "/audit", data: p}, nil
+	return &page{file: "audit", title: "Audit", section: "/audit", help: "audit", data: p}, nil
 }
 
 // whoDid is what a person reads of an actor: the log knows no names.

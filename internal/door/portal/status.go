@@ -36,7 +36,7 @@ type hourBar struct {
 
 // status says to everybody whether the node works, and to who looks after it how each part is.
 func (d *Door) status(r *request) (*page, error) {
-	out := &page{file: "status", title: "Status", section: "/status"}
+	out := &page{file: "status", title: "Status", section: "/status", help: "status"}
 	if !status.May(r.admin()) {
 		p := statusPage{Up: d.Status.Up(r.Context())}
 		if !p.Up {
@@ -89,9 +89,9 @@ func shares(all int64, parts []usedBy) []bar {
 	return out
 }
 
-// The chart of intake: 24 bars of 18 units on a ground of 90.
+// The chart of intake: 24 bars on a ground of 90.
 const (
-	barStep   = 20
+	barStep   = 12
 	barHeight = 84
 )
 
@@ -106,7 +106,7 @@ func hourBars(hours []status.Hour) (out []hourBar, most int64) {
 		}
 		b := hourBar{X: strconv.Itoa(i * barStep), Y: fmt.Sprintf("%.1f", 90-tall), H: fmt.Sprintf("%.1f", tall),
 			Title: h.From.Format("15:04") + " to " + h.From.Add(time.Hour).Format("15:04") + ": " + plural(h.Received, "image", "images")}
-		if i%6 == 5 {
+		if i%6 == 0 {
 			b.Label = h.From.Format("15:04")
 		}
 		out = append(out, b)

@@ -88,7 +88,7 @@ func (a *asking) mirror(context.Context) []Line {
 	if a.f.Bucket {
 		return nil // told with the packs
 	}
-	return one("mirror", "Bucket", Watch, "There is none: images are on this machine's disk alone.", "Name one with --bucket, or copy the data folder elsewhere: see "+guide+".")
+	return one("mirror", "Bucket", Watch, "There is none: images are on this machine's disk alone.", "Name one with --store, or copy the data folder elsewhere: see "+guide+".")
 }
 
 func (a *asking) disk(context.Context) []Line {
@@ -214,11 +214,11 @@ func (a *asking) verification(ctx context.Context) []Line {
 	case err != nil:
 		return one("verify", "Verification", Bad, "When everything was last re-hashed cannot be looked up.", "The database has to answer first.")
 	case !ok:
-		return one("verify", "Verification", Watch, "No verification of everything that is stored is in the latest entries of the audit log.", "Run `vitrine verify --data DIR`: it works while the node runs.")
+		return one("verify", "Verification", Watch, "No verification of everything that is stored is in the latest entries of the audit log.", "Run: vitrine verify --data DIR (it works while the node runs).")
 	case g.Outcome != "done":
-		return one("verify", "Verification", Bad, "The last one, on "+moment(g.At)+", found "+g.Outcome+".", "Run `vitrine verify --data DIR` and read what it names: something stored is not what was stored.")
+		return one("verify", "Verification", Bad, "The last one, on "+moment(g.At)+", found "+g.Outcome+".", "Run: vitrine verify --data DIR and read what it names: something stored is not what was stored.")
 	case a.clock().Sub(g.At) > verifyEvery:
-		return one("verify", "Verification", Watch, "The last one was on "+moment(g.At)+", and found everything as it was stored.", "Run `vitrine verify --data DIR` once a month.")
+		return one("verify", "Verification", Watch, "The last one was on "+moment(g.At)+", and found everything as it was stored.", "Run: vitrine verify --data DIR once a month.")
 	}
 	return one("verify", "Verification", Well, "On "+moment(g.At)+" everything was as it was stored.", "")
 }

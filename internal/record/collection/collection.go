@@ -256,6 +256,14 @@ func (r *Record) Get(ctx context.Context, id ID) (Collection, error) {
 	})
 }
 
+// Forget drops what is kept in memory of a collection and of an AE title: whoever changed it here sees the change at once.
+func (r *Record) Forget(id ID, titles ...AETitle) {
+	r.byID.Forget(id)
+	for _, ae := range titles {
+		r.byAE.Forget(ae)
+	}
+}
+
 // ByAETitle is the collection that is called by the title; fault.NotFound if there is none.
 func (r *Record) ByAETitle(ctx context.Context, ae AETitle) (Collection, error) {
 	return r.byAE.Get(ae, func() (Collection, error) {

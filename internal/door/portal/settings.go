@@ -1,0 +1,131 @@
+package portal
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+func (d *Door) registerSettings(mux *http.ServeMux) {
+	mux.HandleFunc("GET /collections/{collection}/settings", d.page(d.settings))
+	mux.HandleFunc("POST /collections/{collection}/settings", d.page(d.changeSettings))
+}
+
+// profileWords say what a profile does, to who chooses one.
+var profileWords = map[string]string{
+	"research":     "For most research. Names, numbers and places go; dates are moved by whole weeks, the same for all of a subject, so that time between visits stays; age, sex, size and the scanner's model stay. What may have writing in its picture is held for a person.",
+	"basic":        "Keeps least: no dates, no characteristics of the patient, no descriptions, nothing private. For when hardly more than the picture is needed.",
+	"public":       "For images that anybody may have: as research, with rare ages, sizes and devices made coarser, times blurred, and pictures of heads held because of the face.",
+	"as-deposited": "Nothing is changed. Only for what was de-identified before, which whoever makes the collection attests by name; what looks identifiable all the same is noted as a finding.",
+}
+
+type settingsPage struct {
+	collection.Collection
+	Words    string // what the profile does
+	Open     bool
+	Members  []admin.Member
+	Ways     *admin.Ways // nil: not for this caller
+	Host     string
+	Port     string // of DICOM; empty: it is off
+	Secret   string // of a token made a moment ago; shown once
+	SecretOf string
+	Roles    []policy.Role
+	People   bool // the caller manages people
+	Error    string
+}
+
+func (d *Door) settings(r *request) (*page, error) { return d.settingsWith(r, settingsPage{}, nil) }
+
+func (d *Door) settingsWith(r *request, p settingsPage, failure error) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	id, err := collection.ParseID(r.PathValue("collection"))
+	if err != nil || !r.caller.Knows(string(id)) {
+		return nil, fault.New(fault.NotFound, "show collection", "", "there is no such collection that you have a role in")
+	}
+	if p.Members, err = d.Desk.Members(r.Context(), r.admin(), id); err != nil {
+		return nil, err
+	}
+	if p.Collection, err = d.Desk.Collection(r.Context(), r.admin(), id); err != nil {
+		return nil, err
+	}
+	switch w, err := d.Desk.WaysInto(r.Context(), r.admin(), id); {
+	case err == nil:
+		p.Ways = &w
+	case !fault.Is(err, fault.Denied):
+		return nil, err
+	}
+	p.Words, p.Open, p.Roles = profileWords[p.Profile], p.State == collection.Open, personRoles
+	p.People = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.ManageUsers}).Allow
+	if p.Host, _, err = net.SplitHostPort(r.Host); err != nil {
+		p.Host = r.Host
+	}
+	if _, p.Port, err = net.SplitHostPort(d.DICOM); err != nil {
+		p.Port = ""
+	}
+	out := &page{file: "settings", title: "Settings of " + string(id), section: "/collections", help: "collections"}
+	if failure != nil {
+		pr, _ := web.ProblemOf(failure)
+		p.Error, out.status = pr.Detail, http.StatusUnprocessableEntity
+	}
+	out.data = p
+	return out, nil
+}
+
+func (d *Door) changeSettings(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	id, err := collection.ParseID(r.PathValue("collection"))
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "change collection", "", "there is no such collection")
+	}
+	p := settingsPage{}
+	switch r.PostFormValue("do") {
+	case "save":
+		s := admin.Settings{Title: r.PostFormValue("title"), Open: r.PostFormValue("open") != ""}
+		if ae := strings.TrimSpace(r.PostFormValue("aet")); ae != "" {
+			s.AETitle, err = collection.ParseAETitle(ae)
+		}
+		if err == nil {
+			err = d.Desk.ChangeCollection(r.Context(), r.admin(), id, s)
+		}
+	case "token":
+		role, ok := policy.ParseRole(r.PostFormValue("role"))
+		if !ok {
+			err = fault.New(fault.Invalid, "create token", "", "there is no such role")
+			break
+		}
+		var t identity.Token
+		var secret identity.Secret
+		if t, secret, err = d.Desk.CreateToken(r.Context(), r.admin(), identity.Token{Name: strings.TrimSpace(r.PostFormValue("name")), Role: role, Collection: string(id)}, nil); err == nil {
+			p.Secret, p.SecretOf = secret.Reveal(), t.Name
+			return d.settingsWith(r, p, nil)
+		}
+	case "revoke":
+		err = d.Desk.RevokeToken(r.Context(), r.admin(), r.PostFormValue("token"))
+	case "forget":
+		var ae collection.AETitle
+		if ae, err = collection.ParseAETitle(r.PostFormValue("peer")); err == nil {
+			err = d.Desk.RemovePeer(r.Context(), r.admin(), ae)
+		}
+	default:
+		err = fault.New(fault.Invalid, "change collection", "", "the form does not say what to do")
+	}
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) {
+		return d.settingsWith(r, p, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.leave(noticeSaved)
+	return &page{to: "/collections/" + string(id) + "/settings"}, nil
+}
