@@ -1,0 +1,213 @@
+// The story of the portal, in Chromium and with the keyboard alone:
+//
+//   an administrator comes by the first link, and invites three people;
+//   a radiographer signs in with a passkey, uploads a folder, and watches it arrive;
+//   a steward looks at what is held, accepts it, and publishes;
+//   a researcher finds the collection by disease and age, opens the study in the viewer, and sees the CT.
+//
+//   node web/e2e/story.mjs --origin http://localhost:8080 --link URL --folder DIR --out DIR
+//
+// It prints "ok" or "not ok" lines, and leaves a picture of each step in --out.
+import { mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { launch, violations, watch } from "./browser.mjs";
+import { authenticator, choose, files, go, press, reach, write } from "./keyboard.mjs";
+import { drawn, greys, tones } from "./pixels.mjs";
+
+const { values: flags } = parseArgs({ options: { origin: { type: "string" }, link: { type: "string" }, folder: { type: "string" }, out: { type: "string" } } });
+const { origin, link, folder, out } = flags;
+mkdirSync(out, { recursive: true });
+
+let failed = 0;
+let step = 0;
+function check(what, holds, seen = "") {
+  console.log(`${holds ? "ok" : "not ok"} ${what}${holds || seen === "" ? "" : `: ${seen}`}`);
+  failed += holds ? 0 : 1;
+}
+
+const browser = await launch();
+browser.on("disconnected", () => undefined);
+
+/** A person with a browser and a device of their own. */
+async function comes(who) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, reducedMotion: "reduce" });
+  context.setDefaultTimeout(60_000);
+  // Files are chosen as browsers do that know no handles of files: those that do are asked by a window that no test can answer.
+  await context.addInitScript(() => {
+    delete window.showDirectoryPicker;
+    delete window.showOpenFilePicker;
+  });
+  const page = await context.newPage();
+  page.on("filechooser", () => undefined); // from now on choosers come to the test, and none to the screen
+  await authenticator(page);
+  return { who, context, page, faults: watch(page, origin) };
+}
+
+/** Keeps a picture, and asks axe. */
+async function look(p, name) {
+  step++;
+  await p.page.screenshot({ path: join(out, `${String(step).padStart(2, "0")}-${name}.png`), fullPage: true });
+  const found = await violations(p.page);
+  check(`${p.who}: ${name}: nothing for axe`, found.length === 0, found.join(" | "));
+}
+
+async function leaves(p) {
+  check(`${p.who}: no request elsewhere, no script error, no failed load`, p.faults.length === 0, [...new Set(p.faults)].join(" | "));
+  await p.context.close();
+}
+
+/** Signs in by a link, and adds a passkey. */
+async function firstTime(p, url) {
+  const page = p.page;
+  await page.goto(url);
+  await go(page, page.getByRole("button", { name: "Continue" }));
+  if (!page.url().includes("/account")) await page.goto(`${origin}/account`);
+  await write(page, page.getByLabel("Name of this device"), "Test device");
+  await press(page, page.getByRole("button", { name: "Add a passkey" }));
+  await page.getByText("added", { exact: false }).first().waitFor();
+  check(`${p.who} has a passkey`, (await page.getByRole("button", { name: /Remove the passkey/ }).count()) === 1);
+}
+
+/** Signs out, and in again with the passkey. */
+async function again(p) {
+  const page = p.page;
+  await page.goto(`${origin}/account`);
+  await go(page, page.getByRole("button", { name: "Sign out" }));
+  await page.goto(`${origin}/signin`);
+  await reach(page, page.getByRole("button", { name: "Sign in with a passkey" }));
+  await Promise.all([page.waitForURL((u) => !u.pathname.startsWith("/signin")), page.keyboard.press("Enter")]);
+  check(`${p.who} signs in with the passkey`, !page.url().includes("/signin"));
+}
+
+try {
+  // An administrator comes by the first link.
+  const admin = await comes("administrator");
+  await firstTime(admin, link);
+  const links = {};
+  for (const [name, role] of [["Rhian Radiographer", "depositor"], ["Stuart Steward", "steward"], ["Rosa Researcher", "researcher"]]) {
+    const page = admin.page;
+    await page.goto(`${origin}/people`);
+    const form = page.locator("form[method=post][action='/people']");
+    await write(page, form.getByLabel("Name", { exact: true }), name);
+    await choose(page, form.getByLabel("Role"), role);
+    await choose(page, form.getByLabel("Collection"), "lantern");
+    await go(page, form.getByRole("button", { name: "Invite" }));
+    links[role] = (await page.locator("code.cmd").first().innerText()).trim();
+    check(`the administrator invites a ${role}`, links[role].includes("/signin/link?t="));
+  }
+  await look(admin, "people");
+  await leaves(admin);
+
+  // A radiographer uploads a folder, and watches it arrive.
+  const rhian = await comes("radiographer");
+  await firstTime(rhian, links.depositor);
+  await look(rhian, "account");
+  await again(rhian);
+  {
+    const page = rhian.page;
+    await page.goto(`${origin}/collections/lantern`);
+    await go(page, page.locator("main").getByRole("link", { name: /^(Send|Upload|Deposit)/i }).first());
+    await files(page, page.getByRole("button", { name: "Choose a folder" }), folder);
+    await page.locator("[data-end]").waitFor({ state: "visible" });
+    const rows = await page.locator("table.files").innerText();
+    check("24 CT images are kept", rows.match(/\bKept\b/g)?.length === 24, rows);
+    check("the ultrasound image is held, with its reason", /Held/.test(rows) && /text in (its|their) pixels|carry text/i.test(rows), rows);
+    check("what is no image is left out, and counted", /1\s*left out/.test(await page.locator("[data-stats]").innerText()), await page.locator("[data-stats]").innerText());
+    await look(rhian, "sent");
+    await page.goto(`${origin}/deposits`);
+    await go(page, page.locator("main table a, main .deps a, main li a").filter({ hasText: /\d{4}-\d{2}-\d{2}/ }).first());
+    await look(rhian, "deposit");
+    check("the deposit's page tells its fate", /25 images|24/.test(await page.locator("main").innerText()));
+  }
+  await leaves(rhian);
+
+  // A steward looks at what is held, accepts it, and publishes.
+  const stuart = await comes("steward");
+  await firstTime(stuart, links.steward);
+  {
+    const page = stuart.page;
+    await page.goto(`${origin}/held`);
+    await look(stuart, "held");
+    await go(page, page.getByRole("row", { name: /Ultrasound/ }).getByRole("link", { name: /^Look/ }).last());
+    const picture = page.locator("#picture img");
+    await picture.evaluate((i) => i.decode());
+    const seen = await drawn(page, picture);
+    check("the steward sees what is held", seen.yes, JSON.stringify(seen));
+    await look(stuart, "held-item");
+    await press(page, page.getByLabel(/I have looked at it/), "Space");
+    await go(page, page.getByRole("button", { name: "Accept", exact: true }));
+    check("it is accepted", /1 item accepted/.test(await page.locator("main").innerText()), await page.locator("main").innerText());
+    await look(stuart, "accepted");
+    // Admission waits until the study has fallen quiet, or its deposit has ended.
+    const lists = page.locator("main");
+    for (let i = 0; i < 120; i++) {
+      await page.goto(`${origin}/collections/lantern`);
+      await go(page, page.getByRole("button", { name: /Publish all/ }));
+      await page.goto(`${origin}/held`);
+      if (!/Ultrasound/.test(await lists.innerText())) break;
+      await page.waitForTimeout(500);
+    }
+    await page.goto(`${origin}/collections/lantern`);
+    await look(stuart, "collection");
+    check("what is on the page is published", !(await lists.innerText()).includes("not published"));
+  }
+  await leaves(stuart);
+
+  // A researcher finds the collection by disease and age, and sees the CT.
+  const rosa = await comes("researcher");
+  await firstTime(rosa, links.researcher);
+  {
+    const page = rosa.page;
+    await page.goto(`${origin}/`);
+    await page.keyboard.press("/");
+    await page.keyboard.type("hodgkins lymfoma"); // as people spell
+    await Promise.all([page.waitForURL(/q=hodgkins/), page.keyboard.press("Enter")]);
+    const results = page.locator("#dir");
+    await results.getByText("LANTERN", { exact: false }).first().waitFor();
+    check("the words find it, misspelt", !(await results.innerText()).includes("Tyndale"), await results.innerText());
+    // The lower end of the ages goes up with the arrow keys, until the young are left out.
+    const lower = page.getByRole("slider", { name: /age/i }).first();
+    await reach(page, lower);
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL(/age=/);
+    await results.getByText("LANTERN", { exact: false }).first().waitFor();
+    await look(rosa, "found");
+    await go(page, results.getByRole("link", { name: /LANTERN/ }).first());
+    check("the collection's page tells of it in public words", /Hodgkin/.test(await page.locator("main").innerText()));
+    await look(rosa, "directory-entry");
+    await go(page, page.getByRole("link", { name: "What you see inside" }));
+    await look(rosa, "studies");
+    const thorax = page.locator("main").getByRole("link", { name: /thorax/i }).first();
+    for (let i = 0; i < 20 && !(await thorax.count()); i++) await go(page, page.getByRole("link", { name: "Next studies" }));
+    await go(page, thorax);
+    const still = page.locator("#picture figure img");
+    await still.evaluate((i) => i.decode());
+    const study = await greys(page, still);
+    check("the study's page shows the CT", tones(study).mean > 4 && tones(study).spread > 8, JSON.stringify(tones(study)));
+    await look(rosa, "study");
+    await go(page, page.getByRole("link", { name: /viewer/i }).first());
+    const canvas = page.locator(".cornerstone-canvas, canvas").first();
+    await canvas.waitFor({ timeout: 120_000 });
+    let seen;
+    for (let i = 0; i < 240; i++) {
+      seen = await drawn(page, canvas);
+      if (seen.yes) break;
+      await page.waitForTimeout(500);
+    }
+    check("the viewer draws the CT", seen.yes, JSON.stringify(seen));
+    step++;
+    await page.screenshot({ path: join(out, `${String(step).padStart(2, "0")}-viewer.png`) });
+  }
+  await leaves(rosa);
+} catch (e) {
+  check("the story goes on", false, e.stack);
+  for (const c of browser.contexts()) {
+    for (const p of c.pages()) await p.screenshot({ path: join(out, "failed.png"), fullPage: true }).catch(() => undefined);
+  }
+} finally {
+  await browser.close();
+}
+console.log(`${step} pictures in ${basename(out)}, ${failed} failed`);
+process.exitCode = failed ? 1 : 0;
