@@ -57,6 +57,7 @@ type Node struct {
 	runner *jobs.Runner
 	dimse  *dimse.Door
 	web    *http.Server
+	routes []string
 	codecs *codec.Pool // nil: no code streams are drawn
 }
 

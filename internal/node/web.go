@@ -22,7 +22,7 @@ import (
 // website assembles what HTTP serves.
 func (n *Node) website() (*http.Server, error) {
 	s := n.Stores
-	mux := http.NewServeMux()
+	mux := web.NewMux()
 	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
 		Decode: n.decode()})
 	held := review.New(review.Parts{Custody: n.Custody, Delivery: give, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects})
@@ -67,11 +67,15 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	pages.Register(mux)
 	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show, Place: n.place}
-	server := web.Server(n.settled(front.Handler(mux)), n.cfg.Log)
+	server := web.Server(n.settled(front.Handler(mux.ServeMux)), n.cfg.Log)
+	n.routes = mux.Patterns()
 	server.RegisterOnShutdown(uploads.Drain)
 	server.RegisterOnShutdown(pages.Drain)
 	return server, nil
 }
+
+// Routes are the patterns of what HTTP serves, as [http.ServeMux] has them.
+func (n *Node) Routes() []string { return n.routes }
 
 // identify recognises a bearer token.
 func (n *Node) identify(ctx context.Context, token string) (web.Caller, error) {

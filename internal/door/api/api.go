@@ -56,7 +56,7 @@ type Door struct{ Parts }
 func New(p Parts) *Door { return &Door{p} }
 
 // Register adds the door's routes, which expect a [web.Front] before them.
-func (d *Door) Register(mux *http.ServeMux) {
+func (d *Door) Register(mux web.Routes) {
 	mux.HandleFunc("GET /healthz", d.healthz)
 	mux.HandleFunc("GET /readyz", d.readyz)
 	if d.Metrics != nil {

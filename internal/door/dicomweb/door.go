@@ -48,7 +48,7 @@ func New(p Parts) *Door {
 }
 
 // Register adds the door's routes, which expect a [web.Front] before them.
-func (d *Door) Register(mux *http.ServeMux) {
+func (d *Door) Register(mux web.Routes) {
 	for _, at := range []string{"/dicomweb", "/collections/{collection}/dicomweb"} {
 		for pattern, h := range map[string]http.HandlerFunc{
 			"GET /studies":                                                                       d.searchStudies,

@@ -13,7 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
-func (d *Door) registerAccount(mux *http.ServeMux) {
+func (d *Door) registerAccount(mux web.Routes) {
 	mux.HandleFunc("GET /account", d.page(d.account))
 	mux.HandleFunc("POST /account/sessions/end", d.page(d.endSessions))
 	mux.HandleFunc("POST /account/passkeys/begin", d.beginRegistration)

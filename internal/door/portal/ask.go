@@ -13,7 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/question"
 )
 
-func (d *Door) registerAsk(mux *http.ServeMux) {
+func (d *Door) registerAsk(mux web.Routes) {
 	mux.HandleFunc("GET /ask", d.page(d.ask))
 	mux.HandleFunc("POST /ask", d.page(d.takeQuestion))
 	mux.HandleFunc("GET /questions", d.page(d.questions))

@@ -19,7 +19,7 @@ import (
 
 // registerCatalogue adds what programs read of the directory. All of it is public, the same for everybody, and changes only when something is published:
 // an answer carries a tag of what is published now, and is not made again for who has it.
-func (d *Door) registerCatalogue(mux *http.ServeMux) {
+func (d *Door) registerCatalogue(mux web.Routes) {
 	mux.HandleFunc("GET /directory.jsonld", d.published("application/ld+json", func(r *http.Request, w io.Writer) error {
 		return d.Directory.ExportAll(r.Context(), admin.Caller{}, w, directoryflow.DCAT, d.site(r))
 	}))

@@ -14,7 +14,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-func (d *Door) registerCollections(mux *http.ServeMux) {
+func (d *Door) registerCollections(mux web.Routes) {
 	mux.HandleFunc("GET /collections", d.page(d.collections))
 	mux.HandleFunc("POST /collections", d.page(d.createCollection))
 	mux.HandleFunc("GET /collections/{collection}", d.page(d.collection))

@@ -2,12 +2,12 @@ package portal
 
 import (
 	"fmt"
-	"net/http"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
@@ -16,7 +16,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-func (d *Door) registerDeposits(mux *http.ServeMux) {
+func (d *Door) registerDeposits(mux web.Routes) {
 	mux.HandleFunc("GET /deposits", d.page(d.deposits))
 	mux.HandleFunc("GET /deposits/new", d.page(d.newDeposit))
 	mux.HandleFunc("GET /deposits/events", d.allEvents)

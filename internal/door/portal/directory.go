@@ -17,7 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 )
 
-func (d *Door) registerDirectory(mux *http.ServeMux) {
+func (d *Door) registerDirectory(mux web.Routes) {
 	mux.HandleFunc("GET /{$}", d.page(d.directory))
 	mux.HandleFunc("GET /compare", d.page(d.compare))
 	mux.HandleFunc("GET /shortlist", d.page(d.shortlisted))

@@ -16,7 +16,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 )
 
-func (d *Door) registerEntries(mux *http.ServeMux) {
+func (d *Door) registerEntries(mux web.Routes) {
 	d.registerWriting(mux)
 	mux.HandleFunc("GET /directory/{entry}", d.page(d.entry))
 	mux.HandleFunc("GET /directory/{entry}/montage/{n}", d.montage)

@@ -18,7 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 )
 
-func (d *Door) registerWriting(mux *http.ServeMux) {
+func (d *Door) registerWriting(mux web.Routes) {
 	mux.HandleFunc("GET /entries", d.page(d.entries))
 	mux.HandleFunc("GET /directory/new", d.page(d.newEntry))
 	mux.HandleFunc("POST /directory/new", d.page(d.createEntry))

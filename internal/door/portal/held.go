@@ -1,12 +1,12 @@
 package portal
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -15,7 +15,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
-func (d *Door) registerHeld(mux *http.ServeMux) {
+func (d *Door) registerHeld(mux web.Routes) {
 	mux.HandleFunc("GET /held", d.page(d.held))
 	mux.HandleFunc("POST /held", d.page(d.decideHeld))
 	mux.HandleFunc("GET /held/{item}", d.page(d.heldItem))

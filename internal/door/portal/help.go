@@ -2,12 +2,12 @@ package portal
 
 import (
 	"html/template"
-	"net/http"
 
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
-func (d *Door) registerHelp(mux *http.ServeMux) {
+func (d *Door) registerHelp(mux web.Routes) {
 	mux.HandleFunc("GET /help", d.page(d.helpIndex))
 	mux.HandleFunc("GET /help/{topic}", d.page(d.helpTopic))
 }

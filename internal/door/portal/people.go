@@ -13,7 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
-func (d *Door) registerPeople(mux *http.ServeMux) {
+func (d *Door) registerPeople(mux web.Routes) {
 	mux.HandleFunc("GET /people", d.page(d.people))
 	mux.HandleFunc("POST /people", d.page(d.invite))
 	mux.HandleFunc("GET /people/{account}", d.page(d.person))

@@ -77,7 +77,7 @@ func New(p Parts) (*Door, error) {
 }
 
 // Register adds the door's routes, which expect a [web.Front] before them.
-func (d *Door) Register(mux *http.ServeMux) {
+func (d *Door) Register(mux web.Routes) {
 	mux.HandleFunc("GET /static/{file...}", d.files.serve)
 	mux.HandleFunc("POST /theme", setTheme)
 	d.registerDirectory(mux)

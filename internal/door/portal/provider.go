@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"net/http"
 	"net/url"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
-func (d *Door) registerProvider(mux *http.ServeMux) {
+func (d *Door) registerProvider(mux web.Routes) {
 	mux.HandleFunc("GET /signin/provider", d.page(d.toProvider))
 	mux.HandleFunc("POST /signin/provider", d.page(d.inviteToProvider))
 	mux.HandleFunc("GET "+signin.ProviderBack, d.page(d.fromProvider))

@@ -16,7 +16,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-func (d *Door) registerRecords(mux *http.ServeMux) {
+func (d *Door) registerRecords(mux web.Routes) {
 	mux.HandleFunc("GET /audit", d.page(d.audit))
 	mux.HandleFunc("POST /audit/check", d.page(d.checkAudit))
 	mux.HandleFunc("GET /audit/entries.csv", d.auditTable)

@@ -13,7 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
-func (d *Door) registerSettings(mux *http.ServeMux) {
+func (d *Door) registerSettings(mux web.Routes) {
 	mux.HandleFunc("GET /collections/{collection}/settings", d.page(d.settings))
 	mux.HandleFunc("POST /collections/{collection}/settings", d.page(d.changeSettings))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
-func (d *Door) registerSignIn(mux *http.ServeMux) {
+func (d *Door) registerSignIn(mux web.Routes) {
 	mux.HandleFunc("GET /signin", d.page(d.signIn))
 	mux.HandleFunc("GET /signin/link", d.page(d.showLink))
 	mux.HandleFunc("POST /signin/link", d.page(d.takeLink))

@@ -36,7 +36,7 @@ func TestCodeThenApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := visit(t, base)
+	v := watched(visit(t, base))
 	if status, body, at := v.do("POST", "/signin/code", url.Values{"code": {"0000-0000-0000"}, "next": {"/help"}}); status != 403 || at != "/signin/code" || !strings.Contains(body, "not known, was used already, or has expired") || !strings.Contains(body, `value="/help"`) {
 		t.Errorf("a wrong code: %d at %s: %.300s", status, at, body)
 	}

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 )
 
-func (d *Door) registerStatus(mux *http.ServeMux) {
+func (d *Door) registerStatus(mux web.Routes) {
 	mux.HandleFunc("GET /status", d.page(d.status))
 }
 

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"slices"
 	"sort"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -17,7 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-func (d *Door) registerStudies(mux *http.ServeMux) {
+func (d *Door) registerStudies(mux web.Routes) {
 	mux.HandleFunc("GET /collections/{collection}/studies/{study}", d.page(d.study))
 	mux.HandleFunc("GET /collections/{collection}/subjects/{subject}", d.page(d.subject))
 }

@@ -71,7 +71,7 @@ func openViewer() (*viewer, error) {
 	return v, nil
 }
 
-func (d *Door) registerViewer(mux *http.ServeMux) {
+func (d *Door) registerViewer(mux web.Routes) {
 	mux.HandleFunc("GET /viewer/{file...}", d.serveViewer)
 }
 
@@ -178,8 +178,7 @@ func (d *Door) viewerPage(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "private, no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
+	secure(h)
 	h.Set("Content-Security-Policy", viewerPolicy)
 	_, _ = w.Write(b.Bytes()) // whoever does not read it has gone
 }

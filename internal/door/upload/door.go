@@ -89,7 +89,7 @@ const base = "/upload/"
 func (d *Door) Drain() { d.drain() }
 
 // Register adds the door's routes, which expect a [web.Front] before them.
-func (d *Door) Register(mux *http.ServeMux) {
+func (d *Door) Register(mux web.Routes) {
 	options := d.through(d.tus.PostFile) // the middleware answers by itself
 	mux.Handle("OPTIONS /upload", options)
 	mux.Handle("OPTIONS /upload/{id}", options)

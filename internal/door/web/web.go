@@ -2,9 +2,9 @@
 // notes each request without its path.
 //
 //	front := &web.Front{Identify: ..., Log: log}
-//	mux := http.NewServeMux()
+//	mux := web.NewMux()
 //	mux.HandleFunc("GET /studies", ...)
-//	handler := front.Handler(mux)
+//	handler := front.Handler(mux.ServeMux)
 //
 // It promises: a request with a bearer token that is not in force gets no further; a body that trickles and a reader that stalls are given up; a panic
 // costs one request; the log and the metrics hold the pattern of a route, never a path, a query or a header. Failures are told as [Fail] says.
@@ -149,6 +149,7 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		}
 	}()
 	r = WithPlace(r, f.Place)
+	w.Header().Set("X-Content-Type-Options", "nosniff") // much of what is served came from elsewhere
 	if strings.HasPrefix(f.Place.Public, "https://") {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 	}
