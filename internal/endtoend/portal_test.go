@@ -168,3 +168,13 @@ func (n *served) fill(t *testing.T) (folder string) {
 	}
 	return folder
 }
+
+// Every page that links lead to, as anybody and as the first administrator.
+func TestPages(t *testing.T) {
+	if os.Getenv("VITRINE_SOAK") == "" {
+		t.Skip("the long form alone: VITRINE_SOAK=1")
+	}
+	n := serve(t, setup{})
+	n.fill(t)
+	inBrowser(t, "pages.mjs", "--origin", n.localhost(), "--link", n.firstLink(), "--out", filepath.Join(testdata.Root(t), "build", "pages"))
+}
