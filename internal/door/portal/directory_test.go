@@ -42,6 +42,19 @@ func openShelf(t *testing.T, database string) *shelf {
 		t.Fatal(err)
 	}
 	run(t, n)
+	// The node counts its people when it starts. What a test publishes has to come after that.
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(time.Minute); ; {
+		if _, err := n.Directory.Counts.Last(t.Context()); err == nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("nobody was counted within a minute")
+		}
+	}
 	var out bytes.Buffer
 	if err := n.Welcome(t.Context(), &out); err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 			t.Errorf("refusing: %d", code)
 		}
 		_, body, _ = v.do("GET", "/deposits/"+held[1].Deposit.String(), nil)
-		if !strings.Contains(body, "a steward refused it: taken of the wrong side") {
+		if !strings.Contains(body, "steward refused it: taken of the wrong side") {
 			t.Error("the deposit's page does not say why")
 		}
 		all := regexp.MustCompile(`name="all" value="(default/burned-in-text/[0-9]+)"`).FindStringSubmatch(list)
