@@ -1,9 +1,9 @@
 // Visits every page of a node that can be reached by links, once as it is on a desk and light, once on a phone and dark, and says what is wrong: what axe finds, requests elsewhere,
 // script errors, failed loads, pages that are wider than the screen, slow answers, and a first load that is too heavy.
 //
-//   node web/e2e/pages.mjs --origin http://localhost:8080 --link URL [--out DIR] [--slow MS] [PATH...]
+//   node web/e2e/pages.mjs --origin http://localhost:8080 --link URL [--out DIR] [--each N] [--slow MS] [PATH...]
 //
-// Pages that differ in an identifier alone are one: two of them are visited. --out keeps a picture of each.
+// Pages that differ in an identifier alone are one: --each of them are visited, one unless it says more. --out keeps a picture of each.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,9 +12,10 @@ import { go } from "./keyboard.mjs";
 
 const { values: flags, positionals: more } = parseArgs({
   allowPositionals: true,
-  options: { origin: { type: "string" }, link: { type: "string" }, out: { type: "string" }, slow: { type: "string", default: "0" } },
+  options: { origin: { type: "string" }, link: { type: "string" }, out: { type: "string" }, each: { type: "string", default: "1" }, slow: { type: "string", default: "0" } },
 });
 const { origin, link, out } = flags;
+const each = Number(flags.each);
 if (out) mkdirSync(out, { recursive: true });
 
 let failed = 0;
@@ -50,7 +51,7 @@ async function crawl(who, page, from, faults) {
   while (todo.length) {
     const address = todo.shift();
     const kind = kindOf(address);
-    if ((seen.get(kind) ?? 0) >= 2) continue;
+    if ((seen.get(kind) ?? 0) >= each) continue;
     seen.set(kind, (seen.get(kind) ?? 0) + 1);
     n++;
     for (const size of sizes) {
@@ -77,7 +78,7 @@ async function crawl(who, page, from, faults) {
     for (const l of links) {
       const u = new URL(l);
       u.hash = "";
-      if (u.origin === origin && !apart.test(u.pathname) && (seen.get(kindOf(u.href)) ?? 0) < 2) todo.push(u.href);
+      if (u.origin === origin && !apart.test(u.pathname) && (seen.get(kindOf(u.href)) ?? 0) < each) todo.push(u.href);
     }
   }
   answers.sort((a, b) => b[0] - a[0]);

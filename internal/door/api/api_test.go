@@ -170,7 +170,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/tokens", "", node(policy.Admin), 200, false},
 		{"POST", "/api/tokens", `{"name":"n","role":"researcher","collection":"default"}`, node(policy.Admin), 201, false},
 		{"DELETE", "/api/tokens/token-0000000000000000", "", node(policy.Admin), 404, false},
-		{"POST", "/api/ssh-keys", `{"collection":"default","name":"n","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%03d"}`, node(policy.Admin), 0, false},
+		{"POST", "/api/ssh-keys", `{"collection":"default","name":"n","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%06d"}`, node(policy.Admin), 201, false},
 		{"GET", "/api/peers", "", node(policy.Admin), 200, false},
 		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
 		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
