@@ -246,7 +246,7 @@ func TestAddAdmitRelease(t *testing.T) {
 			f.Errorf("%d instances located, with what is held", n)
 		}
 		d, err := f.r.Deposit(f.Context(), id)
-		if err != nil || d.Counts != (Counts{Received: 5, Catalogued: 4, Held: 1}) || d.Actor != "token-1" || d.Ended.IsZero() {
+		if err != nil || d.Counts != (Counts{Received: 5, Catalogued: 4, Held: 1, Released: 3}) || d.Actor != "token-1" || d.Ended.IsZero() {
 			f.Errorf("deposit %+v, %v", d, err)
 		}
 	})

@@ -247,7 +247,7 @@ func modelRun(t *rapid.T, d *db.DB, r *Record) {
 			}
 		},
 		"": func(t *rapid.T) {
-			want := Counts{Duplicate: m.duplicate, Refused: m.refused, Pending: int64(len(m.in(received))), Catalogued: int64(len(m.in(admitted, released))), Held: int64(len(m.in(held, conflict)))}
+			want := Counts{Duplicate: m.duplicate, Refused: m.refused, Pending: int64(len(m.in(received))), Catalogued: int64(len(m.in(admitted, released))), Held: int64(len(m.in(held, conflict))), Released: int64(len(m.in(released)))}
 			want.Received = want.Pending + want.Catalogued + want.Held + want.Refused
 			if got, err := r.Intake(ctx, c); err != nil || got != want {
 				t.Fatalf("intake %+v, want %+v, %v", got, want, err)
