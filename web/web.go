@@ -18,6 +18,9 @@ var styles embed.FS
 //go:embed viewer
 var viewer embed.FS
 
+//go:embed help/*.webp
+var help embed.FS
+
 //go:embed all:dist
 var dist embed.FS
 
@@ -29,6 +32,9 @@ func Styles() fs.FS { return below(styles, "styles") }
 
 // Viewer are the scripts that are added to the viewer's configuration.
 func Viewer() fs.FS { return below(viewer, "viewer") }
+
+// Help are the pictures of the help, one a topic; e2e/pictures.mjs takes them.
+func Help() fs.FS { return below(help, "help") }
 
 // Bundle is what Vite built: main.js, fonts, viewers. It is empty but for a README until it is built.
 func Bundle() fs.FS { return below(dist, "dist") }

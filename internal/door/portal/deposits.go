@@ -107,7 +107,7 @@ func (d *Door) deposits(r *request) (*page, error) {
 	for _, x := range p.Deposits {
 		p.Held += x.Counts.Held
 	}
-	return &page{file: "deposits", title: "Deposits", section: "/deposits", help: "deposit", data: p}, nil
+	return &page{file: "deposits", title: "Deposits", section: "/deposits", help: "follow", data: p}, nil
 }
 
 type depositPage struct {
@@ -227,7 +227,7 @@ func (d *Door) deposit(r *request) (*page, error) {
 	}
 	p.MayDecide = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.DecideHeld, Collection: string(f.Collection), State: policy.Held}).Allow
 	p.MaySend = f.Door == string(custody.DoorUpload) && f.Actor == r.caller.Actor && r.may(policy.Deposit, f.Collection)
-	return &page{file: "deposit", title: "Deposit of " + moment(f.Started), section: "/deposits", help: "deposit", data: p}, nil
+	return &page{file: "deposit", title: "Deposit of " + moment(f.Started), section: "/deposits", help: "follow", data: p}, nil
 }
 
 // may asks policy about an action that concerns no object.

@@ -182,7 +182,7 @@ func (d *Door) entry(r *request) (*page, error) {
 		}
 		p.Data = append(p.Data, template.JS(bytes.TrimSpace(b))) //nolint:gosec // encoding/json writes no <, > or &
 	}
-	return &page{file: "entry", title: e.Title, about: e.Abstract, section: "/", help: "find", counted: p.AsOf, data: p}, nil
+	return &page{file: "entry", title: e.Title, about: e.Abstract, section: "/", help: "understand", counted: p.AsOf, data: p}, nil
 }
 
 func paragraphsOf(text string) []string {

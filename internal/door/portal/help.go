@@ -16,6 +16,7 @@ func (d *Door) registerHelp(mux web.Routes) {
 type topic struct {
 	Key, Title, For string
 	Steps           []template.HTML // constants of this file
+	Alt, Caption    string          // of its picture, which web/e2e/pictures.mjs takes
 	Command         string          // the same on the command line
 	More            template.HTML
 }
@@ -24,6 +25,8 @@ type topic struct {
 var topics = []topic{
 	{
 		Key: "find", Title: "Find collections and images", For: "researchers",
+		Alt:     "The directory after a search for cancer: filters with numbers of people at the left, collections as cards beside them.",
+		Caption: "A search, what narrows it, and what fits.",
 		Steps: []template.HTML{
 			`The <a href="/">directory</a> is for everybody. Write what you look for in plain words or those of the clinic; a misspelt word is taken for the nearest one, and the page says so.`,
 			`Narrow it down at the left. Beside each value stands how many people it is of; fewer than ten and none look the same. Tick <b>Shortlist</b> to compare collections, and sign in to save a search and be told of what is new.`,
@@ -33,7 +36,22 @@ var topics = []topic{
 		Command: "vitrine find Modality=CT StudyDate=20200101-20251231 --collection ID",
 	},
 	{
+		Key: "understand", Title: "Understand a collection's page", For: "researchers and everybody who is curious",
+		Alt:     "A collection's public page: people, studies and images in numbers, charts of sex, age, disease and kind of image, and beside them how to get it.",
+		Caption: "Numbers and charts of people; hatched columns are of fewer than ten, or nobody.",
+		Steps: []template.HTML{
+			`The pictures at the top were picked by the collection's steward; nothing in them tells who anybody is.`,
+			`Numbers are of people, rounded to ten. Hatched, or <b>0–9</b>, is fewer than ten or nobody: the two look the same, so that no small group is found out. No two properties are crossed.`,
+			`<b>What you may do with it</b> says in plain words what its codes mean: a tick is allowed, a triangle is asked of you, a cross is forbidden.`,
+			`<b>How to get it</b> says who decides, how long it takes by the custodian's word, and what it costs. <b>Ask for access</b> leads to the form or address for it.`,
+			`Cite it as <b>Credit and citation</b> says. Catalogues read the same page under <b>For machines</b>.`,
+		},
+		More: `Years are shifted with the dates of the images where the chart says so; time between visits is true.`,
+	},
+	{
 		Key: "deposit", Title: "Send a folder of images", For: "sites and trial coordinators",
+		Alt:     "The page that images are sent from: a field to drop a folder on, and beside it what happens to what is sent.",
+		Caption: "Drop a folder here; the list beside it says what happens next.",
 		Steps: []template.HTML{
 			`Open <a href="/deposits/new">Send images</a>, and drop the folder. It goes in pieces: close the page, lose the line, come back tomorrow and choose the same folder, and it goes on. The names of your files stay in your browser.`,
 			`From a machine without a browser, ask the collection's steward for a token, set it as <code>VITRINE_TOKEN</code>, and run the command below. It can be interrupted too; what it calls kept is on stable storage.`,
@@ -42,7 +60,20 @@ var topics = []topic{
 		Command: "vitrine deposit FOLDER --collection ID --server https://NODE",
 	},
 	{
+		Key: "follow", Title: "Follow a deposit", For: "sites, trial coordinators and stewards",
+		Alt:     "A deposit: bands show 547 images received, 544 of them cleaned, admitted and published, and 3 held.",
+		Caption: "What became of each image; what is held branches off.",
+		Steps: []template.HTML{
+			`Open <a href="/deposits">Deposits</a> and choose yours by the time at which it began. While it arrives, the page moves on by itself.`,
+			`Follow the bands: <b>received</b> is on stable storage; <b>cleaned</b> has lost what identifies; <b>admitted</b> is with its whole study; <b>published</b> can be seen by the collection's researchers.`,
+			`What branches off is <b>held</b> or <b>refused</b>. The list below says why, and of which items: your browser alone knows their file names.`,
+			`For what is held there is nothing to do: a steward looks. Mend what was refused at its source, and send the folder again; what is here already stays as it is.`,
+		},
+	},
+	{
 		Key: "send", Title: "Send images from a scanner or PACS", For: "sites",
+		Alt:     "Part of a collection's settings: the called AE title, host and port that a modality or PACS sends to.",
+		Caption: "What to enter on the scanner or PACS, from the collection's settings.",
 		Steps: []template.HTML{
 			`Ask the node's administrator to register your system: its AE title and address.`,
 			`Add a destination with the collection's AE title, and the node's address and DICOM port.`,
@@ -52,6 +83,8 @@ var topics = []topic{
 	},
 	{
 		Key: "held", Title: "Decide on what is held", For: "stewards",
+		Alt:     "The page of what is held: ultrasound images under the reason Writing in the picture, each behind a lock with a button Look, and below them the buttons to accept and to refuse.",
+		Caption: "Grouped by reason. No picture is shown before you press Look.",
 		Steps: []template.HTML{
 			`Open <a href="/held">Held</a>: items are grouped by reason, the most frequent first. Each reason says whether your word can answer it.`,
 			`Press <b>Look</b>. Only there is a picture shown, as it came. It may name a person: look at every frame. Each view is in the audit log.`,
@@ -62,6 +95,8 @@ var topics = []topic{
 	},
 	{
 		Key: "describe", Title: "Describe a collection in the directory", For: "stewards and custodians",
+		Alt:     "The form of a directory entry: title, summary and description, and at the right what is still missing.",
+		Caption: "The form, and what it still needs.",
 		Steps: []template.HTML{
 			`Open the list of <b>entries</b> from the page of collections, and begin a new one: by the form, or by a table, DCAT or HDR UK file that you have.`,
 			`Fill in what is needed first: what it is, who keeps it, which images of which disease, what it may be used for and how to ask. Write words; they become codes.`,
@@ -74,6 +109,8 @@ var topics = []topic{
 	},
 	{
 		Key: "collections", Title: "Make and look after a collection", For: "stewards and administrators",
+		Alt:     "The page of collections: a table of three with what was received and kept, and the form of a new one beside it.",
+		Caption: "Your collections, and a new one.",
 		Steps: []template.HTML{
 			`Open <a href="/collections">Collections</a>. Choose how images are cleaned: each profile says in words what it keeps. It cannot be changed later.`,
 			`Give it an AE title if scanners or PACS shall send to it. Its <b>Settings</b> say which host and port to enter there.`,
@@ -84,6 +121,8 @@ var topics = []topic{
 	},
 	{
 		Key: "clinical", Title: "Import clinical data", For: "depositors and stewards",
+		Alt:     "A subject's page: diagnosis, visits and studies in one list by day, and the clinical data beside it.",
+		Caption: "What the table said, beside the images it belongs to.",
 		Steps: []template.HTML{
 			`Write a table in CSV with a row of headings: the subject's pseudonym or the patient's own identifier, and what you know of sex, age, diagnosis, stage and visits.`,
 			`Run the command below. The patient's identifier becomes the subject at once, and is kept nowhere; dates move as those of the images do.`,
@@ -93,6 +132,8 @@ var topics = []topic{
 	},
 	{
 		Key: "look", Title: "Look at a study", For: "researchers, physicists and stewards",
+		Alt:     "A study: its series at the left, a CT slice in the middle, buttons for windows above it and a slider for the slices below.",
+		Caption: "Series, windows, and the slices of the chosen series.",
 		Steps: []template.HTML{
 			`Open a collection that you have a role in, and choose a study by its picture.`,
 			`Choose a series. Arrow keys and the wheel go through its pictures.`,
@@ -102,6 +143,8 @@ var topics = []topic{
 	},
 	{
 		Key: "publish", Title: "Publish a study", For: "stewards",
+		Alt:     "The head of a study that is not published, with the button Publish, above its series and a CT slice.",
+		Caption: "Not published: only those who look after the collection see it.",
 		Steps: []template.HTML{
 			`Open the study from the collection's page.`,
 			`Look at its series.`,
@@ -111,6 +154,8 @@ var topics = []topic{
 	},
 	{
 		Key: "signin", Title: "Sign in", For: "everybody",
+		Alt:     "The page Sign in: a button for a passkey, and a field for a code of twelve letters and digits.",
+		Caption: "With a passkey, or with a code the first time.",
 		Steps: []template.HTML{
 			`Come by the link that an administrator gave you, or write the code that was read out to you on <a href="/signin">Sign in</a>. Both work once.`,
 			`On <a href="/account">your account's page</a>, add a passkey: your device's fingerprint, face or PIN is asked for, and nothing else from then on.`,
@@ -120,6 +165,8 @@ var topics = []topic{
 	},
 	{
 		Key: "people", Title: "Let somebody in", For: "administrators",
+		Alt:     "The page People: one account with its roles, and beside it the form to invite somebody by a link or a code.",
+		Caption: "Who may sign in, and the form that lets somebody in.",
 		Steps: []template.HTML{
 			`Open <a href="/people">People</a>, write a name, and choose what they may do in which collection.`,
 			`Give them the link over a way that you trust. It works once, within seven days.`,
@@ -128,14 +175,19 @@ var topics = []topic{
 	},
 	{
 		Key: "get", Title: "Download images", For: "researchers",
+		Alt:     "The head of a study, with the buttons Download and Open in viewer.",
+		Caption: "A single study comes as a zip from its page.",
 		Steps: []template.HTML{
-			`Ask the collection's steward for access and a token.`,
-			`Run the command below. It can be interrupted, and checks what it gets.`,
+			`Ask the collection's steward for access, and for a token if you work by command.`,
+			`One study at a time: open it, and press <b>Download</b>. It comes as a zip.`,
+			`Many: run the command below. It can be interrupted, and checks what it gets.`,
 		},
 		Command: "vitrine get 'Modality=CT' --to FOLDER --server https://NODE",
 	},
 	{
 		Key: "ask", Title: "Ask, and read the answer", For: "everybody",
+		Alt:     "The form to ask a question about a collection: subject, message, and a warning to write nothing that identifies a patient.",
+		Caption: "The page that you came from is named for you.",
 		Steps: []template.HTML{
 			`Press <b>Ask</b> at the top of the page that your question is about. A collection's page reaches its stewards; any other page, the node's administrators.`,
 			`Write nothing that identifies a patient: a subject by its pseudonym, an item by its deposit and number. What looks like an NHS number or a date of birth is refused.`,
@@ -144,6 +196,8 @@ var topics = []topic{
 	},
 	{
 		Key: "status", Title: "See whether the node is well", For: "administrators and stewards",
+		Alt:     "The page Status: a line for each part of the node, with well or look at it, and what to do.",
+		Caption: "Each part, and what to do about it.",
 		Steps: []template.HTML{
 			`Open <a href="/status">Status</a>. Each part has a line: <b>well</b>, <b>look at it</b>, or <b>not well</b>, and what to do.`,
 			`Mend what is not well first: a full disk, jobs that were given up, a certificate that ended.`,
@@ -155,6 +209,8 @@ var topics = []topic{
 	},
 	{
 		Key: "audit", Title: "Prove what happened", For: "stewards and administrators",
+		Alt:     "The page Audit: the state of the proof with the button Verify, filters, and the latest entries.",
+		Caption: "The proof above, what happened below, the latest first.",
 		Steps: []template.HTML{
 			`Open <a href="/audit">Audit</a>. Filter by collection, by who did what, by outcome and by day.`,
 			`Press <b>Verify</b>: every entry and every hash is recomputed, and the log is signed anew.`,
@@ -164,6 +220,8 @@ var topics = []topic{
 	},
 	{
 		Key: "accessibility", Title: "Accessibility of these pages", For: "everybody",
+		Alt:     "The directory in the dark theme: the title of a collection has a ring around it, because the keyboard is there.",
+		Caption: "The dark theme; the ring shows where the keyboard is.",
 		Steps: []template.HTML{
 			`Every page can be used with the keyboard alone: Tab and Shift-Tab move, Enter and Space act, arrows go through the pictures of a series, / goes to the search box.`,
 			`Colour never says anything alone: a shape and a word stand beside it.`,
@@ -173,6 +231,18 @@ var topics = []topic{
 	},
 }
 
+// picture is the name of its picture among the static files.
+func (t topic) picture() string { return "help/" + t.Key + ".webp" }
+
+// sizeOfWebP reads how wide and high a picture is, so that text does not jump when it comes. Chromium writes the extended form, which says it at a fixed place.
+func sizeOfWebP(b []byte) (width, height int) {
+	if len(b) < 30 || string(b[8:16]) != "WEBPVP8X" {
+		return 0, 0
+	}
+	three := func(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }
+	return three(b[24:]) + 1, three(b[27:]) + 1
+}
+
 func (d *Door) helpIndex(*request) (*page, error) {
 	return &page{file: "help", title: "Help", about: "How to find, send, decide and download images, each task on one page.", section: "/help", data: topics}, nil
 }
@@ -180,7 +250,16 @@ func (d *Door) helpIndex(*request) (*page, error) {
 func (d *Door) helpTopic(r *request) (*page, error) {
 	for _, t := range topics {
 		if t.Key == r.PathValue("topic") {
-			return &page{file: "helptopic", title: t.Title, about: t.Title, section: "/help", data: t}, nil
+			shown := struct {
+				topic
+				Picture       string
+				Width, Height int
+			}{topic: t}
+			if x := d.files.by[t.picture()]; x != nil {
+				shown.Picture = d.files.address(t.picture())
+				shown.Width, shown.Height = sizeOfWebP(x.plain)
+			}
+			return &page{file: "helptopic", title: t.Title, about: t.Title, section: "/help", data: shown}, nil
 		}
 	}
 	return nil, fault.New(fault.NotFound, "show help", "", "there is no help of this name")

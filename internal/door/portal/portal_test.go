@@ -168,3 +168,20 @@ func TestViewerFiles(t *testing.T) {
 		t.Errorf("nobody is signed in: %d", w.Code)
 	}
 }
+
+// Each task of the help has its picture, of a known size, with words for whoever does not see it.
+func TestHelpHasPictures(t *testing.T) {
+	h := site(t, Parts{})
+	img := regexp.MustCompile(`<img src="(/static/help/[a-z]+\.webp\?v=[0-9a-f]+)" alt="[^"]{20,}" width="[1-9]\d+" height="[1-9]\d+">`)
+	for _, topic := range topics {
+		m := img.FindStringSubmatch(get(h, "/help/"+topic.Key).Body.String())
+		if m == nil || topic.Caption == "" {
+			t.Errorf("%s has no picture with its words", topic.Key)
+			continue
+		}
+		w := get(h, m[1])
+		if w.Code != 200 || w.Header().Get("Content-Type") != "image/webp" || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Body.Len() > 60_000 {
+			t.Errorf("%s: %d %v, %d bytes", topic.Key, w.Code, w.Header(), w.Body.Len())
+		}
+	}
+}

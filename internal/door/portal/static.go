@@ -20,7 +20,7 @@ import (
 	ui "github.com/vitrine-imaging/vitrine/web"
 )
 
-// files are what browsers load beside pages: one style sheet, the bundle, the icon. They are few and small, and lie in memory, compressed once; viewers
+// files are what browsers load beside pages: one style sheet, the bundle, the icon, the pictures of the help. They are few and small, and lie in memory, compressed once; viewers
 // are served elsewhere. An address carries the content's digest, so browsers may keep a file for ever.
 type files struct {
 	by    map[string]*file
@@ -55,6 +55,17 @@ func gather() (*files, error) {
 	}
 	f.add("vitrine.css", css.Bytes())
 	f.add("icon.svg", []byte(icon))
+	shots, err := fs.Glob(ui.Help(), "*.webp")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range shots {
+		b, err := fs.ReadFile(ui.Help(), name)
+		if err != nil {
+			return nil, err
+		}
+		f.add("help/"+name, b)
+	}
 	err = fs.WalkDir(ui.Bundle(), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || name == "README.md" || path.Ext(name) == ".zip" {
 			return err
@@ -77,7 +88,7 @@ func (f *files) add(name string, b []byte) {
 		x.kind = "application/octet-stream"
 	}
 	switch path.Ext(name) {
-	case ".woff2", ".png", ".jpg": // compressed already
+	case ".woff2", ".webp", ".png", ".jpg": // compressed already
 	default:
 		var z bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // a level that exists
