@@ -154,7 +154,7 @@ func (t *torso) at(x, y, z, voxel float64) float64 {
 func (t *torso) activity(x, y, z, voxel float64) float64 {
 	x, y, z = x/t.size, y/t.size, z/t.size
 	hu := t.chest.at(x, y, z, voxel)
-	a := 0.0
+	var a float64
 	switch {
 	case hu < -900 || hu == huTable:
 		return 0

@@ -197,14 +197,15 @@ func paragraphsOf(text string) []string {
 
 // crumbOf is what a collection is of: its first group of diseases, else its first kind of image.
 func crumbOf(e *directory.Entry) string {
-	for _, c := range e.Conditions {
+	if len(e.Conditions) > 0 {
+		c := e.Conditions[0]
 		if g := vocabulary.Groups(c); len(g) > 0 {
-			return capital(vocabulary.LayLabel(g[0]))
+			c = g[0]
 		}
 		return capital(vocabulary.LayLabel(c))
 	}
-	for _, m := range e.Modalities {
-		return capital(vocabulary.Modality.LayLabel(m))
+	if len(e.Modalities) > 0 {
+		return capital(vocabulary.Modality.LayLabel(e.Modalities[0]))
 	}
 	return "Collections"
 }

@@ -147,11 +147,11 @@ func (d *Door) showDrafts(r *request, p *importPage, drafts []directory.Imported
 				v.Needed++
 			}
 		}
-		if taken, err := d.Directory.Taken(r.Context(), r.admin(), id); err != nil {
+		taken, err := d.Directory.Taken(r.Context(), r.admin(), id)
+		if err != nil {
 			return nil, err
-		} else {
-			v.Taken = taken
 		}
+		v.Taken = taken
 		p.Notes += len(x.Notes)
 		p.Drafts = append(p.Drafts, v)
 		all = append(all, named{id, x.Entry})
