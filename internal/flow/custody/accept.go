@@ -293,7 +293,7 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 		return []Reason{{Code: catalogue.CodeAnotherSubject, Text: "it is not filed with the subject that it names"}}, nil
 	}
 	a.p = p
-	res, err := p.clean.CleanReviewed(a.data)
+	res, err := p.clean.CleanAnswered(a.data, deid.Seen)
 	if err != nil {
 		return nil, err
 	}

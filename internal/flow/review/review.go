@@ -257,7 +257,7 @@ func answerable(r catalogue.Reason) bool {
 	case r.Code == deid.CodeBulk && r.Where == "":
 		return true // it had to be taken out while it came; at rest it can be
 	}
-	return deid.Reason(r).Reviewable()
+	return deid.Seen.Settles(deid.Reason(r))
 }
 
 // madeBy are modalities of storage classes that one kind of equipment alone makes, by what follows the storage root (PS3.4 B.5, PS3.3 C.7.3.1.1.1).

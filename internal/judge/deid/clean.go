@@ -95,13 +95,11 @@ func (s *Subject) order(ds *dicom.Dataset) (int, bool) {
 // Clean makes an object of the subject ready to pass, or says why it cannot. An error is a failure here or of the caller, such as an object of
 // somebody else; what is wrong with the object is a result. The data set is not changed; the result does not refer to its bytes, but for bulk
 // values named by entry.
-func (s *Subject) Clean(ds *dicom.Dataset) (*Result, error) { return s.judge(ds, false) }
+func (s *Subject) Clean(ds *dicom.Dataset) (*Result, error) { return s.CleanAnswered(ds, 0) }
 
-// CleanReviewed is [Subject.Clean] for an object that a person has looked at and answers for: that its pixels show nothing that identifies. What is held for its
-// kind alone is set aside where looking can answer it ([Reason.Reviewable]); every rule, and the gate, hold as ever. (0028,0301) then says NO.
-func (s *Subject) CleanReviewed(ds *dicom.Dataset) (*Result, error) { return s.judge(ds, true) }
-
-func (s *Subject) judge(ds *dicom.Dataset, reviewed bool) (*Result, error) {
+// CleanAnswered is [Subject.Clean] for an object about which something is known beyond its header. What it is held for is set aside where that answers it
+// ([Answer.Settles]); every rule, and the gate, hold as ever. (0028,0301) then says NO.
+func (s *Subject) CleanAnswered(ds *dicom.Dataset, by Answer) (*Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check(ds); err != nil {
@@ -137,15 +135,15 @@ func (s *Subject) judge(ds *dicom.Dataset, reviewed bool) (*Result, error) {
 		res.Actions.Kept = len(s.work.rules)
 		return res, nil
 	}
-	if reviewed {
-		if reasons = slices.DeleteFunc(reasons, Reason.Reviewable); len(reasons) == 0 {
+	if by != 0 {
+		if reasons = slices.DeleteFunc(reasons, by.Settles); len(reasons) == 0 {
 			outcome = Cleaned
 		}
 	}
 	if outcome != Cleaned {
 		return res.stop(Held, reasons...), nil
 	}
-	return s.clean(ds, res, reviewed)
+	return s.clean(ds, res, by)
 }
 
 func (r *Result) stop(o Outcome, reasons ...Reason) *Result {
@@ -200,7 +198,7 @@ type pass struct {
 	holds    []Reason
 }
 
-func (s *Subject) clean(ds *dicom.Dataset, res *Result, reviewed bool) (*Result, error) {
+func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, error) {
 	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID)}
 	s.work.creators = s.work.creators[:0]
 	equipmentAt := -1
@@ -220,8 +218,8 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, reviewed bool) (*Result,
 		}
 	}
 	c.closeBlocks()
-	if i := ds.Find(dicom.TagBurnedInAnnotation); reviewed && i >= 0 && ds.String(dicom.TagBurnedInAnnotation) != "NO" {
-		c.set(i, []byte("NO"), &res.Actions.Replaced) // PS3.3 C.7.6.1.1.12: what is there does not identify the patient
+	if by != 0 {
+		c.declare(by)
 	}
 	if len(c.holds) > 0 {
 		return res.stop(Held, c.holds...), nil
@@ -229,7 +227,7 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, reviewed bool) (*Result,
 	if equipmentAt >= 0 && !ds.At(equipmentAt).IsSequence() {
 		equipmentAt = -1
 	}
-	if err := c.mark(equipmentAt < 0); err != nil {
+	if err := c.mark(equipmentAt < 0, by); err != nil {
 		return res.stop(Held, unreadable(err)), nil
 	}
 	out, err := c.edit.Render()
@@ -468,8 +466,8 @@ func dummy(vr, written dicom.VR) ([]byte, bool) {
 const removedText = "REMOVED"
 
 // mark writes what says that the object has been de-identified, and by what (PS3.15 E.1.1, PS3.3 C.12.1).
-func (c *pass) mark(equipmentToo bool) error {
-	m, err := c.profile.markersFor(c.ds.Syntax())
+func (c *pass) mark(equipmentToo bool, by Answer) error {
+	m, err := c.profile.markersFor(c.ds.Syntax(), by&Painted != 0)
 	if err != nil {
 		return err
 	}
@@ -498,7 +496,7 @@ func (c *pass) mark(equipmentToo bool) error {
 
 // appendEquipment adds Vitrine to the equipment that contributed before, unless it is there.
 func (c *pass) appendEquipment(clean *dicom.Dataset, out *dicom.Rendered) (*dicom.Rendered, error) {
-	m, err := c.profile.markersFor(clean.Syntax())
+	m, err := c.profile.markersFor(clean.Syntax(), false)
 	if err != nil {
 		return nil, err
 	}

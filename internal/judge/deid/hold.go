@@ -17,7 +17,10 @@ const (
 	CodePixels     = "burned-in-text"     // its kind of image often has text in the pixels
 	CodeDeclared   = "burned-in-declared" // (0028,0301) says so
 	CodeCapture    = "screen-capture"     // the image is of a screen or a film
+	CodePhotograph = "photograph"         // the image may show the person
 	CodeOverlay    = "embedded-overlay"   // an overlay within the pixel data's unused bits
+	CodeWriting    = "writing-found"      // text was found in its pixels
+	CodeUnsure     = "pixels-unsure"      // what its pixels show could not be told, or not be painted over
 	CodeNested     = "nested-pixels"      // pixel data within a sequence
 	CodeDocument   = "document"           // an encapsulated document or model
 	CodeVideo      = "video"              // a video, or pixels that lie elsewhere
@@ -47,8 +50,8 @@ var heldClasses = func() map[string]Reason {
 	hold(CodePixels, "ultrasound images carry text in their pixels", "3", "3.1", "6", "6.1", "6.2", "6.3")
 	hold(CodePixels, "secondary captures carry text in their pixels", "7", "7.1", "7.2", "7.3", "7.4")
 	hold(CodePixels, "angiographic and fluoroscopic images carry text in their pixels", "12.1", "12.1.1", "12.2", "12.2.1", "12.3", "12.77")
-	hold(CodePixels, "photographs and endoscopic images may show text, or the person",
-		"77.1", "77.2", "77.1.1", "77.1.1.1", "77.1.2", "77.1.2.1", "77.1.4", "77.1.4.1", "77.1.5.1", "77.1.5.2", "77.1.5.5", "77.1.5.6", "77.1.7")
+	hold(CodePixels, "endoscopic, microscopic and ophthalmic images may show text", "77.1.1", "77.1.2", "77.1.5.1", "77.1.5.2", "77.1.5.5", "77.1.5.6")
+	hold(CodePhotograph, "a photograph may show the person", "77.1", "77.2", "77.1.4", "77.1.7")
 	hold(CodeDocument, "encapsulated documents and models are read by a person", "104.1", "104.2", "104.3", "104.4", "104.5")
 	hold(CodeText, "structured reports are cleaned concept by concept, which is not done yet", "88", "88.1", "88.2", "88.3", "88.4", "88.11", "88.22", "88.33",
 		"88.34", "88.35", "88.40", "88.50", "88.65", "88.67", "88.68", "88.69", "88.70", "88.71", "88.72", "88.73", "88.74", "88.75", "88.76")
@@ -67,28 +70,18 @@ var heldModalities = map[string]Reason{
 	"US": {CodePixels, "(0008,0060)", "ultrasound images carry text in their pixels"}, "IVUS": {CodePixels, "(0008,0060)", "ultrasound images carry text in their pixels"},
 	"XA":  {CodePixels, "(0008,0060)", "angiographic and fluoroscopic images carry text in their pixels"},
 	"RF":  {CodePixels, "(0008,0060)", "angiographic and fluoroscopic images carry text in their pixels"},
-	"ES":  {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
-	"OP":  {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
-	"XC":  {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
-	"GM":  {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
-	"DMS": {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
+	"ES":  {CodePixels, "(0008,0060)", "endoscopic, microscopic and ophthalmic images may show text"},
+	"OP":  {CodePixels, "(0008,0060)", "endoscopic, microscopic and ophthalmic images may show text"},
+	"GM":  {CodePixels, "(0008,0060)", "endoscopic, microscopic and ophthalmic images may show text"},
+	"XC":  {CodePhotograph, "(0008,0060)", "a photograph may show the person"},
+	"DMS": {CodePhotograph, "(0008,0060)", "a photograph may show the person"},
 	"HC":  {CodeCapture, "(0008,0060)", "hard copies carry text in their pixels"},
-	"DG":  {CodePixels, "(0008,0060)", "photographs and endoscopic images may show text, or the person"},
+	"DG":  {CodePhotograph, "(0008,0060)", "a photograph may show the person"},
 	"DOC": {CodeDocument, "(0008,0060)", "encapsulated documents and models are read by a person"},
 	"SR":  {CodeText, "(0008,0060)", "structured reports are cleaned concept by concept, which is not done yet"},
 	"KO":  {CodeText, "(0008,0060)", "key object selections hold text"},
 	"PR":  {CodeText, "(0008,0060)", "presentation states hold graphic annotations"},
 	"AU":  {CodeOpaque, "(0008,0060)", "audio can carry speech"},
-}
-
-// reviewable are the codes of reasons that a person can answer by looking at the object: its kind often shows text, or a face, and this one does not; or
-// its text has to be read, and what the rules leave of it is the vocabulary's. What cannot be seen by looking is not among them: overlays in unused bits, raw
-// data, large values, what lies elsewhere; nor documents, of which the rules leave nothing; nor what the gate has found.
-var reviewable = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodeLabel: true, CodeFace: true, CodeText: true, CodeWaveform: true, CodeSOPClass: true}
-
-// Reviewable reports a reason that [Subject.CleanReviewed] sets aside.
-func (r Reason) Reviewable() bool {
-	return reviewable[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String()
 }
 
 // judgeKind says why an object of this kind waits, or cannot be kept, before any element is cleaned.

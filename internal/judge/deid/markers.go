@@ -13,6 +13,9 @@ const (
 	purposeMeaning = "De-identifying Equipment" // PS3.16 CID 7005
 )
 
+// slots is the number of ways in which a data set is encoded.
+const slots = 3
+
 // markers are the encoded sequences that say what was done, for one encoding.
 type markers struct {
 	codes     []byte // value of (0012,0064)
@@ -61,14 +64,17 @@ func (p *Profile) temporal() string {
 	return "REMOVED"
 }
 
-// markersFor are the markers in the encoding of a transfer syntax.
-func (p *Profile) markersFor(ts *dicom.TransferSyntax) (*markers, error) {
+// markersFor are the markers in the encoding of a transfer syntax; painted, of an object whose pixels have been cleaned.
+func (p *Profile) markersFor(ts *dicom.TransferSyntax, painted bool) (*markers, error) {
 	slot, plain := 0, dicom.ExplicitVRLittleEndian
 	switch {
 	case !ts.Explicit:
 		slot, plain = 1, dicom.ImplicitVRLittleEndian
 	case ts.BigEndian:
 		slot, plain = 2, dicom.ExplicitVRBigEndian
+	}
+	if painted {
+		slot += slots
 	}
 	if m := p.markers[slot].Load(); m != nil {
 		return m, nil
@@ -82,7 +88,7 @@ func (p *Profile) markersFor(ts *dicom.TransferSyntax) (*markers, error) {
 	}
 	var items []func(*dicom.Builder)
 	for _, c := range methodCodes {
-		if c.option == 0 || p.has(c.option) {
+		if c.option == 0 || p.has(c.option) || painted && c.option == CleanPixelData {
 			items = append(items, code(c.code, c.meaning))
 		}
 	}

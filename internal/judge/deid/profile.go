@@ -28,7 +28,7 @@ type Profile struct {
 
 	rules   atomic.Pointer[map[dicom.Tag]rule]
 	learn   sync.Mutex
-	markers [4]atomic.Pointer[markers] // by encoding
+	markers [2 * slots]atomic.Pointer[markers] // by encoding, then those of objects with cleaned pixels
 }
 
 const research = RetainModifiedDates | RetainPatientCharacteristics | RetainDeviceIdentity | RetainSafePrivate | CleanDescriptors |

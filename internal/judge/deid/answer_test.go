@@ -8,7 +8,7 @@ import (
 )
 
 // What a person has looked at is cleaned by every rule; what looking does not answer is held all the same.
-func TestCleanReviewed(t *testing.T) {
+func TestCleanSeen(t *testing.T) {
 	p := profileNamed(t, "research")
 	for _, c := range []struct {
 		name string
@@ -36,12 +36,12 @@ func TestCleanReviewed(t *testing.T) {
 			if r, err := s.Clean(ds); err != nil || r.Outcome != Held {
 				t.Fatalf("without a review it is %s (%v)", r.Outcome, err)
 			}
-			r, err := s.CleanReviewed(ds)
+			r, err := s.CleanAnswered(ds, Seen)
 			if err != nil || r.Outcome != c.want {
 				t.Fatalf("%s, %v, %v", r.Outcome, r.Reasons, err)
 			}
 			if c.want != Cleaned {
-				if r.Reasons[0].Code != c.code || r.Reasons[0].Reviewable() || r.Rendered != nil {
+				if r.Reasons[0].Code != c.code || Seen.Settles(r.Reasons[0]) || r.Rendered != nil {
 					t.Errorf("left is %v", r.Reasons)
 				}
 				return
@@ -72,5 +72,58 @@ func TestMentions(t *testing.T) {
 		if got := lex.Mentions(text); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
+	}
+}
+
+// Cleaned pixels answer for writing in pixels, and for nothing else.
+func TestCleanPainted(t *testing.T) {
+	p := profileNamed(t, "research")
+	for _, c := range []struct {
+		name string
+		edit func(b *dicom.Builder)
+		want Outcome
+		code string // of the reason that is left
+	}{
+		{"burned in, as declared", func(b *dicom.Builder) { b.String(dicom.TagBurnedInAnnotation, "YES") }, Cleaned, ""},
+		{"ultrasound", func(b *dicom.Builder) { b.String(dicom.TagModality, "US") }, Cleaned, ""},
+		{"a film that was digitised", func(b *dicom.Builder) { b.String(dicom.TagConversionType, "DF") }, Cleaned, ""},
+		{"a photograph", func(b *dicom.Builder) { b.String(dicom.TagModality, "XC") }, Held, CodePhotograph},
+		{"audio", func(b *dicom.Builder) { b.String(dicom.TagModality, "AU") }, Held, CodeOpaque},
+		{"a document", func(b *dicom.Builder) { b.String(dicom.TagModality, "DOC") }, Held, CodeDocument},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, ts := range []*dicom.TransferSyntax{dicom.ExplicitVRLittleEndian, dicom.ImplicitVRLittleEndian} {
+				ds := sampleCT(t, ts, c.edit)
+				s := NewSubject(p, testKeys, Identify(ds), nil)
+				if r, err := s.Clean(ds); err != nil || r.Outcome != Held {
+					t.Fatalf("with its pixels as they came it is %s (%v)", r.Outcome, err)
+				}
+				r, err := s.CleanAnswered(ds, Painted)
+				if err != nil || r.Outcome != c.want {
+					t.Fatalf("%s, %v, %v", r.Outcome, r.Reasons, err)
+				}
+				if c.want != Cleaned {
+					if r.Reasons[0].Code != c.code {
+						t.Errorf("left is %v", r.Reasons)
+					}
+					continue
+				}
+				out, err := r.Rendered.Dataset()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v := out.String(dicom.TagBurnedInAnnotation); v != "NO" {
+					t.Errorf("burned in: %q", v)
+				}
+				if !bytes.Contains(out.Bytes(), []byte("113101")) {
+					t.Error("it does not say that its pixels were cleaned")
+				}
+			}
+		})
+	}
+	ds := sampleCT(t, dicom.ExplicitVRLittleEndian, nil)
+	r, err := NewSubject(p, testKeys, Identify(ds), nil).Clean(ds)
+	if err != nil || r.Outcome != Cleaned || bytes.Contains(r.Rendered.Head, []byte("113101")) {
+		t.Error("it says that its pixels were cleaned, which they were not")
 	}
 }

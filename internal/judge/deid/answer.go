@@ -1,0 +1,44 @@
+package deid
+
+import "github.com/vitrine-imaging/vitrine/dicom"
+
+// Answer is what is known of an object that its header does not say: what somebody, or a reading of its pixels, has found out.
+type Answer uint8
+
+// The answers; they add up.
+const (
+	// Seen: a person has looked at it, and answers for it that its pixels show nothing that identifies.
+	Seen Answer = 1 << iota
+	// Painted: every frame has been searched for text, what was found has been painted over and is not found again, and bits that hold no sample are
+	// zero (PS3.15 E.3.1, Clean Pixel Data Option).
+	Painted
+)
+
+// inPixels are the codes of reasons that are about writing in pixels and nothing else.
+var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodeOverlay: true, CodeWriting: true}
+
+// looking are the codes of reasons that a person can answer by looking at the object: its kind often shows text, or a face, and this one does not; or
+// its text has to be read, and what the rules leave of it is the vocabulary's. What cannot be seen by looking is not among them: overlays in unused bits, raw
+// data, large values, what lies elsewhere; nor documents, of which the rules leave nothing; nor what the gate has found.
+var looking = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodePhotograph: true, CodeLabel: true, CodeFace: true, CodeText: true, CodeWaveform: true,
+	CodeSOPClass: true, CodeWriting: true, CodeUnsure: true}
+
+// Settles reports a reason that the answer sets aside.
+func (a Answer) Settles(r Reason) bool {
+	if a&Painted != 0 && inPixels[r.Code] {
+		return true
+	}
+	return a&Seen != 0 && (looking[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String())
+}
+
+// declare writes that the pixels show nothing that identifies (PS3.3 C.7.6.1.1.12): where the object says something else, and, as PS3.15 E.3.1 wants it, of
+// every object whose pixels have been cleaned.
+func (c *pass) declare(by Answer) {
+	switch i := c.ds.Find(dicom.TagBurnedInAnnotation); {
+	case i < 0 && by&Painted != 0 && c.ds.PixelData() >= 0:
+		c.edit.Insert(dicom.Root, dicom.TagBurnedInAnnotation, dicom.VRCS, []byte("NO"))
+		c.res.Actions.Added++
+	case i >= 0 && c.ds.String(dicom.TagBurnedInAnnotation) != "NO":
+		c.set(i, []byte("NO"), &c.res.Actions.Replaced)
+	}
+}
