@@ -10,11 +10,8 @@
 package codec
 
 import (
-	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
@@ -104,26 +101,37 @@ func Decode(syntax *dicom.TransferSyntax, of Image, frame []byte) (Frame, error)
 		}
 		return Frame{of, pixels}, err
 	case syntax.UID == deflatedUID: // a native frame, deflated by itself
-		b, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(frame)), int64(of.size())))
+		b, err := inflate(of, frame)
 		if err != nil {
-			return Frame{}, &Broken{"deflate", "its code cannot be read"}
+			return Frame{}, err
 		}
 		return native(of, b, false)
 	}
 	return Frame{}, &Unsupported{"pixels stored as " + syntax.Name}
 }
 
+// halved reports whether two pixels share their colour. Some writers say so and store every sample.
+func (m *Image) halved(pixels []byte) bool {
+	return m.Photometric == "YBR_FULL_422" && m.Samples == 3 && len(pixels) < m.size()
+}
+
+func (m *Image) canHalve() bool { return m.Allocated == 8 && m.Columns%2 == 0 && !m.Planar }
+
+func tooFew(pixels []byte, size int) error {
+	return &Broken{Reason: fmt.Sprintf("its pixels are fewer than its rows and columns say: %d bytes instead of %d", len(pixels), size)}
+}
+
 func native(of Image, b []byte, bigEndian bool) (Frame, error) {
 	size := of.size()
-	halved := of.Photometric == "YBR_FULL_422" && of.Samples == 3 && len(b) < size // some writers say so and store every sample
+	halved := of.halved(b)
 	if halved {
-		if of.Allocated != 8 || of.Columns%2 != 0 || of.Planar {
+		if !of.canHalve() {
 			return Frame{}, &Unsupported{"YBR_FULL_422 by plane, of other than 8 bits, or of an odd number of columns"}
 		}
 		size = size / 3 * 2
 	}
 	if len(b) < size {
-		return Frame{}, &Broken{Reason: fmt.Sprintf("its pixels are fewer than its rows and columns say: %d bytes instead of %d", len(b), size)}
+		return Frame{}, tooFew(b, size)
 	}
 	b = b[:size]
 	if bigEndian {

@@ -265,7 +265,7 @@ func streams(t testing.TB, folder ...string) []sample {
 			return nil //nolint:nilerr // not of use
 		}
 		seen[f.Syntax().UID] = true
-		all = append(all, sample{f.Syntax(), image(f.Data), frames[0]})
+		all = append(all, sample{f.Syntax(), imageOf(f.Data), frames[0]})
 		return nil
 	})
 	return all

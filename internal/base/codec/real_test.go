@@ -19,8 +19,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/testdata"
 )
 
-// image reads what a data set says of its pixels.
-func image(d *dicom.Dataset) Image {
+// imageOf reads what a data set says of its pixels.
+func imageOf(d *dicom.Dataset) Image {
 	num := func(t dicom.Tag, otherwise int) int {
 		if n, ok := d.Int(t); ok {
 			return int(n)
@@ -180,7 +180,7 @@ func TestRealFiles(t *testing.T) {
 					of     Image
 					syntax *dicom.TransferSyntax
 					frames [][]byte
-				}{args[0], image(g.Data), g.Syntax(), b})
+				}{args[0], imageOf(g.Data), g.Syntax(), b})
 			}
 		}
 		worsts := map[string]int64{}
@@ -189,7 +189,7 @@ func TestRealFiles(t *testing.T) {
 		last := ""
 		for k, b := range frames {
 			begin := time.Now()
-			got, err := pool.Decode(t.Context(), f.Syntax(), image(f.Data), slices.Clone(b))
+			got, err := pool.Decode(t.Context(), f.Syntax(), imageOf(f.Data), slices.Clone(b))
 			spent += time.Since(begin)
 			if err != nil {
 				failed = err
@@ -215,7 +215,7 @@ func TestRealFiles(t *testing.T) {
 		switch {
 		case failed != nil:
 			outcomes["fails: "+failed.Error()]++
-			if m := image(f.Data); len(theirs) > 0 && m.Check() == nil {
+			if m := imageOf(f.Data); len(theirs) > 0 && m.Check() == nil {
 				t.Errorf("%s: %v, and %s decodes it", rel, failed, theirs[0].name)
 			}
 			if !f.Syntax().Encapsulated {
@@ -225,7 +225,7 @@ func TestRealFiles(t *testing.T) {
 			outcomes["native"]++
 			if w, ok := worsts["dcmconv"]; ok && w == 0 {
 				plain++
-			} else if ok && !(f.Syntax().BigEndian && image(f.Data).Allocated == 32) { // its writer swapped 32 bits, DCMTK swaps the words of OW: see TestBigEndianWords
+			} else if ok && !(f.Syntax().BigEndian && imageOf(f.Data).Allocated == 32) { // its writer swapped 32 bits, DCMTK swaps the words of OW: see TestBigEndianWords
 				t.Errorf("%s: native pixels differ from DCMTK's by %d", rel, w)
 			}
 			return nil
@@ -243,8 +243,8 @@ func TestRealFiles(t *testing.T) {
 		if same {
 			equal++
 		}
-		table = append(table, fmt.Sprintf("%-60s %-45.45s %4dx%-4d %2d bits %v->%v frames %d, differs %v, %v a frame, %v", rel, f.Syntax().Name, image(f.Data).Columns, image(f.Data).Rows, image(f.Data).Stored,
-			image(f.Data).Photometric, last, len(frames), worsts, (spent/time.Duration(len(frames))).Round(time.Millisecond), failed))
+		table = append(table, fmt.Sprintf("%-60s %-45.45s %4dx%-4d %2d bits %v->%v frames %d, differs %v, %v a frame, %v", rel, f.Syntax().Name, imageOf(f.Data).Columns, imageOf(f.Data).Rows, imageOf(f.Data).Stored,
+			imageOf(f.Data).Photometric, last, len(frames), worsts, (spent/time.Duration(len(frames))).Round(time.Millisecond), failed))
 		return nil
 	})
 	if err != nil {
@@ -275,7 +275,7 @@ func TestBigEndianWords(t *testing.T) {
 		}
 		var all []Frame
 		for _, b := range stored {
-			x, err := Decode(f.Syntax(), image(f.Data), b)
+			x, err := Decode(f.Syntax(), imageOf(f.Data), b)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -67,3 +67,60 @@ func unpackBits(out []byte, n, step int, code []byte) bool {
 	}
 	return at == n
 }
+
+// packRLE is the opposite of unpackRLE; ok is false if the code does not fit its header's offsets.
+func packRLE(of Image, pixels []byte) (code []byte, ok bool) {
+	word := max(1, of.Allocated/8)
+	n, columns := of.Rows*of.Columns, of.Columns
+	if of.Allocated == 1 { // rows do not begin with a byte
+		n = (n + 7) / 8
+		columns = n
+	}
+	segments := word * of.Samples
+	code = make([]byte, 64, 64+len(pixels)/2)
+	binary.LittleEndian.PutUint32(code, uint32(segments))
+	row := make([]byte, columns)
+	for s := range segments {
+		if int64(len(code)) > 1<<32-1 {
+			return nil, false
+		}
+		binary.LittleEndian.PutUint32(code[4+4*s:], uint32(len(code)))
+		from := pixels[(s/word)*n*word+word-1-s%word:]
+		for at := 0; at < n; at += columns { // each row by itself (PS3.5 G.3.1)
+			for x := range row {
+				row[x] = from[(at+x)*word]
+			}
+			code = packBits(code, row)
+		}
+		code = even(code)
+	}
+	return code, true
+}
+
+// packBits appends runs of three and more as such, and what lies between them as it is.
+func packBits(code, b []byte) []byte {
+	plain := 0 // where what is to be copied begins
+	for i := 0; i < len(b); {
+		n := 1
+		for i+n < len(b) && n < 128 && b[i+n] == b[i] {
+			n++
+		}
+		if n >= 3 || n == 2 && plain == i {
+			code = packPlain(code, b[plain:i])
+			code = append(code, byte(1-n), b[i])
+			plain = i + n
+		}
+		i += n
+	}
+	return packPlain(code, b[plain:])
+}
+
+func packPlain(code, b []byte) []byte {
+	for len(b) > 0 {
+		n := min(len(b), 128)
+		code = append(code, byte(n-1))
+		code = append(code, b[:n]...)
+		b = b[n:]
+	}
+	return code
+}

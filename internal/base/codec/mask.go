@@ -1,0 +1,231 @@
+package codec
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+)
+
+// Masked is a frame with boxes painted over, in the transfer syntax that it had.
+type Masked struct {
+	Bytes []byte            // of an encapsulated frame an even number
+	Boxes []image.Rectangle // what was painted, in columns and rows, Max exclusive: at least what was asked for
+}
+
+// Mask is the stored frame with boxes painted over in the given stored sample values, one for each component, in the image's Photometric Interpretation (see
+// [Black]). frame itself stays as it is.
+//
+// Everything outside Masked.Boxes is what it was. Of native pixels every other byte is the same. What was compressed without loss is decoded, painted and compressed
+// again, and is given out only if decoding that gives every sample as it was painted. In a JPEG code stream with loss only the blocks that a box touches
+// are changed, and the coefficients of all others are the same: Boxes are grown to these blocks, and where colours have fewer samples than luminance by the pixel
+// around them that decoders mix colour into.
+//
+// A box that lies wholly outside the image is an error: something is amiss with whoever asks. Where boxes cannot be painted so, it is [*Unsupported], and the image is to
+// be held. Other errors are those of [Pool.Decode], and one if what was made does not decode to what it should.
+func (p *Pool) Mask(ctx context.Context, syntax *dicom.TransferSyntax, of Image, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	if err := of.Check(); err != nil {
+		return Masked{}, err
+	}
+	whole := image.Rect(0, 0, of.Columns, of.Rows)
+	clipped := make([]image.Rectangle, 0, len(boxes))
+	for _, box := range boxes {
+		box = box.Intersect(whole)
+		if box.Empty() {
+			return Masked{}, errors.New("a box to be masked lies outside the image")
+		}
+		clipped = append(clipped, box)
+	}
+	for _, v := range fill[:of.Samples] {
+		if v>>of.Stored != 0 && !(of.Signed && int32(v) < 0 && int64(int32(v)) >= -1<<(of.Stored-1)) {
+			return Masked{}, errors.New("the value to mask with has more bits than a sample")
+		}
+	}
+	if len(clipped) == 0 {
+		return Masked{Bytes: bytes.Clone(frame)}, nil
+	}
+	switch {
+	case !syntax.Encapsulated:
+		return maskNative(of, bytes.Clone(frame), syntax.BigEndian, clipped, fill)
+	case syntax.UID == rleUID:
+		return maskRLE(syntax, of, frame, clipped, fill)
+	case syntax.UID == deflatedUID:
+		return maskDeflated(of, frame, clipped, fill)
+	}
+	return Masked{}, &Unsupported{"masking pixels stored as " + syntax.Name}
+}
+
+// Black is the darkest value of each stored sample of an image: zero, or the least of signed samples, or the greatest if zero is white; in YBR also the colours' middle. Of
+// PALETTE COLOR it is the first index, whatever its colour: who masks one has to look it up.
+func Black(of Image) [4]uint32 {
+	middle := uint32(1) << (max(of.Stored, 1) - 1)
+	least, greatest := uint32(0), middle-1+middle
+	if of.Signed && of.Samples == 1 {
+		least, greatest = middle, middle-1
+	}
+	switch of.Photometric {
+	case "MONOCHROME1":
+		return [4]uint32{greatest}
+	case "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422":
+		return [4]uint32{0, middle, middle}
+	case "PALETTE COLOR":
+		return [4]uint32{}
+	}
+	if of.Samples == 3 {
+		return [4]uint32{}
+	}
+	return [4]uint32{least}
+}
+
+// word is a sample as it is stored: in the bits below High Bit, and those above it as a signed number wants them.
+func (m *Image) word(v uint32) uint32 {
+	v &= uint32(1<<m.Stored - 1)
+	if m.Signed && v>>(m.Stored-1) != 0 {
+		v |= ^uint32(0) << (m.Stored - 1)
+	}
+	return v << (m.HighBit + 1 - m.Stored)
+}
+
+// paint paints boxes into pixels that are not compressed, every bit of their words.
+func paint(of Image, pixels []byte, bigEndian bool, boxes []image.Rectangle, fill [4]uint32) {
+	size := max(1, of.Allocated/8)
+	var words [3][4]byte
+	for c := range of.Samples {
+		w := of.word(fill[c])
+		for k := range size {
+			if bigEndian {
+				words[c][size-1-k] = byte(w >> (8 * k))
+			} else {
+				words[c][k] = byte(w >> (8 * k))
+			}
+		}
+	}
+	for _, box := range boxes {
+		for y := box.Min.Y; y < box.Max.Y; y++ {
+			at := y * of.Columns
+			switch {
+			case of.Allocated == 1:
+				for i := at + box.Min.X; i < at+box.Max.X; i++ {
+					pixels[i/8] = pixels[i/8]&^(1<<(i%8)) | byte(fill[0]&1)<<(i%8)
+				}
+			case of.Planar && of.Samples > 1:
+				for c := range of.Samples {
+					plane := pixels[c*of.Rows*of.Columns*size:]
+					for i := at + box.Min.X; i < at+box.Max.X; i++ {
+						copy(plane[i*size:], words[c][:size])
+					}
+				}
+			default:
+				i := (at + box.Min.X) * of.Samples * size
+				for range box.Dx() {
+					for c := range of.Samples {
+						i += copy(pixels[i:], words[c][:size])
+					}
+				}
+			}
+		}
+	}
+}
+
+// maskNative paints into the frame's own bytes. What lies behind the pixels, padding, stays.
+func maskNative(of Image, frame []byte, bigEndian bool, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	size := of.size()
+	if of.halved(frame) {
+		if !of.canHalve() {
+			return Masked{}, &Unsupported{"YBR_FULL_422 by plane, of other than 8 bits, or of an odd number of columns"}
+		}
+		size = size / 3 * 2
+		if len(frame) < size {
+			return Masked{}, tooFew(frame, size)
+		}
+		grown := make([]image.Rectangle, 0, len(boxes))
+		for _, box := range boxes { // two pixels share their colour
+			box.Min.X, box.Max.X = box.Min.X&^1, (box.Max.X+1)&^1
+			grown = append(grown, box)
+			for y := box.Min.Y; y < box.Max.Y; y++ {
+				row := frame[(y*of.Columns+box.Min.X)*2 : (y*of.Columns+box.Max.X)*2]
+				for ; len(row) > 0; row = row[4:] {
+					row[0], row[1], row[2], row[3] = byte(fill[0]), byte(fill[0]), byte(fill[1]), byte(fill[2])
+				}
+			}
+		}
+		return Masked{frame, grown}, nil
+	}
+	if len(frame) < size {
+		return Masked{}, tooFew(frame, size)
+	}
+	paint(of, frame, bigEndian, boxes, fill)
+	return Masked{frame, boxes}, nil
+}
+
+func maskRLE(syntax *dicom.TransferSyntax, of Image, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	f, err := Decode(syntax, of, frame)
+	if err != nil {
+		return Masked{}, err
+	}
+	paint(f.Image, f.Pixels, false, boxes, fill)
+	code, ok := packRLE(f.Image, f.Pixels)
+	if !ok {
+		return Masked{}, &Unsupported{"RLE of this size"}
+	}
+	again, err := unpackRLE(code, of)
+	if err != nil || !bytes.Equal(again, f.Pixels) {
+		return Masked{}, unequal("RLE")
+	}
+	return Masked{code, boxes}, nil
+}
+
+// maskDeflated masks a native frame that is deflated by itself (PS3.5 A.4.13).
+func maskDeflated(of Image, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	pixels, err := inflate(of, frame)
+	if err != nil {
+		return Masked{}, err
+	}
+	m, err := maskNative(of, pixels, false, boxes, fill)
+	if err != nil {
+		return Masked{}, err
+	}
+	var code bytes.Buffer
+	w, err := flate.NewWriter(&code, flate.DefaultCompression)
+	if err != nil {
+		return Masked{}, err
+	}
+	if _, err := w.Write(m.Bytes); err != nil {
+		return Masked{}, err
+	}
+	if err := w.Close(); err != nil {
+		return Masked{}, err
+	}
+	again, err := inflate(of, code.Bytes())
+	if err != nil || !bytes.Equal(again, m.Bytes) {
+		return Masked{}, unequal("deflate")
+	}
+	return Masked{even(code.Bytes()), m.Boxes}, nil
+}
+
+// inflate gives the pixels of a deflated frame and no byte more.
+func inflate(of Image, frame []byte) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(frame)), int64(of.size())))
+	if err != nil {
+		return nil, &Broken{"deflate", "its code cannot be read"}
+	}
+	return b, nil
+}
+
+// even pads what goes into a fragment.
+func even(b []byte) []byte {
+	if len(b)%2 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// unequal is the error of an encoder that made something else than it was to: a fault of this package, and the frame must not be used.
+func unequal(codec string) error {
+	return fmt.Errorf("%s: the masked frame does not decode to what it should", codec)
+}
