@@ -114,13 +114,14 @@ func (d *Door) createCollection(r *request) (*page, error) {
 type collectionPage struct {
 	collection.Collection
 	Counts     *catalogue.Counts // nil: not for this caller
+	List       studyList
 	Studies    []*catalogue.Study
 	More       string // the address of the next page
+	First      string // the address of the first page; empty: this is it
 	Deposits   []catalogue.Deposit
 	MayPublish bool
 	MayDeposit bool
 	MayManage  bool
-	Query      string
 	Entry      string // the address of its page in the directory; empty: none is published
 	MayPick    bool
 }
@@ -151,14 +152,11 @@ func (d *Door) collection(r *request) (*page, error) {
 	case !fault.Is(err, fault.Denied):
 		return nil, err
 	}
-	q := catalogue.NewQuery(catalogue.Studies)
-	q.Collection, q.Limit, q.Offset = id, pageOfStudies, r.offset()
-	var more bool
-	if p.Studies, more, err = d.Delivery.SearchStudies(r.Context(), r.delivery(), q); err != nil {
+	if p.List, p.Studies, p.More, err = d.studies(r, id); err != nil {
 		return nil, err
 	}
-	if more {
-		p.More = r.withOffset(q.Offset + pageOfStudies)
+	if r.offset() > 0 {
+		p.First = r.withOffset(0)
 	}
 	switch p.Deposits, err = d.Delivery.Deposits(r.Context(), r.delivery(), id, 0, 5); {
 	case err != nil && !fault.Is(err, fault.Denied) && !fault.Is(err, fault.NotFound):

@@ -135,7 +135,7 @@ var topics = []topic{
 		Alt:     "A study: its series at the left, a CT slice in the middle, buttons for windows above it and a slider for the slices below.",
 		Caption: "Series, windows, and the slices of the chosen series.",
 		Steps: []template.HTML{
-			`Open a collection that you have a role in, and choose a study by its picture.`,
+			`Open a collection that you have a role in. Narrow its studies by modality, shifted date or subject, and choose one by its picture; the address keeps what you narrowed by.`,
 			`Choose a series. Arrow keys and the wheel go through its pictures.`,
 			`Press <b>Open in the viewer</b> for windows, measuring and series side by side.`,
 			`Dates are moved by whole weeks, the same for all of a subject: time between visits is true.`,

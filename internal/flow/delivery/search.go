@@ -49,6 +49,14 @@ func (d *Delivery) SearchStudies(ctx context.Context, caller Caller, q *catalogu
 	return d.Catalogue.SearchStudies(ctx, q)
 }
 
+// TallyStudies counts the studies that match and that the caller may know of, and in which modalities they are.
+func (d *Delivery) TallyStudies(ctx context.Context, caller Caller, q *catalogue.Query) (catalogue.StudyTally, error) {
+	if err := d.permit(ctx, caller, q); err != nil {
+		return catalogue.StudyTally{}, err
+	}
+	return d.Catalogue.TallyStudies(ctx, q)
+}
+
 // SearchSeries finds series likewise.
 func (d *Delivery) SearchSeries(ctx context.Context, caller Caller, q *catalogue.Query) (found []*catalogue.SeriesResult, more bool, err error) {
 	if err := d.permit(ctx, caller, q); err != nil {

@@ -19,6 +19,7 @@ type plan struct {
 	q      *Query
 	engine db.Engine
 	masks  map[string]stateMask // by collection, policy.AllCollections for the others
+	holds  map[string]stateMask // the same, of what a row has to count to be found
 	where  []string
 	args   []any
 	from   string
@@ -67,7 +68,17 @@ func (q *Query) plan(engine db.Engine) (*plan, bool) {
 			p.masks[string(q.Collection)] = mask
 		}
 	}
-	if len(p.masks) == 0 {
+	p.holds = p.masks
+	if q.Holding != policy.NoState {
+		// What is seen in one collection includes what is seen in all: what is left of one is never less than of all.
+		p.holds = map[string]stateMask{}
+		for c, mask := range p.masks {
+			if mask.has(q.Holding) {
+				p.holds[c] = 1 << q.Holding
+			}
+		}
+	}
+	if len(p.holds) == 0 {
 		return nil, false
 	}
 	p.choose()
@@ -100,7 +111,7 @@ func (p *plan) add(text string, args ...any) {
 func (p *plan) see() {
 	alias := [...]string{Studies: "s", Series: "e", Instances: "i"}[p.q.level]
 	where := map[Level]string{Studies: "s.collection", Series: "s.collection", Instances: "i.collection"}[p.q.level]
-	p.seeRows(where, func(m stateMask) string {
+	p.seeRows(p.holds, where, func(m stateMask) string {
 		if p.q.level == Instances {
 			return "i.state IN (" + joinStates(m, ", ", func(s State) string { return string('0' + byte(s)) }) + ")"
 		}
@@ -124,19 +135,19 @@ func joinStates(m stateMask, separator string, text func(State) string) string {
 }
 
 // seeRows adds the condition, by collection.
-func (p *plan) seeRows(column string, state func(stateMask) string) {
-	text, args := p.seeText(column, state)
+func (p *plan) seeRows(masks map[string]stateMask, column string, state func(stateMask) string) {
+	text, args := p.seeText(masks, column, state)
 	p.add(text, args...)
 }
 
-func (p *plan) seeText(column string, state func(stateMask) string) (string, []any) {
-	all, everywhere := p.masks[policy.AllCollections]
-	if everywhere && len(p.masks) == 1 {
+func (p *plan) seeText(masks map[string]stateMask, column string, state func(stateMask) string) (string, []any) {
+	all, everywhere := masks[policy.AllCollections]
+	if everywhere && len(masks) == 1 {
 		return state(all), nil
 	}
 	column = p.collectionColumn(column)
-	names := make([]string, 0, len(p.masks))
-	for c := range p.masks {
+	names := make([]string, 0, len(masks))
+	for c := range masks {
 		if c != policy.AllCollections {
 			names = append(names, c)
 		}
@@ -145,7 +156,7 @@ func (p *plan) seeText(column string, state func(stateMask) string) (string, []a
 	var parts []string
 	var args []any
 	for _, c := range names {
-		parts = append(parts, column+" = ? AND "+state(p.masks[c]))
+		parts = append(parts, column+" = ? AND "+state(masks[c]))
 		args = append(args, c)
 	}
 	if everywhere {
@@ -445,12 +456,12 @@ func (p *plan) part(c *condition, driving bool) {
 	if driving {
 		p.add("s.id IN (SELECT m.study FROM study_part m WHERE m.what = ? AND "+match+")", append([]any{what}, args...)...)
 	}
-	see, seen := p.seeText("s.collection", func(m stateMask) string { return counted("m", m) })
+	see, seen := p.seeText(p.masks, "s.collection", func(m stateMask) string { return counted("m", m) })
 	p.add("EXISTS (SELECT 1 FROM study_part m WHERE m.study = s.id AND m.what = ? AND "+match+" AND "+see+")", append(append([]any{what}, args...), seen...)...)
 }
 
 func (p *plan) seePart(alias string) {
-	p.seeRows("s.collection", func(m stateMask) string { return counted(alias, m) })
+	p.seeRows(p.masks, "s.collection", func(m stateMask) string { return counted(alias, m) })
 }
 
 // name matches a person name, case and accents aside. A query in ASCII is matched against the alphabetic group, another against every group.

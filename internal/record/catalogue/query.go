@@ -29,6 +29,8 @@ type Query struct {
 	Collection collection.ID
 	Study      StudyUID
 	SeriesUID  SeriesUID
+	// Holding narrows it to what has an object in this state, among those that the caller may see; NoState does not.
+	Holding policy.State
 	// Fuzzy makes names match when every word of the query begins a word of the name.
 	Fuzzy bool
 	// Apart matches dates and times of a pair each for itself. Without it, a range of dates and a range of times make one range of moments (PS3.4

@@ -302,6 +302,7 @@ func TestVisibility(t *testing.T) {
 			}
 		}
 		scope := func(c string, states ...State) policy.Scope { return policy.Scope{Collection: c, States: states} }
+		stands := map[collection.ID][]State{"breast": {released, admitted}, "lung": {released, admitted}, "brain": {received, received}}
 		for _, c := range []struct {
 			name   string
 			scopes []policy.Scope
@@ -349,6 +350,7 @@ func TestVisibility(t *testing.T) {
 					f.Errorf("%s, %v: %d instances, want %d, %v", c.name, conditions, len(found), c.want, err)
 				}
 			}
+			f.tallies(c.name, c.scopes, c.narrow, stands)
 			n := 0
 			for l, err := range f.r.Locate(f.Context(), Where{Scopes: c.scopes, Collection: c.narrow, SOP: "1.2.1.1.1"}) {
 				if err != nil || l.State == withdrawn {
@@ -376,6 +378,16 @@ func TestVisibility(t *testing.T) {
 				f.Errorf("%v: the steward finds %d studies", conditions, n)
 			}
 		}
+		for _, c := range []struct {
+			scopes []policy.Scope
+			want   string
+		}{{see(released), "1 study of 1 subject, MG 1"}, {see(received, admitted, released), "2 studies of 1 subject, MG 2 MR 1"}} {
+			q := f.query(Studies, c.scopes)
+			q.Collection = "breast"
+			if got, err := f.r.TallyStudies(f.Context(), q); err != nil || tallied(got) != c.want {
+				f.Errorf("counted %s, want %s (%v)", tallied(got), c.want, err)
+			}
+		}
 		q := NewQuery(Series)
 		q.Scopes = everything
 		if _, _, err := f.r.SearchStudies(f.Context(), q); err == nil {
@@ -385,6 +397,54 @@ func TestVisibility(t *testing.T) {
 			f.Error("the zero query finds something")
 		}
 	})
+}
+
+// tallies compares counts, and what is found by its state, with the states that the studies are in.
+func (f *fixture) tallies(name string, scopes []policy.Scope, narrow collection.ID, stands map[collection.ID][]State) {
+	f.Helper()
+	for _, holding := range []State{policy.NoState, received, admitted, held, conflict, released, withdrawn} {
+		var want int
+		for c, states := range stands {
+			for _, st := range states {
+				sees := slices.ContainsFunc(scopes, func(s policy.Scope) bool {
+					return (s.Collection == policy.AllCollections || s.Collection == string(c)) && slices.Contains(s.States, st)
+				})
+				if sees && (narrow == "" || narrow == c) && (holding == policy.NoState || holding == st) {
+					want++
+				}
+			}
+		}
+		for _, conditions := range [][]string{nil, {"PatientID", "SAME"}, {"ModalitiesInStudy", "MG"}, {"ModalitiesInStudy", "MG,CT"}, {"StudyDate", "20200101-"}, {"ModalitiesInStudy", "MG", "StudyDate", "-20300101"}} {
+			q := f.query(Studies, scopes, conditions...)
+			q.Collection, q.Holding = narrow, holding
+			found, _, err := f.r.SearchStudies(f.Context(), q)
+			if err != nil || len(found) != want {
+				f.Errorf("%s, %v, in state %s: %d studies, want %d, %v", name, conditions, holding, len(found), want, err)
+			}
+			q.Limit, q.Offset = 1, 1 // no part of a count
+			t, err := f.r.TallyStudies(f.Context(), q)
+			if err != nil || t.Studies != int64(want) || t.Subjects != int64(min(want, 1)) || t.Cut || len(t.Modalities) != min(want, 1) || want > 0 && t.Modalities[0] != (ModalityTally{"MG", int64(want)}) {
+				f.Errorf("%s, %v, in state %s: counted %+v, want %d, %v", name, conditions, holding, t, want, err)
+			}
+			qi := f.query(Instances, scopes, conditions...)
+			qi.Collection, qi.Holding = narrow, holding
+			if found, _, err := f.r.SearchInstances(f.Context(), qi); err != nil || len(found) != want {
+				f.Errorf("%s, %v, in state %s: %d instances, want %d, %v", name, conditions, holding, len(found), want, err)
+			}
+		}
+	}
+}
+
+func tallied(t StudyTally) string {
+	s := "1 study"
+	if t.Studies != 1 {
+		s = fmt.Sprint(t.Studies, " studies")
+	}
+	s += fmt.Sprint(" of ", t.Subjects, " subject,")
+	for _, m := range t.Modalities {
+		s += fmt.Sprint(" ", m.Modality, " ", m.Studies)
+	}
+	return s
 }
 
 // wild is DICOM's wildcard matching in the simplest words (PS3.4 C.2.2.2.4).

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
@@ -95,6 +96,51 @@ func (r *Record) SearchStudies(ctx context.Context, q *Query) (found []*Study, m
 		return nil, false, err
 	}
 	return found, more, r.complete(ctx, p.masks, found)
+}
+
+// StudyTally is how many studies a search finds, counted up to MaxTally of them.
+type StudyTally struct {
+	Studies    int64
+	Subjects   int64
+	Modalities []ModalityTally // of what the caller may see, by name
+	Cut        bool            // there are more, and these are of some of them
+}
+
+// ModalityTally is how many of the studies have objects of a modality.
+type ModalityTally struct {
+	Modality string
+	Studies  int64
+}
+
+// MaxTally is how many studies are counted at most: a count reads every row that it counts.
+const MaxTally = 10_000
+
+// TallyStudies counts what SearchStudies would find without limit and offset.
+func (r *Record) TallyStudies(ctx context.Context, q *Query) (t StudyTally, err error) {
+	if q.level != Studies {
+		return t, fault.New(fault.Internal, "count studies", "", "the query was made for another level")
+	}
+	p, ok := q.plan(r.d.Engine())
+	if !ok {
+		return t, nil
+	}
+	found := "SELECT s.id AS id, s.subject AS subject, s.collection AS collection FROM " + p.from + " WHERE " + strings.Join(p.where, " AND ") + " LIMIT ?"
+	args := append(slices.Clip(p.args), MaxTally+1)
+	if err := r.d.QueryRow(ctx, `SELECT COUNT(*), COUNT(DISTINCT f.subject) FROM (`+found+`) f`, args...).Scan(&t.Studies, &t.Subjects); err != nil {
+		return StudyTally{}, db.Fault("count studies", err)
+	}
+	if t.Cut = t.Studies > MaxTally; t.Cut {
+		t.Studies = MaxTally
+	}
+	see, seen := p.seeText(p.masks, "f.collection", func(m stateMask) string { return counted("m", m) })
+	err = forRows(r.reader(ctx), `SELECT m.value, COUNT(*) FROM (`+found+`) f CROSS JOIN study_part m WHERE m.study = f.id AND m.what = ? AND m.value <> '' AND `+see+` GROUP BY m.value ORDER BY m.value`,
+		append(append(args, partModality), seen...), func(rows *sql.Rows) error {
+			var m ModalityTally
+			err := rows.Scan(&m.Modality, &m.Studies)
+			t.Modalities = append(t.Modalities, m)
+			return err
+		})
+	return t, err
 }
 
 // SearchSeries finds series.
