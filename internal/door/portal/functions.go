@@ -27,8 +27,8 @@ func functions(f *files) template.FuncMap {
 		"number":   func(n any) string { return grouped(fmt.Sprint(n)) },
 		"people":   people,
 		"size":     size,
-		"date":     date,
-		"moment":   moment,
+		"date":     func(t time.Time) template.HTML { return unbroken(date(t)) },
+		"moment":   func(t time.Time) template.HTML { return unbroken(moment(t)) },
 		"plural":   plural,
 		"join":     strings.Join,
 		"split":    strings.Fields,
@@ -135,6 +135,15 @@ func moment(t time.Time) string {
 		return "–"
 	}
 	return t.UTC().Format("Mon 2006-01-02 15:04")
+}
+
+// unbroken keeps a date in one line, which breaks at its hyphens otherwise; its time may stand on the next. In an attribute it is text alone.
+func unbroken(moment string) template.HTML {
+	last := strings.LastIndexByte(moment, ' ')
+	if !strings.Contains(moment, ":") || last < 0 {
+		return template.HTML(`<span class="nb">` + moment + `</span>`) //nolint:gosec // letters, digits and hyphens
+	}
+	return template.HTML(`<span class="nb">` + moment[:last] + `</span> ` + moment[last+1:]) //nolint:gosec // the same, and a colon
 }
 
 // plural writes a number with its noun: plural 1 "study" "studies".

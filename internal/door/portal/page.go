@@ -165,6 +165,23 @@ func (d *Door) problem(w http.ResponseWriter, r *request, err error) {
 	d.Show(w, r.Request, pr, more)
 }
 
+// problemTitles say in plain words what the standard names of statuses (RFC 9110 section 15) say to programs.
+var problemTitles = map[int]string{
+	http.StatusBadRequest:            "This was not understood",
+	http.StatusUnauthorized:          "Sign in first",
+	http.StatusForbidden:             "You may not do this",
+	http.StatusNotFound:              "Nothing is here",
+	http.StatusMethodNotAllowed:      "Nothing is here",
+	http.StatusConflict:              "Something else is there already",
+	http.StatusGone:                  "This is gone",
+	http.StatusRequestEntityTooLarge: "This is too large",
+	http.StatusUnprocessableEntity:   "This was not understood",
+	http.StatusTooManyRequests:       "That was too often",
+	http.StatusInternalServerError:   "Something went wrong",
+	http.StatusServiceUnavailable:    "Not at this moment",
+	http.StatusInsufficientStorage:   "There is no room left",
+}
+
 // Show answers with a problem as a page.
 func (d *Door) Show(w http.ResponseWriter, r *http.Request, pr web.Problem, more http.Header) {
 	type shown struct {
@@ -175,8 +192,20 @@ func (d *Door) Show(w http.ResponseWriter, r *http.Request, pr web.Problem, more
 		w.Header()[k] = v
 	}
 	var b bytes.Buffer
+	caller := web.CallerOf(r)
+	if title, ok := problemTitles[pr.Status]; ok {
+		pr.Title = title
+	}
+	if pr.Status == http.StatusNotFound {
+		pr.Advice = "Check the address. What belongs to a collection is shown to who has a role in it"
+		if caller.Anonymous() {
+			pr.Advice += ": if you have one, sign in."
+		} else {
+			pr.Advice += ": its stewards give one."
+		}
+	}
 	p := &page{file: "problem", title: pr.Title, data: shown{pr, pr.Status == http.StatusUnauthorized || pr.Status == http.StatusNotFound || pr.Status == http.StatusForbidden}}
-	if err := d.draw(&b, &request{Request: r, caller: web.CallerOf(r), w: w}, p); err != nil {
+	if err := d.draw(&b, &request{Request: r, caller: caller, w: w}, p); err != nil {
 		d.Log.Error("the page of a problem could not be drawn", "error", err)
 		http.Error(w, pr.Title+". "+pr.Detail, pr.Status)
 		return
