@@ -191,3 +191,17 @@ func (d *Door) heapsOf(r *request, p *heldPage, c collection.Collection, q revie
 	}
 	return nil
 }
+
+// waiting notes at the navigation's entry how many items wait for the caller to decide on them.
+func (d *Door) waiting(r *request, nav []entry) {
+	i := slices.IndexFunc(nav, func(e entry) bool { return e.Path == "/held" })
+	if i < 0 {
+		return
+	}
+	n, err := d.Review.Waiting(r.Context(), r.review())
+	if err != nil {
+		d.Log.Error("what is held could not be counted", "error", err)
+		return
+	}
+	nav[i].Waiting = n
+}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,7 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 		v := visit(t, base)
 		v.do("POST", "/signin/link", url.Values{"t": {link}})
 		code, list, _ := v.do("GET", "/held?collection=default&reason=burned-in-text", nil)
+		waits := badge(list)
 		if code != 200 || strings.Count(list, `name="item"`) < 4 || !strings.Contains(list, "Writing in the picture") || strings.Contains(list, "<img") || strings.Contains(list, "/picture") {
 			t.Errorf("the list: %d, %d items", code, strings.Count(list, `name="item"`))
 		}
@@ -157,6 +159,9 @@ func TestDecidingOnWhatIsHeld(t *testing.T) {
 		code, body, _ = v.do("POST", "/held", with("note", "settings and nothing else"))
 		if code != 200 || !strings.Contains(body, "1 item accepted") || !strings.Contains(body, "Go to default, to publish") {
 			t.Errorf("accepting: %d %.300s", code, body)
+		}
+		if n := badge(body); waits < 4 || n != waits-1 {
+			t.Errorf("%d waited, and after one was accepted %d", waits, n)
 		}
 		if code, body, _ := v.do("POST", "/held", one); code != 200 || !strings.Contains(body, "decided before") {
 			t.Errorf("accepting again: %d", code)
@@ -238,6 +243,44 @@ func TestHeldIsForStewards(t *testing.T) {
 		code, _, _ := v.do("POST", "/held", url.Values{"item": {id}, "do": {"refuse"}}, bearer...)
 		if len(waiting(t, n)) != 1 {
 			t.Fatalf("%s of %q has decided: %d", who.role, who.of, code)
+		}
+	}
+}
+
+// badge is how many items the navigation says that there are to decide on.
+func badge(page string) int64 {
+	m := regexp.MustCompile(`<a href="/held"[^>]*>Held<span class="n"[^>]*>(\d+)</span>`).FindStringSubmatch(page)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(m[1], 10, 64)
+	return n
+}
+
+// What waits is counted for who may decide on it, and for nobody else.
+func TestWhoIsToldWhatWaits(t *testing.T) {
+	n, base, link := start(t, "")
+	hold(t, n, "1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3")
+	admin := visit(t, base)
+	_, page, _ := admin.do("POST", "/signin/link", url.Values{"t": {link}})
+	all, err := n.Stores.Catalogue.Intake(t.Context(), collection.Default)
+	if err != nil || badge(page) != all.Held || all.Held < 3 {
+		t.Fatalf("the demonstration's steward is told of %d, %d wait, %v", badge(page), all.Held, err)
+	}
+	admin.do("POST", "/collections", url.Values{"id": {"mine"}, "profile": {"research"}})
+	for _, c := range []struct {
+		role, collection string
+		want             int64
+	}{{"steward", "default", all.Held}, {"steward", "mine", 0}, {"depositor", "default", 0}, {"researcher", "default", 0}, {"admin", "*", 0}} {
+		_, invited, _ := admin.do("POST", "/people", url.Values{"name": {"Imogen"}, "role": {c.role}, "collection": {c.collection}})
+		m := regexp.MustCompile(`/signin/link\?t=([\w-]+)`).FindStringSubmatch(invited)
+		if m == nil {
+			t.Fatalf("no %s was invited", c.role)
+		}
+		v := visit(t, base)
+		code, page, _ := v.do("POST", "/signin/link", url.Values{"t": {m[1]}})
+		if code != 200 || badge(page) != c.want {
+			t.Errorf("a %s in %s is told of %d, want %d (%d)", c.role, c.collection, badge(page), c.want, code)
 		}
 	}
 }

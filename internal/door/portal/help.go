@@ -86,7 +86,7 @@ var topics = []topic{
 		Alt:     "The page of what is held: ultrasound images under the reason Writing in the picture, each behind a lock with a button Look, and below them the buttons to accept and to refuse.",
 		Caption: "Grouped by reason. No picture is shown before you press Look.",
 		Steps: []template.HTML{
-			`Open <a href="/held">Held</a>: items are grouped by reason, the most frequent first. Each reason says whether your word can answer it.`,
+			`Open <a href="/held">Held</a>, which says at the top of every page how many wait: items are grouped by reason, the most frequent first. Each reason says whether your word can answer it.`,
 			`Press <b>Look</b>. Only there is a picture shown, as it came. It may name a person: look at every frame. Each view is in the audit log.`,
 			`<b>Accept</b> what tells nobody's identity: its header is cleaned, and it is admitted with its study. <b>Refuse</b> what cannot be used: its depositor reads your note, and the same bytes are refused when they come again.`,
 			`Many at once: tick items, or all of a reason. A note that names the patient is not taken.`,

@@ -149,6 +149,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 		v.Ask = askAddress(r.Request)
 	}
 	d.news(r, v.Nav)
+	d.waiting(r, v.Nav)
 	return t.ExecuteTemplate(b, "layout", v)
 }
 

@@ -122,6 +122,7 @@ func (f *Flow) decide(ctx context.Context, who Caller, c collection.ID, ids []ca
 	}
 	close(work)
 	wg.Wait()
+	f.decided()
 	return out, nil
 }
 

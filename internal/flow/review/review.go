@@ -18,6 +18,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -47,10 +48,16 @@ type Parts struct {
 }
 
 // Flow is safe for use by many goroutines.
-type Flow struct{ Parts }
+type Flow struct {
+	Parts
+
+	mu        sync.Mutex
+	counted   map[collection.ID]catalogue.Held // nil: not counted since something was decided
+	countedAt time.Time
+}
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{p} }
+func New(p Parts) *Flow { return &Flow{Parts: p} }
 
 // Item is one instance that waits for a decision.
 type Item struct {
@@ -182,6 +189,58 @@ func (f *Flow) Heaps(ctx context.Context, who Caller, c collection.ID, q Query) 
 		return cmp.Or(cmp.Compare(b.Items, a.Items), strings.Compare(a.Reason.Code, b.Reason.Code))
 	})
 	return total, heaps, nil
+}
+
+// freshFor is how long counts of what waits serve: they stand on every page of a steward.
+const freshFor = time.Second
+
+// Waiting is how many items wait for the caller to decide, in all collections, as of this second; of what was decided here, as of now.
+func (f *Flow) Waiting(ctx context.Context, who Caller) (n int64, err error) {
+	scopes := policy.Scopes(who.Grants, policy.DecideHeld, policy.Link{})
+	if len(scopes) == 0 {
+		return 0, nil
+	}
+	counts, err := f.counts(ctx)
+	if err != nil {
+		return 0, err
+	}
+	may := map[string][]policy.State{}
+	for _, s := range scopes {
+		may[s.Collection] = append(may[s.Collection], s.States...)
+	}
+	for c, h := range counts {
+		of := slices.Concat(may[policy.AllCollections], may[string(c)])
+		if slices.Contains(of, policy.Held) {
+			n += h.Held
+		}
+		if slices.Contains(of, policy.Conflict) {
+			n += h.Conflict
+		}
+	}
+	return n, nil
+}
+
+// counts are what waits by collection; whoever asks gets a map that nobody writes to.
+func (f *Flow) counts(ctx context.Context) (map[collection.ID]catalogue.Held, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counted != nil && time.Since(f.countedAt) < freshFor {
+		return f.counted, nil
+	}
+	at := time.Now()
+	counts, err := f.Catalogue.WaitingCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.counted, f.countedAt = counts, at
+	return counts, nil
+}
+
+// decided says that the counts have changed.
+func (f *Flow) decided() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counted = nil
 }
 
 // Item is one instance that is held.

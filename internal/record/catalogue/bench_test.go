@@ -13,6 +13,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // synthetic is instance n of an archive: 50 in a study of two series, a study a patient and a half, over ten years, mostly CT.
@@ -213,5 +214,36 @@ func BenchmarkSearch(b *testing.B) {
 				b.ReportMetric(float64(rows)/float64(len(times)), "rows")
 			})
 		}
+	}
+}
+
+// BenchmarkWaitingCounts is of 10,000 collections; something waits in every tenth.
+func BenchmarkWaitingCounts(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgresql"} {
+		d, r := benchCatalogue(b, engine)
+		ctx := context.Background()
+		err := d.Write(ctx, func(tx *db.Tx) error {
+			for i := range 10_000 {
+				var t tally
+				t[released] = 100
+				if i%10 == 0 {
+					t[held] = 3
+				}
+				if err := countIntake(tx, collection.ID(fmt.Sprintf("c%05d", i)), t, 0, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(engine, func(b *testing.B) {
+			for b.Loop() {
+				if all, err := r.WaitingCounts(ctx); err != nil || len(all) != 1000 {
+					b.Fatal(len(all), err)
+				}
+			}
+		})
 	}
 }

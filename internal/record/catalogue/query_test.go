@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -364,6 +365,9 @@ func TestVisibility(t *testing.T) {
 			if n != c.want {
 				f.Errorf("%s: %d located, want %d", c.name, n, c.want)
 			}
+		}
+		if all, err := f.r.WaitingCounts(f.Context()); err != nil || !maps.Equal(all, map[collection.ID]Held{"breast": {Held: 2}, "lung": {Held: 2}, "brain": {Held: 2}}) {
+			f.Errorf("what waits: %v, %v", all, err)
 		}
 		// What joins a released study later does not tell a researcher that the study holds such a thing.
 		mr := f.entry(id, 1, 7, 1, "mr")
