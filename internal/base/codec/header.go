@@ -44,6 +44,7 @@ type stream struct {
 	transformed                       bool // a colour transformation that the decoder undoes
 	adobe                             int  // the colour transformation that an Adobe marker names; -1: none
 	letters                           bool // the components are named R, G, B
+	process                           byte // the marker of a JPEG frame header
 }
 
 // headerOf reads the frame header of a code stream; it reports whether there is one that can be read.
@@ -86,6 +87,7 @@ func headerJPEG(b []byte, ls bool) (stream, bool) {
 				return s, false
 			}
 			framed = true
+			s.process = marker
 			s.precision, s.rows, s.columns, s.samples = int(seg[0]), int(binary.BigEndian.Uint16(seg[1:])), int(binary.BigEndian.Uint16(seg[3:])), int(seg[5])
 			for k := range s.samples {
 				s.subsampled = s.subsampled || seg[6+3*k+1] != seg[6+1]

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
 	"io"
+	"math"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
@@ -56,6 +59,9 @@ func (p *Pool) Mask(ctx context.Context, syntax *dicom.TransferSyntax, of Image,
 		return maskRLE(syntax, of, frame, clipped, fill)
 	case syntax.UID == deflatedUID:
 		return maskDeflated(of, frame, clipped, fill)
+	}
+	if m := methodOf(syntax.UID); m != 0 {
+		return p.maskCode(ctx, m, syntax, of, frame, clipped, fill)
 	}
 	return Masked{}, &Unsupported{"masking pixels stored as " + syntax.Name}
 }
@@ -228,4 +234,159 @@ func even(b []byte) []byte {
 // unequal is the error of an encoder that made something else than it was to: a fault of this package, and the frame must not be used.
 func unequal(codec string) error {
 	return fmt.Errorf("%s: the masked frame does not decode to what it should", codec)
+}
+
+// maskCode masks a code stream.
+func (p *Pool) maskCode(ctx context.Context, m method, syntax *dicom.TransferSyntax, of Image, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	head, ok := headerOf(m, frame)
+	if !ok {
+		return Masked{}, &Broken{m.String(), "its code stream has no header that can be read"}
+	}
+	if err := head.fit(m, of); err != nil {
+		return Masked{}, err
+	}
+	fill = head.fill(m, of, fill)
+	before, err := p.Decode(ctx, syntax, of, bytes.Clone(frame))
+	if err != nil {
+		return Masked{}, err
+	}
+	if m == methodJPEG && head.process != markerSOF3 {
+		return p.maskDCT(ctx, syntax, of, &before, frame, boxes, fill)
+	}
+	var encode func(f *Frame) ([]byte, error)
+	switch m {
+	case methodJPEG:
+		o, err := readLossless(frame)
+		if err != nil {
+			return Masked{}, err
+		}
+		encode = func(f *Frame) ([]byte, error) { return o.encode(f), nil }
+	default:
+		return Masked{}, &Unsupported{"masking " + m.String()}
+	}
+	// The samples are those of the code stream, whatever the image says of them.
+	before.interleave()
+	samples := before.Image
+	if samples.Allocated > 1 {
+		samples.Stored, samples.HighBit, samples.Signed = head.precision, head.precision-1, head.signed
+	}
+	paint(samples, before.Pixels, false, boxes, fill)
+	code, err := encode(&before)
+	if err != nil {
+		return Masked{}, err
+	}
+	after, err := p.Decode(ctx, syntax, of, bytes.Clone(code))
+	if err != nil {
+		return Masked{}, err
+	}
+	after.interleave()
+	if after.Image != before.Image || !bytes.Equal(after.Pixels, before.Pixels) {
+		return Masked{}, unequal(m.String())
+	}
+	return Masked{even(code), boxes}, nil
+}
+
+// fill is the value to paint with as the code stream has its samples, whose colours may be others than the image says.
+func (s *stream) fill(m method, of Image, fill [4]uint32) [4]uint32 {
+	most := uint32(1<<s.precision - 1)
+	for c, v := range fill {
+		v &= uint32(1<<of.Stored - 1)
+		if of.Signed && v>>(of.Stored-1) != 0 {
+			v |= ^uint32(0) << (of.Stored - 1)
+		}
+		if of.Signed {
+			fill[c] = v & most
+		} else {
+			fill[c] = min(v, most)
+		}
+	}
+	if of.Samples != 3 {
+		return fill
+	}
+	top, middle := float64(uint32(1)<<s.precision-1), float64(uint32(1)<<(s.precision-1))
+	a, b, c := float64(fill[0]), float64(fill[1]), float64(fill[2])
+	round := func(v float64) uint32 { return uint32(math.Round(min(max(v, 0), top))) }
+	said, is := strings.HasPrefix(of.Photometric, "YBR_FULL") || strings.HasPrefix(of.Photometric, "YBR_PARTIAL"), s.photometric(m, of) == "YBR_FULL"
+	switch { // PS3.3 C.7.6.3.1.2
+	case said && !is:
+		b, c = b-middle, c-middle
+		return [4]uint32{round(a + 1.402*c), round(a - 0.344136*b - 0.714136*c), round(a + 1.772*b)}
+	case !said && is:
+		return [4]uint32{round(0.299*a + 0.587*b + 0.114*c), round(middle - 0.168736*a - 0.331264*b + 0.5*c), round(middle + 0.5*a - 0.418688*b - 0.081312*c)}
+	}
+	return fill
+}
+
+// maskDCT masks JPEG with loss.
+func (p *Pool) maskDCT(ctx context.Context, syntax *dicom.TransferSyntax, of Image, before *Frame, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
+	code, f, blocks, err := recode(frame, boxes, fill)
+	if err != nil {
+		return Masked{}, err
+	}
+	if !painted(frame, code, boxes, fill) {
+		return Masked{}, unequal("JPEG")
+	}
+	after, err := p.Decode(ctx, syntax, of, bytes.Clone(code))
+	if err != nil {
+		return Masked{}, err
+	}
+	// A decoder that smooths colours mixes those of a block into the pixels beside it, and theirs into its own: half as many pixels as a sample is over.
+	rx, ry := f.wide/16, f.high/16
+	grown := make([]image.Rectangle, 0, len(blocks))
+	for _, b := range blocks {
+		grown = append(grown, image.Rect(b.Min.X-rx, b.Min.Y-ry, b.Max.X+rx, b.Max.Y+ry).Intersect(image.Rect(0, 0, of.Columns, of.Rows)))
+	}
+	if !sameOutside(before, &after, grown) {
+		return Masked{}, unequal("JPEG")
+	}
+	for _, b := range blocks { // what is inside shows one value
+		b = image.Rectangle{b.Min.Add(image.Pt(rx, ry)), b.Max.Sub(image.Pt(rx, ry))}
+		for c := range f.components {
+			q := &f.components[c]
+			if !after.shows(b, c, int64(f.shown(q, f.flat(q, fill[c])))) {
+				return Masked{}, unequal("JPEG")
+			}
+		}
+	}
+	return Masked{even(code), grown}, nil
+}
+
+// sameOutside reports whether two frames of one description have the same samples outside boxes.
+func sameOutside(a, b *Frame, boxes []image.Rectangle) bool {
+	if a.Image != b.Image || len(a.Pixels) != len(b.Pixels) {
+		return false
+	}
+	x, y := Frame{a.Image, bytes.Clone(a.Pixels)}, Frame{b.Image, bytes.Clone(b.Pixels)}
+	paint(x.Image, x.Pixels, false, boxes, [4]uint32{})
+	paint(y.Image, y.Pixels, false, boxes, [4]uint32{})
+	return bytes.Equal(x.Pixels, y.Pixels)
+}
+
+// shows reports whether each sample of a component within a box is the given one, or next to it.
+func (f *Frame) shows(box image.Rectangle, c int, value int64) bool {
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			if d := f.raw(y*f.Columns+x, c) - value; d < -1 || d > 1 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// raw is the word of a sample.
+func (f *Frame) raw(i, c int) int64 {
+	at := i*f.Samples + c
+	if f.Planar {
+		at = c*f.Rows*f.Columns + i
+	}
+	switch f.Allocated {
+	case 1:
+		return int64(f.Pixels[i/8] >> (i % 8) & 1)
+	case 8:
+		return int64(f.Pixels[at])
+	case 16:
+		return int64(binary.LittleEndian.Uint16(f.Pixels[2*at:]))
+	}
+	return int64(binary.LittleEndian.Uint32(f.Pixels[4*at:]))
 }
