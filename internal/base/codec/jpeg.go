@@ -118,8 +118,6 @@ func (s *segment) needed(ls bool) (out segment, ok bool, err error) {
 		return segment{marker: s.marker, data: data}, true, nil
 	case s.marker == markerAPP14 && bytes.HasPrefix(s.data, []byte("Adobe")) && len(s.data) >= 12:
 		return segment{marker: s.marker, data: s.data[:12]}, true, nil
-	case s.marker == markerAPP8 && bytes.HasPrefix(s.data, []byte("SPIFF\x00")) && len(s.data) == 30: // the header, whose fields are all numbers (ISO/IEC 10918-3 F.2)
-		return *s, true, nil
 	case s.marker == markerAPP8 && ls && bytes.HasPrefix(s.data, []byte("mrfx")) && len(s.data) == 5: // a colour transformation of HP's
 		return *s, true, nil
 	case s.marker >= markerAPP0 && s.marker < markerAPP0+16, s.marker == markerCOM:
