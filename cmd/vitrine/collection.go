@@ -17,7 +17,7 @@ type collectionCreateCmd struct {
 	adminFlags
 	ID       string `arg:"" help:"Lower-case letters, digits and hyphens; it is part of addresses."`
 	Title    string `placeholder:"TEXT" help:"What people call it."`
-	Profile  string `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited. Default: ${default}."`
+	Profile  string `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited; one of the first three with options, as in basic+clean-descriptors. Default: ${default}."`
 	AET      string `name:"aet" placeholder:"AET" help:"Called AE title that reaches it by DICOM."`
 	Protocol string `placeholder:"NAME" help:"Imaging protocol that its deposits are checked against."`
 }

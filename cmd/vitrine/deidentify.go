@@ -20,7 +20,7 @@ import (
 type deidentifyCmd struct {
 	Src     []string `arg:"" name:"src" help:"DICOM files, or folders of them."`
 	Out     string   `required:"" placeholder:"DIR" help:"Folder for the cleaned files, outside the sources."`
-	Profile string   `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited. Default: ${default}."`
+	Profile string   `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited; one of the first three with options, as in basic+clean-descriptors. Default: ${default}."`
 	Key     string   `placeholder:"FILE" help:"Key from which pseudonyms, UIDs and dates follow; made if the file does not exist. The same key gives the same output. Without it, a key is drawn for this run alone."`
 	Report  string   `placeholder:"FILE" help:"Write what became of each input as JSON; it holds nothing identifiable."`
 	Map     string   `placeholder:"FILE" help:"Write which output came of which input as TSV. CONFIDENTIAL: it leads back to the patients."`
@@ -36,9 +36,9 @@ Exit code 3 says that some inputs were held or refused.`
 
 // Run cleans the sources.
 func (c *deidentifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	profile, err := deid.Lookup(c.Profile)
+	profile, err := profileNamed(c.Profile)
 	if err != nil {
-		return usage("--profile: there is no profile %q; known are %s", c.Profile, strings.Join(deid.Profiles(), ", "))
+		return err
 	}
 	if c.Jobs < 0 {
 		return usage("--jobs: it is at least 1")

@@ -15,7 +15,7 @@ const schemas = `{
 	"aet": {"type": "string"}, "protocol": {"type": "string"}, "state": {"type": "string", "enum": ["open", "closed"]}, "attested_by": {"type": "string"},
 	"attested": {"type": "string", "format": "date-time"}, "created": {"type": "string", "format": "date-time"}}},
 "NewCollection": {"type": "object", "additionalProperties": false, "required": ["id"], "properties": {"id": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
-	"title": {"type": "string", "maxLength": 200}, "profile": {"type": "string", "enum": ["research", "basic", "public", "as-deposited"], "default": "research"}, "aet": {"type": "string", "maxLength": 16},
+	"title": {"type": "string", "maxLength": 200}, "profile": {"type": "string", "maxLength": 300, "default": "research", "description": "research, basic, public or as-deposited; one of the first three with options of PS3.15 E.3, as in basic+clean-descriptors"}, "aet": {"type": "string", "maxLength": 16},
 	"protocol": {"type": "string"}}},
 "Intake": {"type": "object", "required": ["received", "pending", "catalogued", "held", "refused"], "properties": {"received": {"type": "integer"}, "pending": {"type": "integer"},
 	"catalogued": {"type": "integer"}, "held": {"type": "integer"}, "refused": {"type": "integer"}}},

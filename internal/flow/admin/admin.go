@@ -106,8 +106,9 @@ func (d *Desk) CreateCollection(ctx context.Context, who Caller, c collection.Co
 	}
 	p, err := deid.Lookup(c.Profile)
 	if err != nil {
-		return c, fault.New(fault.Invalid, "create collection", object, "there is no such profile; known are "+strings.Join(deid.Profiles(), ", "))
+		return c, fault.New(fault.Invalid, "create collection", object, "there is no such profile: "+reason(err))
 	}
+	c.Profile = p.Name
 	if c.Protocol != "" {
 		return c, fault.New(fault.Invalid, "create collection", object, "there is no such protocol; this node knows none yet")
 	}
@@ -126,6 +127,14 @@ func (d *Desk) CreateCollection(ctx context.Context, who Caller, c collection.Co
 		return c, err
 	}
 	return d.Collections.Get(ctx, c.ID)
+}
+
+// reason is why a fault says that something failed.
+func reason(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Reason != "" {
+		return f.Reason
+	}
+	return err.Error()
 }
 
 // ListCollections lists every collection. That a collection exists is public.

@@ -336,7 +336,7 @@ func (a *accepting) again(ctx context.Context) ([]Reason, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := a.c.listen(ctx, deid.NewMatcher(lex), a.l, a.p.key)
+	f, err := a.c.listen(ctx, a.ward.profile.Matcher(lex), a.l, a.p.key)
 	if err != nil {
 		return nil, err
 	}

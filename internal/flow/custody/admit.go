@@ -154,7 +154,7 @@ func (c *Custody) echo(ctx context.Context, sub subject.Subject, rows []catalogu
 			continue
 		}
 		if m == nil {
-			m = deid.NewMatcher(lex)
+			m = w.profile.Matcher(lex)
 		}
 		f, err := c.listen(ctx, m, row, key)
 		if err != nil {

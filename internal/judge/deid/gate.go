@@ -131,7 +131,7 @@ func (m *Matcher) gateValues(ds *dicom.Dataset, originals [][]byte, add addReaso
 				} else {
 					v = nil
 				}
-				if one = trimmedUID(one); len(one) > 0 && !ours(one, originals) && !add(i, CodeGate, "an original UID is in the output") {
+				if one = trimmedUID(one); len(one) > 0 && !ours(one, originals) && !(m.keepsUIDs && dicom.ValidUID(string(one))) && !add(i, CodeGate, "an original UID is in the output") {
 					return
 				}
 			}
@@ -185,7 +185,7 @@ func (m *Matcher) counts(ds *dicom.Dataset, k int, b []byte, end int, p pattern)
 		n := len(digitsOf(p.text))
 		switch vr {
 		case dicom.VRUI:
-			return false
+			return m.keepsUIDs && p.kind != TermDate && (n >= 7 || uidComponent(b[el.ValueStart:el.ValueEnd], start-int(el.ValueStart), end-int(el.ValueStart)))
 		case dicom.VRDA, dicom.VRDT, dicom.VRTM:
 			if bytes.ContainsFunc(b[el.ValueStart:el.ValueEnd], unicode.IsLetter) {
 				return true
@@ -217,6 +217,14 @@ func zerosBefore(b []byte) bool {
 		i--
 	}
 	return i == 0 || !digit(b[i-1])
+}
+
+// uidComponent reports that v[start:end] is a component of a UID, leading zeros apart.
+func uidComponent(v []byte, start, end int) bool {
+	for start > 0 && v[start-1] == '0' {
+		start--
+	}
+	return (start == 0 || !digit(v[start-1])) && (end == len(v) || !digit(v[end]))
 }
 
 // wholeNumber reports that v[start:end] is one of the values, padding apart.

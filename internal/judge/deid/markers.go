@@ -22,13 +22,22 @@ type markers struct {
 	equipment []byte // an item of (0018,A001)
 }
 
-// method is what (0012,0063) says: the profile, its version and the table's edition (PS3.15 E.1.1).
+// editionText is what (0012,0063) says of the table.
+const editionText = "PS3.15 " + baseEdition + " with " + laterEdition
+
+// method is what (0012,0063) says: the profile, its version, what was changed of it, and the table's edition (PS3.15 E.1.1).
 func (p *Profile) method() string {
-	return "Vitrine " + p.Name + " " + p.Version + `\PS3.15 2024e with 2025b`
+	name := p.Name
+	if p.base != nil {
+		name = p.base.Name
+	}
+	values := append([]string{"Vitrine " + name + " " + p.Version}, p.changed...)
+	return strings.Join(append(values, editionText), `\`)
 }
 
+// methodValue reports a value of (0012,0063) that is written here.
 func methodValue(v string) bool {
-	if v == "PS3.15 2024e with 2025b" {
+	if v == editionText {
 		return true
 	}
 	for _, p := range profiles {
@@ -36,7 +45,17 @@ func methodValue(v string) bool {
 			return true
 		}
 	}
+	if rest, ok := strings.CutPrefix(v, "with"); ok {
+		_, ok = ParseOption(strings.TrimPrefix(strings.TrimPrefix(rest, "out"), " "))
+		return ok
+	}
 	return false
+}
+
+// claims reports that the code of an option says what was done. No face is taken out, and pixels are not cleaned by rules for elements: the codes of these
+// options are not the profile's to give.
+func (p *Profile) claims(o Option) bool {
+	return o == 0 || p.has(o) && o&(CleanPixelData|CleanVisualFeatures) == 0
 }
 
 // markerValue reports a text that markers hold.
@@ -88,7 +107,7 @@ func (p *Profile) markersFor(ts *dicom.TransferSyntax, painted bool) (*markers, 
 	}
 	var items []func(*dicom.Builder)
 	for _, c := range methodCodes {
-		if c.option == 0 || p.has(c.option) || painted && c.option == CleanPixelData {
+		if p.claims(c.option) || painted && c.option == CleanPixelData {
 			items = append(items, code(c.code, c.meaning))
 		}
 	}

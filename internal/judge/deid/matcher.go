@@ -18,6 +18,16 @@ type Matcher struct {
 	pattern []pattern
 	longest int
 	whole   map[string]spelling // by folded text
+
+	// keepsUIDs says that UIDs stay as they are: they may stand in the output, and what their digits say counts.
+	keepsUIDs bool
+}
+
+// Matcher builds the automaton of a lexicon for objects that the profile has cleaned.
+func (p *Profile) Matcher(l *Lexicon) *Matcher {
+	m := NewMatcher(l)
+	m.keepsUIDs = p.has(RetainUIDs)
+	return m
 }
 
 type pattern struct {

@@ -26,6 +26,9 @@ type Profile struct {
 	// HoldFaces holds images of heads, from which a face can be rendered.
 	HoldFaces bool
 
+	base    *Profile // the named profile that this one was made from; nil: it is one
+	changed []string // what was changed of it, as (0012,0063) says it
+
 	rules   atomic.Pointer[map[dicom.Tag]rule]
 	learn   sync.Mutex
 	markers [2 * slots]atomic.Pointer[markers] // by encoding, then those of objects with cleaned pixels
@@ -43,14 +46,28 @@ var profiles = []*Profile{
 	{Name: "as-deposited", Version: Version, AsDeposited: true, Title: "Nothing is changed; what looks identifiable is a finding"},
 }
 
-// Lookup is the profile of a name; a fault NotFound if there is none.
+// combined are the profiles with other options that have been looked up, by name.
+var combined sync.Map
+
+// maxCombined bounds the names that are remembered: each option may be there or not, for three profiles.
+const maxCombined = 300
+
+// Lookup is the profile of a name: one of [Profiles], or one of them with options of PS3.15 E.3, as in basic+clean-descriptors+retain-uids. A fault
+// NotFound if profile or option is not known, Invalid if options contradict each other.
 func Lookup(name string) (*Profile, error) {
-	for _, p := range profiles {
-		if p.Name == name {
-			return p, nil
-		}
+	if p, ok := combined.Load(name); ok {
+		return p.(*Profile), nil
 	}
-	return nil, fault.New(fault.NotFound, "look up a profile of de-identification", "", "known are research, basic, public and as-deposited")
+	if len(name) > maxCombined {
+		return nil, fault.New(fault.NotFound, "look up a profile of de-identification", "", "no profile has so long a name")
+	}
+	p, err := parseCombination(name)
+	if err != nil {
+		return nil, err
+	}
+	// However the options are ordered, it is one profile.
+	got, _ := combined.LoadOrStore(p.Name, p)
+	return got.(*Profile), nil
 }
 
 // Profiles are the names of the profiles, the default first.
@@ -63,6 +80,9 @@ func Profiles() []string {
 }
 
 func (p *Profile) has(o Option) bool { return p.Options&o != 0 }
+
+// shifts reports that dates are not the true ones: then no true one may stand beside them.
+func (p *Profile) shifts() bool { return p.has(RetainModifiedDates) }
 
 // opcode is what is done to an element, before its value is looked at.
 type opcode uint8
@@ -152,7 +172,7 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 			r.size = 4
 		}
 	}
-	if op, ok := p.own(t); ok {
+	if op, _, ok := p.own(t, row); ok {
 		r.op = op
 		return r, true
 	}
@@ -161,8 +181,8 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 		if r.op == opRemove || r.op == opBasic {
 			return r, true
 		}
-		// A station or serial number that stays is no secret.
-		if r.op == opSerial && r.term == TermDevice {
+		// A station, a serial number or an institution that stays is no secret.
+		if r.op == opSerial && (r.term == TermDevice || r.term == TermPlace || r.term == TermContact) {
 			r.term = 0
 		}
 		return r, true
@@ -181,7 +201,7 @@ func (p *Profile) byTable(row Row, vr dicom.VR) opcode {
 		}
 		return opUID
 	}
-	if row.Keep&p.Options != 0 && !(temporal && p.has(RetainModifiedDates)) {
+	if row.Keep&p.Options != 0 && !(temporal && p.shifts()) {
 		switch vr {
 		case dicom.VRSQ:
 			return opWalk
@@ -235,6 +255,9 @@ func (p *Profile) byVR(e *dicom.Entry) opcode {
 	case dicom.VRSQ:
 		return opWalk
 	case dicom.VRUI:
+		if p.has(RetainUIDs) {
+			return opKeepUID
+		}
 		return opUID
 	case dicom.VRCS:
 		return opCode
@@ -244,8 +267,11 @@ func (p *Profile) byVR(e *dicom.Entry) opcode {
 		dicom.VROD, dicom.VROF, dicom.VROL, dicom.VROV, dicom.VROW:
 		return opKeep
 	case dicom.VRDA, dicom.VRDT, dicom.VRTM:
-		if p.has(RetainModifiedDates) {
+		switch {
+		case p.shifts():
 			return opDate
+		case p.has(RetainFullDates):
+			return opKeepDate
 		}
 		return opRemove
 	case dicom.VRLO, dicom.VRSH, dicom.VRST, dicom.VRLT, dicom.VRUT, dicom.VRUC:
@@ -257,73 +283,74 @@ func (p *Profile) byVR(e *dicom.Entry) opcode {
 }
 
 // own are the decisions that the table leaves open or that go beyond it; docs/deidentification.md gives each reason.
-func (p *Profile) own(t dicom.Tag) (opcode, bool) {
+func (p *Profile) own(t dicom.Tag, row Row) (op opcode, why string, ok bool) {
 	switch t {
 	case dicom.TagPatientName, dicom.TagPatientID, dicom.TagClinicalTrialSubjectID:
-		return opPseudonym, true
+		return opPseudonym, "the subject's pseudonym stands for whatever names them", true
 	case dicom.TagContainerIdentifier, dicom.TagSpecimenIdentifier:
-		return opLink, true
+		return opLink, "a keyed code stands for the identifier, so that slides and specimens of one block still belong together", true
 	case dicom.TagSpecificCharacterSet:
-		return opCode, true
+		return opCode, "the text that is left is read by it", true
 	case dicom.TagPatientAge:
 		if p.has(RetainPatientCharacteristics) {
-			return opAge, true
+			return opAge, "ages over 89 years are rare everywhere: they become 090Y", true
 		}
 	case dicom.TagPatientSize, dicom.TagPatientWeight:
 		if p.Generalise {
-			return opRound, true
+			return opRound, "sizes and weights are brought to a grid on which people are many", true
 		}
 	case dicom.TagEthnicGroup, dicom.TagEthnicGroups:
 		if p.has(RetainPatientCharacteristics) && !p.Generalise {
-			return opEthnic, true
+			return opEthnic, "words of the usual lists of ethnic groups stay beside the vocabulary", true
 		}
-		return opRemove, true
+		return opRemove, "ethnic group is rare together with other characteristics", true
 	case dicom.TagPatientSexNeutered, dicom.TagPregnancyStatus, dicom.TagSmokingStatus, dicom.TagSpecialNeeds, dicom.TagPatientState, dicom.TagAllergies,
 		dicom.TagPreMedication, dicom.TagMedicalAlerts, dicom.TagOccupation, dicom.TagAdditionalPatientHistory, dicom.TagTimezoneOffsetFromUTC:
 		if p.Generalise {
-			return opRemove, true
+			return opRemove, "rare characteristics are dropped where anybody may see the images", true
 		}
 	case dicom.TagSoftwareVersions:
-		if p.Generalise {
-			return opBasic, true
+		if p.Generalise && !p.has(RetainDeviceIdentity) {
+			return opBasic, "versions tell devices apart where anybody may see the images", true
 		}
-		return opTechnical, true
+		return opTechnical, "names of equipment and software are no words of a vocabulary; the subject's own words, dates and long numbers are taken out all the same", true
 	case dicom.TagManufacturer, dicom.TagManufacturerModelName, dicom.TagConvolutionKernel, dicom.TagSequenceName, dicom.TagPulseSequenceName,
 		dicom.TagReceiveCoilName, dicom.TagTransmitCoilName, dicom.TagFilterType, dicom.TagRadiopharmaceutical, dicom.TagAttenuationCorrectionMethod,
 		dicom.TagReconstructionMethod, dicom.TagScatterCorrectionMethod, dicom.TagReceiveCoilManufacturerName, dicom.TagTransmitCoilManufacturerName,
 		dicom.TagSegmentAlgorithmName, dicom.TagAlgorithmName, dicom.TagAlgorithmVersion, dicom.TagRescaleType, dicom.TagPlateType:
-		return opTechnical, true
+		return opTechnical, "names of equipment and software are no words of a vocabulary; the subject's own words, dates and long numbers are taken out all the same", true
 	case dicom.TagBodyPartExamined:
-		return opListed, true
+		return opListed, "it is one of a list of the standard, whatever the subject is called", true
 	case dicom.TagCodeValue, dicom.TagLongCodeValue, dicom.TagURNCodeValue, dicom.TagCodeMeaning, dicom.TagCodingSchemeDesignator, dicom.TagCodingSchemeVersion:
-		return opScheme, true
+		return opScheme, "the elements of a coded entry are judged together: codes of standard schemes stay, a site's own go unless they read as ordinary words", true
 	case dicom.TagContextIdentifier, dicom.TagContextUID, dicom.TagContextGroupVersion, dicom.TagContextGroupLocalVersion, dicom.TagContextGroupExtensionFlag,
 		dicom.TagContextGroupExtensionCreatorUID, dicom.TagMappingResource, dicom.TagMappingResourceUID, dicom.TagMappingResourceName:
-		// Versions of the standard's code lists are dates that everybody knows: shifted, they would reveal by how much.
-		return opRemove, true
+		return opRemove, "versions of the standard's code lists are dates that everybody knows: shifted, they would tell by how much", true
 	case dicom.TagCalibrationDate, dicom.TagCalibrationTime, dicom.TagCalibrationDateTime, dicom.TagDateOfInstallation, dicom.TagDateOfLastCalibration,
 		dicom.TagTimeOfLastCalibration, dicom.TagDateTimeOfLastCalibration, dicom.TagDateOfManufacture, dicom.TagDateOfLastDetectorCalibration,
 		dicom.TagTimeOfLastDetectorCalibration, dicom.TagProductExpirationDateTime, dicom.TagEffectiveDateTime, dicom.TagInformationIssueDateTime,
 		dicom.TagTemplateVersion, dicom.TagTemplateLocalVersion, dicom.TagHangingProtocolCreationDateTime, dicom.TagApprovalStatusDateTime:
-		// Dates of a device or a document, not of a person (PS3.15 E.3.6): one known value would reveal the shift.
-		return opBasic, true
+		// Dates of a device or a document, not of a person (PS3.15 E.3.6): one known value would reveal the shift. Where nothing is shifted, there is none.
+		if p.shifts() || row.Keep&p.Options == 0 && !p.has(RetainFullDates) {
+			return opBasic, "a date of a device or a document, not of a person: one known value would tell by how much all dates were shifted", true
+		}
 	case dicom.TagMACParametersSequence, dicom.TagEncryptedAttributesSequence:
-		return opRemove, true // what was signed has changed; what is encrypted cannot be judged
+		return opRemove, "what was signed has changed; what is encrypted cannot be judged", true
 	case dicom.TagPatientIdentityRemoved, dicom.TagDeidentificationMethod, dicom.TagDeidentificationMethodCodeSequence,
 		dicom.TagLongitudinalTemporalInformationModified:
-		return opRemove, true // what was done before gives way to what is done here
+		return opRemove, "what was done before gives way to what is done here", true
 	case dicom.TagICCProfile:
-		return opProfile, true
+		return opProfile, "a colour profile is known by its signature (ICC.1 7.2)", true
 	case dicom.TagWaveformData, dicom.TagWaveformPaddingValue, dicom.TagChannelMinimumValue, dicom.TagChannelMaximumValue,
 		dicom.TagPixelData, dicom.TagFloatPixelData, dicom.TagDoubleFloatPixelData, dicom.TagExtendedOffsetTable,
 		dicom.TagExtendedOffsetTableLengths:
-		return opKeep, true
+		return opKeep, "the data itself: judged by the object's kind, and searched by the gate where it is compressed", true
 	case dicom.TagScheduledStudyLocation, dicom.TagScheduledProcedureStepLocation:
 		if p.has(RetainDeviceIdentity) {
-			return opText, true
+			return opText, "a place is described in words: those of the vocabulary stay", true
 		}
 	}
-	return 0, false
+	return 0, "", false
 }
 
 // termOf says what the value of an element is to the lexicon.

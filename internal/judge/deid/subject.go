@@ -116,7 +116,7 @@ func (s *Subject) Matcher() *Matcher {
 
 func (s *Subject) matcherNow() *Matcher {
 	if s.matcher == nil {
-		s.matcher = NewMatcher(s.lexicon)
+		s.matcher = s.profile.Matcher(s.lexicon)
 	}
 	return s.matcher
 }

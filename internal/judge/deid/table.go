@@ -77,6 +77,15 @@ type Row struct {
 	Basic Action
 	Keep  Option
 	Clean Option
+	Later bool // added by the later edition
+}
+
+// Edition is the edition of PS3.15 that the row was transcribed from.
+func (r Row) Edition() string {
+	if r.Later {
+		return laterEdition
+	}
+	return baseEdition
 }
 
 var (

@@ -2,660 +2,664 @@
 
 package deid
 
-// TableEdition names the editions of PS3.15 Table E.1-1 that the rows were transcribed from.
-const TableEdition = "DICOM PS3.15 2024e with the rows added by 2025b"
+// The editions of PS3.15 Table E.1-1 that the rows were transcribed from: the table, and what was added to it.
+const (
+	TableEdition = "DICOM PS3.15 2024e with the rows added by 2025b"
+	baseEdition  = "2024e"
+	laterEdition = "2025b"
+)
 
 // tableRows is PS3.15 Table E.1-1, ordered by tag: 617 rows of 2024e (its repeating and private groups stand in table.go), 34 of 2025b.
 var tableRows = [...]Row{
-	{0x00001000, ActionX, RetainUIDs, 0},                                                //
-	{0x00001001, ActionU, RetainUIDs, 0},                                                //
-	{0x00020003, ActionU, RetainUIDs, 0},                                                // MediaStorageSOPInstanceUID
-	{0x00041511, ActionU, RetainUIDs, 0},                                                // ReferencedSOPInstanceUIDInFile
-	{0x00080012, ActionXD, RetainFullDates, RetainModifiedDates},                        // InstanceCreationDate
-	{0x00080013, ActionXZD, RetainFullDates, RetainModifiedDates},                       // InstanceCreationTime
-	{0x00080014, ActionU, RetainUIDs, 0},                                                // InstanceCreatorUID
-	{0x00080015, ActionX, RetainFullDates, RetainModifiedDates},                         // InstanceCoercionDateTime
-	{0x00080017, ActionU, RetainUIDs, 0},                                                // AcquisitionUID
-	{0x00080018, ActionU, RetainUIDs, 0},                                                // SOPInstanceUID
-	{0x00080019, ActionU, RetainUIDs, 0},                                                // PyramidUID
-	{0x00080020, ActionZ, RetainFullDates, RetainModifiedDates},                         // StudyDate
-	{0x00080021, ActionXD, RetainFullDates, RetainModifiedDates},                        // SeriesDate
-	{0x00080022, ActionXZ, RetainFullDates, RetainModifiedDates},                        // AcquisitionDate
-	{0x00080023, ActionZD, RetainFullDates, RetainModifiedDates},                        // ContentDate
-	{0x00080024, ActionX, RetainFullDates, RetainModifiedDates},                         // OverlayDate
-	{0x00080025, ActionX, RetainFullDates, RetainModifiedDates},                         // CurveDate
-	{0x0008002A, ActionXZD, RetainFullDates, RetainModifiedDates},                       // AcquisitionDateTime
-	{0x00080030, ActionZ, RetainFullDates, RetainModifiedDates},                         // StudyTime
-	{0x00080031, ActionXD, RetainFullDates, RetainModifiedDates},                        // SeriesTime
-	{0x00080032, ActionXZ, RetainFullDates, RetainModifiedDates},                        // AcquisitionTime
-	{0x00080033, ActionZD, RetainFullDates, RetainModifiedDates},                        // ContentTime
-	{0x00080034, ActionX, RetainFullDates, RetainModifiedDates},                         // OverlayTime
-	{0x00080035, ActionX, RetainFullDates, RetainModifiedDates},                         // CurveTime
-	{0x00080050, ActionZ, 0, 0},                                                         // AccessionNumber
-	{0x00080054, ActionX, 0, RetainDeviceIdentity},                                      // RetrieveAETitle
-	{0x00080055, ActionX, 0, RetainDeviceIdentity},                                      // StationAETitle
-	{0x00080058, ActionU, RetainUIDs, 0},                                                // FailedSOPInstanceUIDList
-	{0x00080080, ActionXZD, RetainInstitution, 0},                                       // InstitutionName
-	{0x00080081, ActionX, RetainInstitution, 0},                                         // InstitutionAddress
-	{0x00080082, ActionXZD, RetainInstitution, 0},                                       // InstitutionCodeSequence
-	{0x00080090, ActionZ, 0, 0},                                                         // ReferringPhysicianName
-	{0x00080092, ActionX, 0, 0},                                                         // ReferringPhysicianAddress
-	{0x00080094, ActionX, 0, 0},                                                         // ReferringPhysicianTelephoneNumbers
-	{0x00080096, ActionX, 0, 0},                                                         // ReferringPhysicianIdentificationSequence
-	{0x0008009C, ActionZ, 0, 0},                                                         // ConsultingPhysicianName
-	{0x0008009D, ActionX, 0, 0},                                                         // ConsultingPhysicianIdentificationSequence
-	{0x00080106, ActionD, RetainFullDates, RetainModifiedDates},                         // ContextGroupVersion
-	{0x00080107, ActionD, RetainFullDates, RetainModifiedDates},                         // ContextGroupLocalVersion
-	{0x00080201, ActionX, RetainFullDates, RetainModifiedDates},                         // TimezoneOffsetFromUTC
-	{0x00081000, ActionX, 0, RetainDeviceIdentity},                                      // NetworkID
-	{0x00081010, ActionXZD, RetainDeviceIdentity, 0},                                    // StationName
-	{0x00081030, ActionX, 0, CleanDescriptors},                                          // StudyDescription
-	{0x0008103E, ActionX, 0, CleanDescriptors},                                          // SeriesDescription
-	{0x00081040, ActionX, RetainInstitution, 0},                                         // InstitutionalDepartmentName
-	{0x00081041, ActionX, RetainInstitution, 0},                                         // InstitutionalDepartmentTypeCodeSequence
-	{0x00081048, ActionX, 0, 0},                                                         // PhysiciansOfRecord
-	{0x00081049, ActionX, 0, 0},                                                         // PhysiciansOfRecordIdentificationSequence
-	{0x00081050, ActionX, 0, 0},                                                         // PerformingPhysicianName
-	{0x00081052, ActionX, 0, 0},                                                         // PerformingPhysicianIdentificationSequence
-	{0x00081060, ActionX, 0, 0},                                                         // NameOfPhysiciansReadingStudy
-	{0x00081062, ActionX, 0, 0},                                                         // PhysiciansReadingStudyIdentificationSequence
-	{0x00081070, ActionXZD, 0, 0},                                                       // OperatorsName
-	{0x00081072, ActionXD, 0, 0},                                                        // OperatorIdentificationSequence
-	{0x00081080, ActionX, 0, CleanDescriptors},                                          // AdmittingDiagnosesDescription
-	{0x00081084, ActionX, 0, CleanDescriptors},                                          // AdmittingDiagnosesCodeSequence
-	{0x00081088, ActionX, 0, CleanDescriptors},                                          // PyramidDescription
-	{0x00081110, ActionXZ, RetainUIDs, 0},                                               // ReferencedStudySequence
-	{0x00081111, ActionXZD, RetainUIDs, 0},                                              // ReferencedPerformedProcedureStepSequence
-	{0x00081120, ActionX, RetainUIDs, 0},                                                // ReferencedPatientSequence
-	{0x00081140, ActionXZU, RetainUIDs, 0},                                              // ReferencedImageSequence
-	{0x00081155, ActionU, RetainUIDs, 0},                                                // ReferencedSOPInstanceUID
-	{0x00081195, ActionU, RetainUIDs, 0},                                                // TransactionUID
-	{0x00081301, ActionX, 0, CleanDescriptors},                                          // PrincipalDiagnosisCodeSequence
-	{0x00081302, ActionX, 0, CleanDescriptors},                                          // PrimaryDiagnosisCodeSequence
-	{0x00081303, ActionX, 0, CleanDescriptors},                                          // SecondaryDiagnosesCodeSequence
-	{0x00081304, ActionX, 0, CleanDescriptors},                                          // HistologicalDiagnosesCodeSequence
-	{0x00082111, ActionX, 0, CleanDescriptors},                                          // DerivationDescription
-	{0x00082112, ActionXZU, RetainUIDs, 0},                                              // SourceImageSequence
-	{0x00083010, ActionU, RetainUIDs, 0},                                                // IrradiationEventUID
-	{0x00084000, ActionX, 0, CleanDescriptors},                                          // IdentifyingComments
-	{0x00100010, ActionZ, 0, 0},                                                         // PatientName
-	{0x00100011, ActionX, 0, 0},                                                         // PersonNamestoUseSequence
-	{0x00100012, ActionX, 0, 0},                                                         // NametoUse
-	{0x00100013, ActionX, 0, 0},                                                         // NametoUseComment
-	{0x00100014, ActionX, 0, 0},                                                         // ThirdPersonPronounsSequence
-	{0x00100015, ActionX, 0, 0},                                                         // PronounCodeSequence
-	{0x00100016, ActionX, 0, CleanDescriptors},                                          // PronounComment
-	{0x00100020, ActionZD, 0, 0},                                                        // PatientID
-	{0x00100021, ActionX, 0, 0},                                                         // IssuerOfPatientID
-	{0x00100030, ActionZ, 0, 0},                                                         // PatientBirthDate
-	{0x00100032, ActionX, 0, 0},                                                         // PatientBirthTime
-	{0x00100040, ActionZ, RetainPatientCharacteristics, 0},                              // PatientSex
-	{0x00100041, ActionX, 0, 0},                                                         // GenderIdentitySequence
-	{0x00100042, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors},           // SexParametersforClinicalUseCategoryComment
-	{0x00100043, ActionX, RetainPatientCharacteristics, 0},                              // SexParametersforClinicalUseCategorySequence
-	{0x00100044, ActionX, 0, 0},                                                         // GenderIdentityCodeSequence
-	{0x00100045, ActionX, 0, CleanDescriptors},                                          // GenderIdentityComment
-	{0x00100046, ActionX, RetainPatientCharacteristics, 0},                              // SexParametersforClinicalUseCategoryCodeSequence
-	{0x00100047, ActionX, RetainPatientCharacteristics, 0},                              // SexParametersforClinicalUseCategoryReference
-	{0x00100050, ActionX, 0, 0},                                                         // PatientInsurancePlanCodeSequence
-	{0x00100101, ActionX, 0, 0},                                                         // PatientPrimaryLanguageCodeSequence
-	{0x00100102, ActionX, 0, 0},                                                         // PatientPrimaryLanguageModifierCodeSequence
-	{0x00101000, ActionX, 0, 0},                                                         // OtherPatientIDs
-	{0x00101001, ActionX, 0, 0},                                                         // OtherPatientNames
-	{0x00101002, ActionX, 0, 0},                                                         // OtherPatientIDsSequence
-	{0x00101005, ActionX, 0, 0},                                                         // PatientBirthName
-	{0x00101010, ActionX, RetainPatientCharacteristics, 0},                              // PatientAge
-	{0x00101020, ActionX, RetainPatientCharacteristics, 0},                              // PatientSize
-	{0x00101030, ActionX, RetainPatientCharacteristics, 0},                              // PatientWeight
-	{0x00101040, ActionX, 0, 0},                                                         // PatientAddress
-	{0x00101050, ActionX, 0, 0},                                                         // InsurancePlanIdentification
-	{0x00101060, ActionX, 0, 0},                                                         // PatientMotherBirthName
-	{0x00101080, ActionX, 0, 0},                                                         // MilitaryRank
-	{0x00101081, ActionX, 0, 0},                                                         // BranchOfService
-	{0x00101090, ActionX, 0, 0},                                                         // MedicalRecordLocator
-	{0x00101100, ActionX, 0, 0},                                                         // ReferencedPatientPhotoSequence
-	{0x00102000, ActionX, 0, CleanDescriptors},                                          // MedicalAlerts
-	{0x00102110, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors},           // Allergies
-	{0x00102150, ActionX, 0, 0},                                                         // CountryOfResidence
-	{0x00102152, ActionX, 0, 0},                                                         // RegionOfResidence
-	{0x00102154, ActionX, 0, 0},                                                         // PatientTelephoneNumbers
-	{0x00102155, ActionX, 0, 0},                                                         // PatientTelecomInformation
-	{0x00102160, ActionX, RetainPatientCharacteristics, 0},                              // EthnicGroup
-	{0x00102161, ActionX, RetainPatientCharacteristics, 0},                              // EthnicGroupCodeSequence
-	{0x00102162, ActionX, RetainPatientCharacteristics, 0},                              // EthnicGroups
-	{0x00102180, ActionX, 0, CleanDescriptors},                                          // Occupation
-	{0x001021A0, ActionX, RetainPatientCharacteristics, 0},                              // SmokingStatus
-	{0x001021B0, ActionX, 0, CleanDescriptors},                                          // AdditionalPatientHistory
-	{0x001021C0, ActionX, RetainPatientCharacteristics, 0},                              // PregnancyStatus
-	{0x001021D0, ActionX, RetainFullDates, RetainModifiedDates},                         // LastMenstrualDate
-	{0x001021F0, ActionX, 0, 0},                                                         // PatientReligiousPreference
-	{0x00102203, ActionXZ, RetainPatientCharacteristics, 0},                             // PatientSexNeutered
-	{0x00102297, ActionX, 0, 0},                                                         // ResponsiblePerson
-	{0x00102299, ActionX, 0, 0},                                                         // ResponsibleOrganization
-	{0x00104000, ActionX, 0, CleanDescriptors},                                          // PatientComments
-	{0x00120010, ActionD, 0, 0},                                                         // ClinicalTrialSponsorName
-	{0x00120020, ActionD, 0, 0},                                                         // ClinicalTrialProtocolID
-	{0x00120021, ActionZ, 0, 0},                                                         // ClinicalTrialProtocolName
-	{0x00120022, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialProtocolID
-	{0x00120023, ActionX, 0, 0},                                                         // OtherClinicalTrialProtocolIDsSequence
-	{0x00120030, ActionZ, RetainInstitution, 0},                                         // ClinicalTrialSiteID
-	{0x00120031, ActionZ, RetainInstitution, 0},                                         // ClinicalTrialSiteName
-	{0x00120032, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialSiteID
-	{0x00120040, ActionD, 0, 0},                                                         // ClinicalTrialSubjectID
-	{0x00120041, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialSubjectID
-	{0x00120042, ActionD, 0, 0},                                                         // ClinicalTrialSubjectReadingID
-	{0x00120043, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialSubjectReadingID
-	{0x00120050, ActionZ, 0, 0},                                                         // ClinicalTrialTimePointID
-	{0x00120051, ActionX, 0, CleanDescriptors},                                          // ClinicalTrialTimePointDescription
-	{0x00120055, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialTimePointID
-	{0x00120060, ActionZ, RetainInstitution, 0},                                         // ClinicalTrialCoordinatingCenterName
-	{0x00120071, ActionX, 0, 0},                                                         // ClinicalTrialSeriesID
-	{0x00120072, ActionX, 0, CleanDescriptors},                                          // ClinicalTrialSeriesDescription
-	{0x00120073, ActionX, 0, 0},                                                         // IssuerOfClinicalTrialSeriesID
-	{0x00120081, ActionD, RetainInstitution, 0},                                         // ClinicalTrialProtocolEthicsCommitteeName
-	{0x00120082, ActionX, 0, 0},                                                         // ClinicalTrialProtocolEthicsCommitteeApprovalNumber
-	{0x00120086, ActionX, RetainFullDates, RetainModifiedDates},                         // EthicsCommitteeApprovalEffectivenessStartDate
-	{0x00120087, ActionX, RetainFullDates, RetainModifiedDates},                         // EthicsCommitteeApprovalEffectivenessEndDate
-	{0x0014407C, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // CalibrationTime
-	{0x0014407E, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // CalibrationDate
-	{0x0016002B, ActionX, 0, CleanDescriptors},                                          // MakerNote
-	{0x0016004B, ActionX, 0, CleanDescriptors},                                          // DeviceSettingDescription
-	{0x0016004D, ActionX, 0, 0},                                                         // CameraOwnerName
-	{0x0016004E, ActionX, RetainDeviceIdentity, 0},                                      // LensSpecification
-	{0x0016004F, ActionX, RetainDeviceIdentity, 0},                                      // LensMake
-	{0x00160050, ActionX, RetainDeviceIdentity, 0},                                      // LensModel
-	{0x00160051, ActionX, RetainDeviceIdentity, 0},                                      // LensSerialNumber
-	{0x00160070, ActionX, 0, 0},                                                         // GPSVersionID
-	{0x00160071, ActionX, 0, 0},                                                         // GPSLatitudeRef
-	{0x00160072, ActionX, 0, 0},                                                         // GPSLatitude
-	{0x00160073, ActionX, 0, 0},                                                         // GPSLongitudeRef
-	{0x00160074, ActionX, 0, 0},                                                         // GPSLongitude
-	{0x00160075, ActionX, 0, 0},                                                         // GPSAltitudeRef
-	{0x00160076, ActionX, 0, 0},                                                         // GPSAltitude
-	{0x00160077, ActionX, 0, 0},                                                         // GPSTimeStamp
-	{0x00160078, ActionX, 0, 0},                                                         // GPSSatellites
-	{0x00160079, ActionX, 0, 0},                                                         // GPSStatus
-	{0x0016007A, ActionX, 0, 0},                                                         // GPSMeasureMode
-	{0x0016007B, ActionX, 0, 0},                                                         // GPSDOP
-	{0x0016007C, ActionX, 0, 0},                                                         // GPSSpeedRef
-	{0x0016007D, ActionX, 0, 0},                                                         // GPSSpeed
-	{0x0016007E, ActionX, 0, 0},                                                         // GPSTrackRef
-	{0x0016007F, ActionX, 0, 0},                                                         // GPSTrack
-	{0x00160080, ActionX, 0, 0},                                                         // GPSImgDirectionRef
-	{0x00160081, ActionX, 0, 0},                                                         // GPSImgDirection
-	{0x00160082, ActionX, 0, 0},                                                         // GPSMapDatum
-	{0x00160083, ActionX, 0, 0},                                                         // GPSDestLatitudeRef
-	{0x00160084, ActionX, 0, 0},                                                         // GPSDestLatitude
-	{0x00160085, ActionX, 0, 0},                                                         // GPSDestLongitudeRef
-	{0x00160086, ActionX, 0, 0},                                                         // GPSDestLongitude
-	{0x00160087, ActionX, 0, 0},                                                         // GPSDestBearingRef
-	{0x00160088, ActionX, 0, 0},                                                         // GPSDestBearing
-	{0x00160089, ActionX, 0, 0},                                                         // GPSDestDistanceRef
-	{0x0016008A, ActionX, 0, 0},                                                         // GPSDestDistance
-	{0x0016008B, ActionX, 0, 0},                                                         // GPSProcessingMethod
-	{0x0016008C, ActionX, 0, 0},                                                         // GPSAreaInformation
-	{0x0016008D, ActionX, RetainFullDates, RetainModifiedDates},                         // GPSDateStamp
-	{0x0016008E, ActionX, 0, 0},                                                         // GPSDifferential
-	{0x00180010, ActionZD, 0, CleanDescriptors},                                         // ContrastBolusAgent
-	{0x00180027, ActionX, RetainFullDates, RetainModifiedDates},                         // InterventionDrugStopTime
-	{0x00180035, ActionX, RetainFullDates, RetainModifiedDates},                         // InterventionDrugStartTime
-	{0x00181000, ActionXZD, RetainDeviceIdentity, 0},                                    // DeviceSerialNumber
-	{0x00181002, ActionU, RetainUIDs | RetainDeviceIdentity, 0},                         // DeviceUID
-	{0x00181004, ActionX, RetainDeviceIdentity, 0},                                      // PlateID
-	{0x00181005, ActionX, RetainDeviceIdentity, 0},                                      // GeneratorID
-	{0x00181007, ActionX, RetainDeviceIdentity, 0},                                      // CassetteID
-	{0x00181008, ActionX, RetainDeviceIdentity, 0},                                      // GantryID
-	{0x00181009, ActionX, RetainDeviceIdentity, 0},                                      // UniqueDeviceIdentifier
-	{0x0018100A, ActionX, RetainDeviceIdentity, 0},                                      // UDISequence
-	{0x0018100B, ActionU, RetainUIDs | RetainDeviceIdentity, 0},                         // ManufacturerDeviceClassUID
-	{0x00181010, ActionX, RetainDeviceIdentity, 0},                                      // SecondaryCaptureDeviceID
-	{0x00181011, ActionX, RetainDeviceIdentity, 0},                                      // HardcopyCreationDeviceID
-	{0x00181012, ActionX, RetainFullDates, RetainModifiedDates},                         // DateOfSecondaryCapture
-	{0x00181014, ActionX, RetainFullDates, RetainModifiedDates},                         // TimeOfSecondaryCapture
-	{0x00181030, ActionXD, 0, CleanDescriptors},                                         // ProtocolName
-	{0x00181042, ActionX, RetainFullDates, RetainModifiedDates},                         // ContrastBolusStartTime
-	{0x00181043, ActionX, RetainFullDates, RetainModifiedDates},                         // ContrastBolusStopTime
-	{0x00181072, ActionX, RetainFullDates, RetainModifiedDates},                         // RadiopharmaceuticalStartTime
-	{0x00181073, ActionX, RetainFullDates, RetainModifiedDates},                         // RadiopharmaceuticalStopTime
-	{0x00181078, ActionX, RetainFullDates, RetainModifiedDates},                         // RadiopharmaceuticalStartDateTime
-	{0x00181079, ActionX, RetainFullDates, RetainModifiedDates},                         // RadiopharmaceuticalStopDateTime
-	{0x001811BB, ActionD, 0, CleanDescriptors},                                          // AcquisitionFieldOfViewLabel
-	{0x00181200, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // DateOfLastCalibration
-	{0x00181201, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // TimeOfLastCalibration
-	{0x00181202, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // DateTimeOfLastCalibration
-	{0x00181203, ActionZ, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // CalibrationDateTime
-	{0x00181204, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // DateOfManufacture
-	{0x00181205, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // DateOfInstallation
-	{0x00181400, ActionXD, 0, CleanDescriptors},                                         // AcquisitionDeviceProcessingDescription
-	{0x00182042, ActionU, RetainUIDs, 0},                                                // TargetUID
-	{0x00184000, ActionX, 0, CleanDescriptors},                                          // AcquisitionComments
-	{0x00185011, ActionX, RetainDeviceIdentity, 0},                                      // TransducerIdentificationSequence
-	{0x0018700A, ActionXD, RetainDeviceIdentity, 0},                                     // DetectorID
-	{0x0018700C, ActionXD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates}, // DateOfLastDetectorCalibration
-	{0x0018700E, ActionXD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates}, // TimeOfLastDetectorCalibration
-	{0x00189074, ActionD, RetainFullDates, RetainModifiedDates},                         // FrameAcquisitionDateTime
-	{0x00189151, ActionD, RetainFullDates, RetainModifiedDates},                         // FrameReferenceDateTime
-	{0x00189185, ActionX, 0, CleanDescriptors},                                          // RespiratoryMotionCompensationTechniqueDescription
-	{0x00189367, ActionD, RetainDeviceIdentity, 0},                                      // XRaySourceID
-	{0x00189369, ActionD, RetainFullDates, RetainModifiedDates},                         // SourceStartDateTime
-	{0x0018936A, ActionD, RetainFullDates, RetainModifiedDates},                         // SourceEndDateTime
-	{0x00189371, ActionD, RetainDeviceIdentity, 0},                                      // XRayDetectorID
-	{0x00189373, ActionX, RetainDeviceIdentity, 0},                                      // XRayDetectorLabel
-	{0x0018937B, ActionX, 0, CleanDescriptors},                                          // MultienergyAcquisitionDescription
-	{0x0018937F, ActionX, 0, CleanDescriptors},                                          // DecompositionDescription
-	{0x00189424, ActionX, 0, CleanDescriptors},                                          // AcquisitionProtocolDescription
-	{0x00189516, ActionXD, RetainFullDates, RetainModifiedDates},                        // StartAcquisitionDateTime
-	{0x00189517, ActionXD, RetainFullDates, RetainModifiedDates},                        // EndAcquisitionDateTime
-	{0x00189623, ActionD, RetainFullDates, RetainModifiedDates},                         // FunctionalSyncPulse
-	{0x00189701, ActionD, RetainFullDates, RetainModifiedDates},                         // DecayCorrectionDateTime
-	{0x00189804, ActionD, RetainFullDates, RetainModifiedDates},                         // ExclusionStartDateTime
-	{0x00189919, ActionZD, RetainFullDates, RetainModifiedDates},                        // InstructionPerformedDateTime
-	{0x00189937, ActionX, 0, CleanDescriptors},                                          // RequestedSeriesDescription
-	{0x0018A002, ActionX, RetainFullDates, RetainModifiedDates},                         // ContributionDateTime
-	{0x0018A003, ActionX, 0, CleanDescriptors},                                          // ContributionDescription
-	{0x0020000D, ActionU, RetainUIDs, 0},                                                // StudyInstanceUID
-	{0x0020000E, ActionU, RetainUIDs, 0},                                                // SeriesInstanceUID
-	{0x00200010, ActionZ, 0, 0},                                                         // StudyID
-	{0x00200027, ActionX, 0, CleanDescriptors},                                          // PyramidLabel
-	{0x00200052, ActionU, RetainUIDs, 0},                                                // FrameOfReferenceUID
-	{0x00200200, ActionU, RetainUIDs, 0},                                                // SynchronizationFrameOfReferenceUID
-	{0x00203401, ActionX, RetainDeviceIdentity, 0},                                      // ModifyingDeviceID
-	{0x00203403, ActionX, RetainFullDates, RetainModifiedDates},                         // ModifiedImageDate
-	{0x00203405, ActionX, RetainFullDates, RetainModifiedDates},                         // ModifiedImageTime
-	{0x00203406, ActionX, 0, 0},                                                         // ModifiedImageDescription
-	{0x00204000, ActionX, 0, CleanDescriptors},                                          // ImageComments
-	{0x00209158, ActionX, 0, CleanDescriptors},                                          // FrameComments
-	{0x00209161, ActionU, RetainUIDs, 0},                                                // ConcatenationUID
-	{0x00209164, ActionU, RetainUIDs, 0},                                                // DimensionOrganizationUID
-	{0x00281199, ActionU, RetainUIDs, 0},                                                // PaletteColorLookupTableUID
-	{0x00281214, ActionU, RetainUIDs, 0},                                                // LargePaletteColorLookupTableUID
-	{0x00284000, ActionX, 0, 0},                                                         // ImagePresentationComments
-	{0x00320012, ActionX, 0, 0},                                                         // StudyIDIssuer
-	{0x00320032, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyVerifiedDate
-	{0x00320033, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyVerifiedTime
-	{0x00320034, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyReadDate
-	{0x00320035, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyReadTime
-	{0x00321000, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledStudyStartDate
-	{0x00321001, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledStudyStartTime
-	{0x00321010, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledStudyStopDate
-	{0x00321011, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledStudyStopTime
-	{0x00321020, ActionX, RetainDeviceIdentity, 0},                                      // ScheduledStudyLocation
-	{0x00321021, ActionX, 0, RetainDeviceIdentity},                                      // ScheduledStudyLocationAETitle
-	{0x00321030, ActionX, 0, CleanDescriptors},                                          // ReasonForStudy
-	{0x00321032, ActionX, 0, 0},                                                         // RequestingPhysician
-	{0x00321033, ActionX, 0, 0},                                                         // RequestingService
-	{0x00321040, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyArrivalDate
-	{0x00321041, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyArrivalTime
-	{0x00321050, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyCompletionDate
-	{0x00321051, ActionX, RetainFullDates, RetainModifiedDates},                         // StudyCompletionTime
-	{0x00321060, ActionXZ, 0, CleanDescriptors},                                         // RequestedProcedureDescription
-	{0x00321066, ActionX, 0, CleanDescriptors},                                          // ReasonForVisit
-	{0x00321067, ActionX, 0, CleanDescriptors},                                          // ReasonForVisitCodeSequence
-	{0x00321070, ActionX, 0, CleanDescriptors},                                          // RequestedContrastAgent
-	{0x00324000, ActionX, 0, CleanDescriptors},                                          // StudyComments
-	{0x00340001, ActionD, 0, 0},                                                         // FlowIdentifierSequence
-	{0x00340002, ActionD, 0, 0},                                                         // FlowIdentifier
-	{0x00340005, ActionD, 0, 0},                                                         // SourceIdentifier
-	{0x00340007, ActionD, RetainFullDates, RetainModifiedDates},                         // FrameOriginTimestamp
-	{0x00380004, ActionX, 0, 0},                                                         // ReferencedPatientAliasSequence
-	{0x00380010, ActionX, 0, 0},                                                         // AdmissionID
-	{0x00380011, ActionX, 0, 0},                                                         // IssuerOfAdmissionID
-	{0x00380014, ActionX, 0, 0},                                                         // IssuerOfAdmissionIDSequence
-	{0x0038001A, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledAdmissionDate
-	{0x0038001B, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledAdmissionTime
-	{0x0038001C, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledDischargeDate
-	{0x0038001D, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledDischargeTime
-	{0x0038001E, ActionX, 0, 0},                                                         // ScheduledPatientInstitutionResidence
-	{0x00380020, ActionX, RetainFullDates, RetainModifiedDates},                         // AdmittingDate
-	{0x00380021, ActionX, RetainFullDates, RetainModifiedDates},                         // AdmittingTime
-	{0x00380030, ActionX, RetainFullDates, RetainModifiedDates},                         // DischargeDate
-	{0x00380032, ActionX, RetainFullDates, RetainModifiedDates},                         // DischargeTime
-	{0x00380040, ActionX, 0, CleanDescriptors},                                          // DischargeDiagnosisDescription
-	{0x00380050, ActionX, 0, RetainPatientCharacteristics},                              // SpecialNeeds
-	{0x00380060, ActionX, 0, 0},                                                         // ServiceEpisodeID
-	{0x00380061, ActionX, 0, 0},                                                         // IssuerOfServiceEpisodeID
-	{0x00380062, ActionX, 0, CleanDescriptors},                                          // ServiceEpisodeDescription
-	{0x00380064, ActionX, 0, 0},                                                         // IssuerOfServiceEpisodeIDSequence
-	{0x00380300, ActionX, 0, 0},                                                         // CurrentPatientLocation
-	{0x00380400, ActionX, 0, 0},                                                         // PatientInstitutionResidence
-	{0x00380500, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors},           // PatientState
-	{0x00384000, ActionX, 0, CleanDescriptors},                                          // VisitComments
-	{0x003A0020, ActionX, 0, CleanDescriptors},                                          // MultiplexGroupLabel
-	{0x003A0203, ActionX, 0, CleanDescriptors},                                          // ChannelLabel
-	{0x003A020C, ActionX, 0, CleanDescriptors},                                          // ChannelDerivationDescription
-	{0x003A0310, ActionU, RetainUIDs, 0},                                                // MultiplexGroupUID
-	{0x003A0314, ActionD, RetainFullDates, RetainModifiedDates},                         // ImpedanceMeasurementDateTime
-	{0x003A0329, ActionX, 0, CleanDescriptors},                                          // WaveformFilterDescription
-	{0x003A032B, ActionX, 0, CleanDescriptors},                                          // FilterLookupTableDescription
-	{0x00400001, ActionX, 0, RetainDeviceIdentity},                                      // ScheduledStationAETitle
-	{0x00400002, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepStartDate
-	{0x00400003, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepStartTime
-	{0x00400004, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepEndDate
-	{0x00400005, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepEndTime
-	{0x00400006, ActionX, 0, 0},                                                         // ScheduledPerformingPhysicianName
-	{0x00400007, ActionX, 0, CleanDescriptors},                                          // ScheduledProcedureStepDescription
-	{0x00400009, ActionX, 0, 0},                                                         // ScheduledProcedureStepID
-	{0x0040000B, ActionX, 0, 0},                                                         // ScheduledPerformingPhysicianIdentificationSequence
-	{0x00400010, ActionX, RetainDeviceIdentity, 0},                                      // ScheduledStationName
-	{0x00400011, ActionX, RetainDeviceIdentity, 0},                                      // ScheduledProcedureStepLocation
-	{0x00400012, ActionX, 0, RetainPatientCharacteristics},                              // PreMedication
-	{0x00400241, ActionX, 0, RetainDeviceIdentity},                                      // PerformedStationAETitle
-	{0x00400242, ActionX, RetainDeviceIdentity, 0},                                      // PerformedStationName
-	{0x00400243, ActionX, 0, 0},                                                         // PerformedLocation
-	{0x00400244, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepStartDate
-	{0x00400245, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepStartTime
-	{0x00400250, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepEndDate
-	{0x00400251, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepEndTime
-	{0x00400253, ActionX, 0, 0},                                                         // PerformedProcedureStepID
-	{0x00400254, ActionX, 0, CleanDescriptors},                                          // PerformedProcedureStepDescription
-	{0x00400275, ActionX, 0, CleanDescriptors},                                          // RequestAttributesSequence
-	{0x00400280, ActionX, 0, CleanDescriptors},                                          // CommentsOnThePerformedProcedureStep
-	{0x00400310, ActionX, 0, CleanDescriptors},                                          // CommentsOnRadiationDose
-	{0x0040050A, ActionX, 0, 0},                                                         // SpecimenAccessionNumber
-	{0x00400512, ActionD, 0, 0},                                                         // ContainerIdentifier
-	{0x00400513, ActionZ, 0, 0},                                                         // IssuerOfTheContainerIdentifierSequence
-	{0x0040051A, ActionX, 0, CleanDescriptors},                                          // ContainerDescription
-	{0x00400551, ActionD, 0, 0},                                                         // SpecimenIdentifier
-	{0x00400554, ActionU, RetainUIDs, 0},                                                // SpecimenUID
-	{0x00400555, ActionXZ, 0, CleanStructuredContent},                                   // AcquisitionContextSequence
-	{0x00400556, ActionX, 0, CleanDescriptors},                                          // AcquisitionContextDescription
-	{0x00400562, ActionZ, 0, 0},                                                         // IssuerOfTheSpecimenIdentifierSequence
-	{0x00400600, ActionX, 0, CleanDescriptors},                                          // SpecimenShortDescription
-	{0x00400602, ActionX, 0, CleanDescriptors},                                          // SpecimenDetailedDescription
-	{0x00400610, ActionZ, 0, CleanStructuredContent},                                    // SpecimenPreparationSequence
-	{0x004006FA, ActionX, 0, 0},                                                         // SlideIdentifier
-	{0x00401001, ActionX, 0, 0},                                                         // RequestedProcedureID
-	{0x00401002, ActionX, 0, CleanDescriptors},                                          // ReasonForTheRequestedProcedure
-	{0x00401004, ActionX, 0, 0},                                                         // PatientTransportArrangements
-	{0x00401005, ActionX, 0, 0},                                                         // RequestedProcedureLocation
-	{0x0040100A, ActionX, 0, CleanDescriptors},                                          // ReasonForRequestedProcedureCodeSequence
-	{0x00401010, ActionX, 0, 0},                                                         // NamesOfIntendedRecipientsOfResults
-	{0x00401011, ActionX, 0, 0},                                                         // IntendedRecipientsOfResultsIdentificationSequence
-	{0x00401101, ActionD, 0, 0},                                                         // PersonIdentificationCodeSequence
-	{0x00401102, ActionX, 0, 0},                                                         // PersonAddress
-	{0x00401103, ActionX, 0, 0},                                                         // PersonTelephoneNumbers
-	{0x00401104, ActionX, 0, 0},                                                         // PersonTelecomInformation
-	{0x00401400, ActionX, 0, CleanDescriptors},                                          // RequestedProcedureComments
-	{0x00402001, ActionX, 0, CleanDescriptors},                                          // ReasonForTheImagingServiceRequest
-	{0x00402004, ActionX, RetainFullDates, RetainModifiedDates},                         // IssueDateOfImagingServiceRequest
-	{0x00402005, ActionX, RetainFullDates, RetainModifiedDates},                         // IssueTimeOfImagingServiceRequest
-	{0x00402008, ActionX, 0, 0},                                                         // OrderEnteredBy
-	{0x00402009, ActionX, 0, 0},                                                         // OrderEntererLocation
-	{0x00402010, ActionX, 0, 0},                                                         // OrderCallbackPhoneNumber
-	{0x00402011, ActionX, 0, 0},                                                         // OrderCallbackTelecomInformation
-	{0x00402016, ActionZ, 0, 0},                                                         // PlacerOrderNumberImagingServiceRequest
-	{0x00402017, ActionZ, 0, 0},                                                         // FillerOrderNumberImagingServiceRequest
-	{0x00402400, ActionX, 0, CleanDescriptors},                                          // ImagingServiceRequestComments
-	{0x00403001, ActionX, 0, 0},                                                         // ConfidentialityConstraintOnPatientDataDescription
-	{0x00404005, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepStartDateTime
-	{0x00404008, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepExpirationDateTime
-	{0x00404010, ActionX, RetainFullDates, RetainModifiedDates},                         // ScheduledProcedureStepModificationDateTime
-	{0x00404011, ActionX, RetainFullDates, RetainModifiedDates},                         // ExpectedCompletionDateTime
-	{0x00404023, ActionU, RetainUIDs, 0},                                                // ReferencedGeneralPurposeScheduledProcedureStepTransactionUID
-	{0x00404025, ActionX, RetainDeviceIdentity, 0},                                      // ScheduledStationNameCodeSequence
-	{0x00404027, ActionX, RetainDeviceIdentity, 0},                                      // ScheduledStationGeographicLocationCodeSequence
-	{0x00404028, ActionX, RetainDeviceIdentity, 0},                                      // PerformedStationNameCodeSequence
-	{0x00404030, ActionX, RetainDeviceIdentity, 0},                                      // PerformedStationGeographicLocationCodeSequence
-	{0x00404034, ActionX, 0, 0},                                                         // ScheduledHumanPerformersSequence
-	{0x00404035, ActionX, 0, 0},                                                         // ActualHumanPerformersSequence
-	{0x00404036, ActionX, 0, 0},                                                         // HumanPerformerOrganization
-	{0x00404037, ActionX, 0, 0},                                                         // HumanPerformerName
-	{0x00404050, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepStartDateTime
-	{0x00404051, ActionX, RetainFullDates, RetainModifiedDates},                         // PerformedProcedureStepEndDateTime
-	{0x00404052, ActionX, RetainFullDates, RetainModifiedDates},                         // ProcedureStepCancellationDateTime
-	{0x0040A023, ActionX, RetainFullDates, RetainModifiedDates},                         // FindingsGroupRecordingDateTrial
-	{0x0040A024, ActionX, RetainFullDates, RetainModifiedDates},                         // FindingsGroupRecordingTimeTrial
-	{0x0040A027, ActionD, 0, 0},                                                         // VerifyingOrganization
-	{0x0040A030, ActionD, RetainFullDates, RetainModifiedDates},                         // VerificationDateTime
-	{0x0040A032, ActionXD, RetainFullDates, RetainModifiedDates},                        // ObservationDateTime
-	{0x0040A033, ActionX, RetainFullDates, RetainModifiedDates},                         // ObservationStartDateTime
-	{0x0040A034, ActionX, RetainFullDates, RetainModifiedDates},                         // EffectiveStartDateTime
-	{0x0040A035, ActionX, RetainFullDates, RetainModifiedDates},                         // EffectiveStopDateTime
-	{0x0040A073, ActionD, 0, 0},                                                         // VerifyingObserverSequence
-	{0x0040A075, ActionD, 0, 0},                                                         // VerifyingObserverName
-	{0x0040A078, ActionX, 0, 0},                                                         // AuthorObserverSequence
-	{0x0040A07A, ActionX, 0, 0},                                                         // ParticipantSequence
-	{0x0040A07C, ActionX, 0, 0},                                                         // CustodialOrganizationSequence
-	{0x0040A082, ActionZ, RetainFullDates, RetainModifiedDates},                         // ParticipationDateTime
-	{0x0040A088, ActionZ, 0, 0},                                                         // VerifyingObserverIdentificationCodeSequence
-	{0x0040A110, ActionX, RetainFullDates, RetainModifiedDates},                         // DateOfDocumentOrVerbalTransactionTrial
-	{0x0040A112, ActionX, RetainFullDates, RetainModifiedDates},                         // TimeOfDocumentCreationOrVerbalTransactionTrial
-	{0x0040A120, ActionD, RetainFullDates, RetainModifiedDates},                         // DateTime
-	{0x0040A121, ActionD, RetainFullDates, RetainModifiedDates},                         // Date
-	{0x0040A122, ActionD, RetainFullDates, RetainModifiedDates},                         // Time
-	{0x0040A123, ActionD, 0, 0},                                                         // PersonName
-	{0x0040A124, ActionU, 0, 0},                                                         // UID
-	{0x0040A13A, ActionD, RetainFullDates, RetainModifiedDates},                         // ReferencedDateTime
-	{0x0040A171, ActionU, RetainUIDs, 0},                                                // ObservationUID
-	{0x0040A172, ActionU, RetainUIDs, 0},                                                // ReferencedObservationUIDTrial
-	{0x0040A192, ActionX, RetainFullDates, RetainModifiedDates},                         // ObservationDateTrial
-	{0x0040A193, ActionX, RetainFullDates, RetainModifiedDates},                         // ObservationTimeTrial
-	{0x0040A307, ActionX, 0, 0},                                                         // CurrentObserverTrial
-	{0x0040A352, ActionX, 0, 0},                                                         // VerbalSourceTrial
-	{0x0040A353, ActionX, 0, 0},                                                         // AddressTrial
-	{0x0040A354, ActionX, 0, 0},                                                         // TelephoneNumberTrial
-	{0x0040A358, ActionX, 0, 0},                                                         // VerbalSourceIdentifierCodeSequenceTrial
-	{0x0040A402, ActionU, RetainUIDs, 0},                                                // ObservationSubjectUIDTrial
-	{0x0040A730, ActionD, 0, CleanStructuredContent},                                    // ContentSequence
-	{0x0040B020, ActionX, 0, CleanStructuredContent},                                    // WaveformAnnotationSequence
-	{0x0040B034, ActionX, RetainFullDates, RetainModifiedDates},                         // AnnotationDateTime
-	{0x0040B036, ActionX, RetainFullDates, RetainModifiedDates},                         // SegmentDefinitionDateTime
-	{0x0040B03B, ActionX, 0, CleanDescriptors},                                          // MontageName
-	{0x0040B03F, ActionX, 0, CleanDescriptors},                                          // MontageChannelLabel
-	{0x0040DB06, ActionX, RetainFullDates, RetainModifiedDates},                         // TemplateVersion
-	{0x0040DB07, ActionX, RetainFullDates, RetainModifiedDates},                         // TemplateLocalVersion
-	{0x0040DB0C, ActionU, RetainUIDs, 0},                                                // TemplateExtensionOrganizationUID
-	{0x0040DB0D, ActionU, RetainUIDs, 0},                                                // TemplateExtensionCreatorUID
-	{0x0040E004, ActionX, RetainFullDates, RetainModifiedDates},                         // HL7DocumentEffectiveTime
-	{0x00420011, ActionD, 0, 0},                                                         // EncapsulatedDocument
-	{0x00440004, ActionX, RetainFullDates, RetainModifiedDates},                         // ApprovalStatusDateTime
-	{0x0044000B, ActionX, RetainFullDates, RetainModifiedDates},                         // ProductExpirationDateTime
-	{0x00440010, ActionX, RetainFullDates, RetainModifiedDates},                         // SubstanceAdministrationDateTime
-	{0x00440104, ActionD, RetainFullDates, RetainModifiedDates},                         // AssertionDateTime
-	{0x00440105, ActionX, RetainFullDates, RetainModifiedDates},                         // AssertionExpirationDateTime
-	{0x0050001B, ActionX, 0, 0},                                                         // ContainerComponentID
-	{0x00500020, ActionX, RetainDeviceIdentity, 0},                                      // DeviceDescription
-	{0x00500021, ActionX, 0, CleanDescriptors},                                          // LongDeviceDescription
-	{0x00620021, ActionU, RetainUIDs, 0},                                                // TrackingUID
-	{0x00640003, ActionU, RetainUIDs, 0},                                                // SourceFrameOfReferenceUID
-	{0x00686226, ActionD, RetainFullDates, RetainModifiedDates},                         // EffectiveDateTime
-	{0x00686270, ActionD, RetainFullDates, RetainModifiedDates},                         // InformationIssueDateTime
-	{0x006A0003, ActionD, RetainUIDs, 0},                                                // AnnotationGroupUID
-	{0x006A0005, ActionD, 0, CleanDescriptors},                                          // AnnotationGroupLabel
-	{0x006A0006, ActionX, 0, CleanDescriptors},                                          // AnnotationGroupDescription
-	{0x00700001, ActionD, 0, CleanGraphics},                                             // GraphicAnnotationSequence
-	{0x00700006, ActionD, 0, CleanDescriptors},                                          // UnformattedTextValue
-	{0x00700082, ActionX, RetainFullDates, RetainModifiedDates},                         // PresentationCreationDate
-	{0x00700083, ActionX, RetainFullDates, RetainModifiedDates},                         // PresentationCreationTime
-	{0x00700084, ActionZD, 0, 0},                                                        // ContentCreatorName
-	{0x00700086, ActionX, 0, 0},                                                         // ContentCreatorIdentificationCodeSequence
-	{0x0070031A, ActionU, RetainUIDs, 0},                                                // FiducialUID
-	{0x00701101, ActionU, RetainUIDs, 0},                                                // PresentationDisplayCollectionUID
-	{0x00701102, ActionU, RetainUIDs, 0},                                                // PresentationSequenceCollectionUID
-	{0x0072000A, ActionD, RetainFullDates, RetainModifiedDates},                         // HangingProtocolCreationDateTime
-	{0x0072005E, ActionD, 0, RetainDeviceIdentity},                                      // SelectorAEValue
-	{0x0072005F, ActionD, RetainPatientCharacteristics, 0},                              // SelectorASValue
-	{0x00720061, ActionD, RetainFullDates, RetainModifiedDates},                         // SelectorDAValue
-	{0x00720063, ActionD, RetainFullDates, RetainModifiedDates},                         // SelectorDTValue
-	{0x00720065, ActionD, 0, 0},                                                         // SelectorOBValue
-	{0x00720066, ActionD, 0, CleanDescriptors},                                          // SelectorLOValue
-	{0x00720068, ActionD, 0, CleanDescriptors},                                          // SelectorLTValue
-	{0x0072006A, ActionD, 0, 0},                                                         // SelectorPNValue
-	{0x0072006B, ActionD, RetainFullDates, RetainModifiedDates},                         // SelectorTMValue
-	{0x0072006C, ActionD, 0, CleanDescriptors},                                          // SelectorSHValue
-	{0x0072006D, ActionD, 0, 0},                                                         // SelectorUNValue
-	{0x0072006E, ActionD, 0, CleanDescriptors},                                          // SelectorSTValue
-	{0x00720070, ActionD, 0, CleanDescriptors},                                          // SelectorUTValue
-	{0x00720071, ActionD, 0, 0},                                                         // SelectorURValue
-	{0x00741234, ActionX, 0, RetainDeviceIdentity},                                      // ReceivingAE
-	{0x00741236, ActionX, 0, RetainDeviceIdentity},                                      // RequestingAE
-	{0x00880140, ActionU, RetainUIDs, 0},                                                // StorageMediaFileSetUID
-	{0x00880200, ActionX, 0, 0},                                                         // IconImageSequence
-	{0x00880904, ActionX, 0, 0},                                                         // TopicTitle
-	{0x00880906, ActionX, 0, 0},                                                         // TopicSubject
-	{0x00880910, ActionX, 0, 0},                                                         // TopicAuthor
-	{0x00880912, ActionX, 0, 0},                                                         // TopicKeywords
-	{0x01000420, ActionX, RetainFullDates, RetainModifiedDates},                         // SOPAuthorizationDateTime
-	{0x04000100, ActionU, 0, 0},                                                         // DigitalSignatureUID
-	{0x04000105, ActionD, RetainFullDates, RetainModifiedDates},                         // DigitalSignatureDateTime
-	{0x04000115, ActionD, 0, 0},                                                         // CertificateOfSigner
-	{0x04000310, ActionX, RetainFullDates, RetainModifiedDates},                         // CertifiedTimestamp
-	{0x04000402, ActionX, 0, 0},                                                         // ReferencedDigitalSignatureSequence
-	{0x04000403, ActionX, 0, 0},                                                         // ReferencedSOPInstanceMACSequence
-	{0x04000404, ActionX, 0, 0},                                                         // MAC
-	{0x04000550, ActionX, 0, 0},                                                         // ModifiedAttributesSequence
-	{0x04000551, ActionX, 0, 0},                                                         // NonconformingModifiedAttributesSequence
-	{0x04000552, ActionX, 0, 0},                                                         // NonconformingDataElementValue
-	{0x04000561, ActionX, 0, 0},                                                         // OriginalAttributesSequence
-	{0x04000562, ActionD, RetainFullDates, RetainModifiedDates},                         // AttributeModificationDateTime
-	{0x04000563, ActionD, RetainDeviceIdentity, 0},                                      // ModifyingSystem
-	{0x04000564, ActionZ, RetainInstitution, 0},                                         // SourceOfPreviousValues
-	{0x04000565, ActionD, 0, CleanDescriptors},                                          // ReasonForTheAttributeModification
-	{0x04000600, ActionX, 0, 0},                                                         // InstanceOriginStatus
-	{0x20300020, ActionX, 0, 0},                                                         // TextString
-	{0x21000040, ActionX, RetainFullDates, RetainModifiedDates},                         // CreationDate
-	{0x21000050, ActionX, RetainFullDates, RetainModifiedDates},                         // CreationTime
-	{0x21000070, ActionX, 0, RetainDeviceIdentity},                                      // Originator
-	{0x21000140, ActionD, 0, RetainDeviceIdentity},                                      // DestinationAE
-	{0x22000002, ActionXZ, 0, CleanDescriptors},                                         // LabelText
-	{0x22000005, ActionXZ, 0, 0},                                                        // BarcodeValue
-	{0x30020121, ActionX, 0, CleanDescriptors},                                          // PositionAcquisitionTemplateName
-	{0x30020123, ActionX, 0, CleanDescriptors},                                          // PositionAcquisitionTemplateDescription
-	{0x30060002, ActionD, 0, CleanDescriptors},                                          // StructureSetLabel
-	{0x30060004, ActionX, 0, CleanDescriptors},                                          // StructureSetName
-	{0x30060006, ActionX, 0, CleanDescriptors},                                          // StructureSetDescription
-	{0x30060008, ActionZ, RetainFullDates, RetainModifiedDates},                         // StructureSetDate
-	{0x30060009, ActionZ, RetainFullDates, RetainModifiedDates},                         // StructureSetTime
-	{0x30060024, ActionU, RetainUIDs, 0},                                                // ReferencedFrameOfReferenceUID
-	{0x30060026, ActionZ, 0, CleanDescriptors},                                          // ROIName
-	{0x30060028, ActionX, 0, CleanDescriptors},                                          // ROIDescription
-	{0x3006002D, ActionX, RetainFullDates, RetainModifiedDates},                         // ROIDateTime
-	{0x3006002E, ActionX, RetainFullDates, RetainModifiedDates},                         // ROIObservationDateTime
-	{0x30060038, ActionX, 0, CleanDescriptors},                                          // ROIGenerationDescription
-	{0x3006004D, ActionX, 0, 0},                                                         // ROICreatorSequence
-	{0x3006004E, ActionX, 0, 0},                                                         // ROIInterpreterSequence
-	{0x30060085, ActionX, 0, CleanDescriptors},                                          // ROIObservationLabel
-	{0x30060088, ActionX, 0, CleanDescriptors},                                          // ROIObservationDescription
-	{0x300600A6, ActionZ, 0, 0},                                                         // ROIInterpreter
-	{0x300600C2, ActionU, RetainUIDs, 0},                                                // RelatedFrameOfReferenceUID
-	{0x30080024, ActionD, RetainFullDates, RetainModifiedDates},                         // TreatmentControlPointDate
-	{0x30080025, ActionD, RetainFullDates, RetainModifiedDates},                         // TreatmentControlPointTime
-	{0x30080054, ActionXD, RetainFullDates, RetainModifiedDates},                        // FirstTreatmentDate
-	{0x30080056, ActionXD, RetainFullDates, RetainModifiedDates},                        // MostRecentTreatmentDate
-	{0x30080105, ActionXZ, RetainDeviceIdentity, 0},                                     // SourceSerialNumber
-	{0x30080162, ActionD, RetainFullDates, RetainModifiedDates},                         // SafePositionExitDate
-	{0x30080164, ActionD, RetainFullDates, RetainModifiedDates},                         // SafePositionExitTime
-	{0x30080166, ActionD, RetainFullDates, RetainModifiedDates},                         // SafePositionReturnDate
-	{0x30080168, ActionD, RetainFullDates, RetainModifiedDates},                         // SafePositionReturnTime
-	{0x30080250, ActionXD, RetainFullDates, RetainModifiedDates},                        // TreatmentDate
-	{0x30080251, ActionXD, RetainFullDates, RetainModifiedDates},                        // TreatmentTime
-	{0x300A0002, ActionD, 0, CleanDescriptors},                                          // RTPlanLabel
-	{0x300A0003, ActionX, 0, CleanDescriptors},                                          // RTPlanName
-	{0x300A0004, ActionX, 0, CleanDescriptors},                                          // RTPlanDescription
-	{0x300A0006, ActionXD, RetainFullDates, RetainModifiedDates},                        // RTPlanDate
-	{0x300A0007, ActionXD, RetainFullDates, RetainModifiedDates},                        // RTPlanTime
-	{0x300A000B, ActionX, 0, CleanDescriptors},                                          // TreatmentSites
-	{0x300A000E, ActionX, 0, CleanDescriptors},                                          // PrescriptionDescription
-	{0x300A0013, ActionU, RetainUIDs, 0},                                                // DoseReferenceUID
-	{0x300A0016, ActionX, 0, CleanDescriptors},                                          // DoseReferenceDescription
-	{0x300A0054, ActionU, RetainUIDs, 0},                                                // TableTopPositionAlignmentUID
-	{0x300A0072, ActionX, 0, CleanDescriptors},                                          // FractionGroupDescription
-	{0x300A0083, ActionU, RetainUIDs, 0},                                                // ReferencedDoseReferenceUID
-	{0x300A00B2, ActionXZ, RetainDeviceIdentity, 0},                                     // TreatmentMachineName
-	{0x300A00C3, ActionX, 0, CleanDescriptors},                                          // BeamDescription
-	{0x300A00DD, ActionX, 0, CleanDescriptors},                                          // BolusDescription
-	{0x300A0196, ActionX, 0, CleanDescriptors},                                          // FixationDeviceDescription
-	{0x300A01A6, ActionX, 0, CleanDescriptors},                                          // ShieldingDeviceDescription
-	{0x300A01B2, ActionX, 0, CleanDescriptors},                                          // SetupTechniqueDescription
-	{0x300A0216, ActionX, RetainDeviceIdentity, 0},                                      // SourceManufacturer
-	{0x300A022C, ActionD, RetainFullDates, RetainModifiedDates},                         // SourceStrengthReferenceDate
-	{0x300A022E, ActionD, RetainFullDates, RetainModifiedDates},                         // SourceStrengthReferenceTime
-	{0x300A02EB, ActionX, 0, CleanDescriptors},                                          // CompensatorDescription
-	{0x300A0608, ActionD, 0, CleanDescriptors},                                          // TreatmentPositionGroupLabel
-	{0x300A0609, ActionU, RetainUIDs, 0},                                                // TreatmentPositionGroupUID
-	{0x300A0611, ActionZ, 0, 0},                                                         // RTAccessoryHolderSlotID
-	{0x300A0615, ActionZ, 0, 0},                                                         // RTAccessoryDeviceSlotID
-	{0x300A0619, ActionD, 0, CleanDescriptors},                                          // RadiationDoseIdentificationLabel
-	{0x300A0623, ActionD, 0, CleanDescriptors},                                          // RadiationDoseInVivoMeasurementLabel
-	{0x300A062A, ActionD, 0, CleanDescriptors},                                          // RTToleranceSetLabel
-	{0x300A0650, ActionU, RetainUIDs, 0},                                                // PatientSetupUID
-	{0x300A0676, ActionX, 0, CleanDescriptors},                                          // EquipmentFrameOfReferenceDescription
-	{0x300A067C, ActionD, 0, CleanDescriptors},                                          // RadiationGenerationModeLabel
-	{0x300A067D, ActionZ, 0, CleanDescriptors},                                          // RadiationGenerationModeDescription
-	{0x300A0700, ActionU, RetainUIDs, 0},                                                // TreatmentSessionUID
-	{0x300A0734, ActionD, 0, CleanDescriptors},                                          // TreatmentToleranceViolationDescription
-	{0x300A0736, ActionD, RetainFullDates, RetainModifiedDates},                         // TreatmentToleranceViolationDateTime
-	{0x300A073A, ActionD, RetainFullDates, RetainModifiedDates},                         // RecordedRTControlPointDateTime
-	{0x300A0741, ActionD, RetainFullDates, RetainModifiedDates},                         // InterlockDateTime
-	{0x300A0742, ActionD, 0, CleanDescriptors},                                          // InterlockDescription
-	{0x300A0760, ActionD, RetainFullDates, RetainModifiedDates},                         // OverrideDateTime
-	{0x300A0783, ActionD, 0, CleanDescriptors},                                          // InterlockOriginDescription
-	{0x300A0785, ActionU, RetainUIDs, 0},                                                // ReferencedTreatmentPositionGroupUID
-	{0x300A078E, ActionX, 0, CleanDescriptors},                                          // PatientTreatmentPreparationProcedureParameterDescription
-	{0x300A0792, ActionX, 0, CleanDescriptors},                                          // PatientTreatmentPreparationMethodDescription
-	{0x300A0794, ActionX, 0, CleanDescriptors},                                          // PatientSetupPhotoDescription
-	{0x300A079A, ActionX, 0, CleanDescriptors},                                          // DisplacementReferenceLabel
-	{0x300C0113, ActionX, 0, CleanDescriptors},                                          // ReasonForOmissionDescription
-	{0x300C0127, ActionD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates},  // BeamHoldTransitionDateTime
-	{0x300E0004, ActionZ, RetainFullDates, RetainModifiedDates},                         // ReviewDate
-	{0x300E0005, ActionZ, RetainFullDates, RetainModifiedDates},                         // ReviewTime
-	{0x300E0008, ActionXZ, 0, 0},                                                        // ReviewerName
-	{0x30100006, ActionU, RetainUIDs, 0},                                                // ConceptualVolumeUID
-	{0x3010000B, ActionU, RetainUIDs, 0},                                                // ReferencedConceptualVolumeUID
-	{0x3010000F, ActionZ, 0, CleanDescriptors},                                          // ConceptualVolumeCombinationDescription
-	{0x30100013, ActionU, RetainUIDs, 0},                                                // ConstituentConceptualVolumeUID
-	{0x30100015, ActionU, RetainUIDs, 0},                                                // SourceConceptualVolumeUID
-	{0x30100017, ActionZ, 0, CleanDescriptors},                                          // ConceptualVolumeDescription
-	{0x3010001B, ActionZ, 0, 0},                                                         // DeviceAlternateIdentifier
-	{0x3010002D, ActionD, RetainDeviceIdentity, 0},                                      // DeviceLabel
-	{0x30100031, ActionU, RetainUIDs, 0},                                                // ReferencedFiducialsUID
-	{0x30100033, ActionD, 0, CleanDescriptors},                                          // UserContentLabel
-	{0x30100034, ActionD, 0, CleanDescriptors},                                          // UserContentLongLabel
-	{0x30100035, ActionD, 0, CleanDescriptors},                                          // EntityLabel
-	{0x30100036, ActionX, 0, CleanDescriptors},                                          // EntityName
-	{0x30100037, ActionX, 0, CleanDescriptors},                                          // EntityDescription
-	{0x30100038, ActionD, 0, CleanDescriptors},                                          // EntityLongLabel
-	{0x3010003B, ActionU, RetainUIDs, 0},                                                // RTTreatmentPhaseUID
-	{0x30100043, ActionZ, RetainDeviceIdentity, 0},                                      // ManufacturerDeviceIdentifier
-	{0x3010004C, ActionXD, RetainFullDates, RetainModifiedDates},                        // IntendedPhaseStartDate
-	{0x3010004D, ActionXD, RetainFullDates, RetainModifiedDates},                        // IntendedPhaseEndDate
-	{0x30100054, ActionD, 0, CleanDescriptors},                                          // RTPrescriptionLabel
-	{0x30100056, ActionXD, 0, CleanDescriptors},                                         // RTTreatmentApproachLabel
-	{0x3010005A, ActionZ, 0, CleanDescriptors},                                          // RTPhysicianIntentNarrative
-	{0x3010005C, ActionZ, 0, CleanDescriptors},                                          // ReasonForSuperseding
-	{0x30100061, ActionX, 0, CleanDescriptors},                                          // PriorTreatmentDoseDescription
-	{0x3010006E, ActionU, RetainUIDs, 0},                                                // DosimetricObjectiveUID
-	{0x3010006F, ActionU, RetainUIDs, 0},                                                // ReferencedDosimetricObjectiveUID
-	{0x30100077, ActionXD, 0, CleanDescriptors},                                         // TreatmentSite
-	{0x3010007A, ActionZ, 0, CleanDescriptors},                                          // TreatmentTechniqueNotes
-	{0x3010007B, ActionZ, 0, CleanDescriptors},                                          // PrescriptionNotes
-	{0x3010007F, ActionZ, 0, CleanDescriptors},                                          // FractionationNotes
-	{0x30100081, ActionZ, 0, CleanDescriptors},                                          // PrescriptionNotesSequence
-	{0x30100085, ActionX, RetainFullDates, RetainModifiedDates},                         // IntendedFractionStartTime
-	{0x40000010, ActionX, 0, 0},                                                         // Arbitrary
-	{0x40004000, ActionX, 0, 0},                                                         // TextComments
-	{0x40080040, ActionX, 0, 0},                                                         // ResultsID
-	{0x40080042, ActionX, 0, 0},                                                         // ResultsIDIssuer
-	{0x40080100, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationRecordedDate
-	{0x40080101, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationRecordedTime
-	{0x40080102, ActionX, 0, 0},                                                         // InterpretationRecorder
-	{0x40080108, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationTranscriptionDate
-	{0x40080109, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationTranscriptionTime
-	{0x4008010A, ActionX, 0, 0},                                                         // InterpretationTranscriber
-	{0x4008010B, ActionX, 0, CleanDescriptors},                                          // InterpretationText
-	{0x4008010C, ActionX, 0, 0},                                                         // InterpretationAuthor
-	{0x40080111, ActionX, 0, 0},                                                         // InterpretationApproverSequence
-	{0x40080112, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationApprovalDate
-	{0x40080113, ActionX, RetainFullDates, RetainModifiedDates},                         // InterpretationApprovalTime
-	{0x40080114, ActionX, 0, 0},                                                         // PhysicianApprovingInterpretation
-	{0x40080115, ActionX, 0, CleanDescriptors},                                          // InterpretationDiagnosisDescription
-	{0x40080118, ActionX, 0, 0},                                                         // ResultsDistributionListSequence
-	{0x40080119, ActionX, 0, 0},                                                         // DistributionName
-	{0x4008011A, ActionX, 0, 0},                                                         // DistributionAddress
-	{0x40080200, ActionX, 0, 0},                                                         // InterpretationID
-	{0x40080202, ActionX, 0, 0},                                                         // InterpretationIDIssuer
-	{0x40080300, ActionX, 0, CleanDescriptors},                                          // Impressions
-	{0x40084000, ActionX, 0, CleanDescriptors},                                          // ResultsComments
-	{0xFFFAFFFA, ActionX, 0, 0},                                                         // DigitalSignaturesSequence
-	{0xFFFCFFFC, ActionX, 0, 0},                                                         // DataSetTrailingPadding
+	{0x00001000, ActionX, RetainUIDs, 0, false},                                                //
+	{0x00001001, ActionU, RetainUIDs, 0, false},                                                //
+	{0x00020003, ActionU, RetainUIDs, 0, false},                                                // MediaStorageSOPInstanceUID
+	{0x00041511, ActionU, RetainUIDs, 0, false},                                                // ReferencedSOPInstanceUIDInFile
+	{0x00080012, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // InstanceCreationDate
+	{0x00080013, ActionXZD, RetainFullDates, RetainModifiedDates, false},                       // InstanceCreationTime
+	{0x00080014, ActionU, RetainUIDs, 0, false},                                                // InstanceCreatorUID
+	{0x00080015, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InstanceCoercionDateTime
+	{0x00080017, ActionU, RetainUIDs, 0, false},                                                // AcquisitionUID
+	{0x00080018, ActionU, RetainUIDs, 0, false},                                                // SOPInstanceUID
+	{0x00080019, ActionU, RetainUIDs, 0, false},                                                // PyramidUID
+	{0x00080020, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // StudyDate
+	{0x00080021, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // SeriesDate
+	{0x00080022, ActionXZ, RetainFullDates, RetainModifiedDates, false},                        // AcquisitionDate
+	{0x00080023, ActionZD, RetainFullDates, RetainModifiedDates, false},                        // ContentDate
+	{0x00080024, ActionX, RetainFullDates, RetainModifiedDates, false},                         // OverlayDate
+	{0x00080025, ActionX, RetainFullDates, RetainModifiedDates, false},                         // CurveDate
+	{0x0008002A, ActionXZD, RetainFullDates, RetainModifiedDates, false},                       // AcquisitionDateTime
+	{0x00080030, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // StudyTime
+	{0x00080031, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // SeriesTime
+	{0x00080032, ActionXZ, RetainFullDates, RetainModifiedDates, false},                        // AcquisitionTime
+	{0x00080033, ActionZD, RetainFullDates, RetainModifiedDates, false},                        // ContentTime
+	{0x00080034, ActionX, RetainFullDates, RetainModifiedDates, false},                         // OverlayTime
+	{0x00080035, ActionX, RetainFullDates, RetainModifiedDates, false},                         // CurveTime
+	{0x00080050, ActionZ, 0, 0, false},                                                         // AccessionNumber
+	{0x00080054, ActionX, 0, RetainDeviceIdentity, false},                                      // RetrieveAETitle
+	{0x00080055, ActionX, 0, RetainDeviceIdentity, false},                                      // StationAETitle
+	{0x00080058, ActionU, RetainUIDs, 0, false},                                                // FailedSOPInstanceUIDList
+	{0x00080080, ActionXZD, RetainInstitution, 0, false},                                       // InstitutionName
+	{0x00080081, ActionX, RetainInstitution, 0, false},                                         // InstitutionAddress
+	{0x00080082, ActionXZD, RetainInstitution, 0, false},                                       // InstitutionCodeSequence
+	{0x00080090, ActionZ, 0, 0, false},                                                         // ReferringPhysicianName
+	{0x00080092, ActionX, 0, 0, false},                                                         // ReferringPhysicianAddress
+	{0x00080094, ActionX, 0, 0, false},                                                         // ReferringPhysicianTelephoneNumbers
+	{0x00080096, ActionX, 0, 0, false},                                                         // ReferringPhysicianIdentificationSequence
+	{0x0008009C, ActionZ, 0, 0, false},                                                         // ConsultingPhysicianName
+	{0x0008009D, ActionX, 0, 0, false},                                                         // ConsultingPhysicianIdentificationSequence
+	{0x00080106, ActionD, RetainFullDates, RetainModifiedDates, false},                         // ContextGroupVersion
+	{0x00080107, ActionD, RetainFullDates, RetainModifiedDates, false},                         // ContextGroupLocalVersion
+	{0x00080201, ActionX, RetainFullDates, RetainModifiedDates, false},                         // TimezoneOffsetFromUTC
+	{0x00081000, ActionX, 0, RetainDeviceIdentity, false},                                      // NetworkID
+	{0x00081010, ActionXZD, RetainDeviceIdentity, 0, false},                                    // StationName
+	{0x00081030, ActionX, 0, CleanDescriptors, false},                                          // StudyDescription
+	{0x0008103E, ActionX, 0, CleanDescriptors, false},                                          // SeriesDescription
+	{0x00081040, ActionX, RetainInstitution, 0, false},                                         // InstitutionalDepartmentName
+	{0x00081041, ActionX, RetainInstitution, 0, false},                                         // InstitutionalDepartmentTypeCodeSequence
+	{0x00081048, ActionX, 0, 0, false},                                                         // PhysiciansOfRecord
+	{0x00081049, ActionX, 0, 0, false},                                                         // PhysiciansOfRecordIdentificationSequence
+	{0x00081050, ActionX, 0, 0, false},                                                         // PerformingPhysicianName
+	{0x00081052, ActionX, 0, 0, false},                                                         // PerformingPhysicianIdentificationSequence
+	{0x00081060, ActionX, 0, 0, false},                                                         // NameOfPhysiciansReadingStudy
+	{0x00081062, ActionX, 0, 0, false},                                                         // PhysiciansReadingStudyIdentificationSequence
+	{0x00081070, ActionXZD, 0, 0, false},                                                       // OperatorsName
+	{0x00081072, ActionXD, 0, 0, false},                                                        // OperatorIdentificationSequence
+	{0x00081080, ActionX, 0, CleanDescriptors, false},                                          // AdmittingDiagnosesDescription
+	{0x00081084, ActionX, 0, CleanDescriptors, false},                                          // AdmittingDiagnosesCodeSequence
+	{0x00081088, ActionX, 0, CleanDescriptors, false},                                          // PyramidDescription
+	{0x00081110, ActionXZ, RetainUIDs, 0, false},                                               // ReferencedStudySequence
+	{0x00081111, ActionXZD, RetainUIDs, 0, false},                                              // ReferencedPerformedProcedureStepSequence
+	{0x00081120, ActionX, RetainUIDs, 0, false},                                                // ReferencedPatientSequence
+	{0x00081140, ActionXZU, RetainUIDs, 0, false},                                              // ReferencedImageSequence
+	{0x00081155, ActionU, RetainUIDs, 0, false},                                                // ReferencedSOPInstanceUID
+	{0x00081195, ActionU, RetainUIDs, 0, false},                                                // TransactionUID
+	{0x00081301, ActionX, 0, CleanDescriptors, true},                                           // PrincipalDiagnosisCodeSequence
+	{0x00081302, ActionX, 0, CleanDescriptors, true},                                           // PrimaryDiagnosisCodeSequence
+	{0x00081303, ActionX, 0, CleanDescriptors, true},                                           // SecondaryDiagnosesCodeSequence
+	{0x00081304, ActionX, 0, CleanDescriptors, true},                                           // HistologicalDiagnosesCodeSequence
+	{0x00082111, ActionX, 0, CleanDescriptors, false},                                          // DerivationDescription
+	{0x00082112, ActionXZU, RetainUIDs, 0, false},                                              // SourceImageSequence
+	{0x00083010, ActionU, RetainUIDs, 0, false},                                                // IrradiationEventUID
+	{0x00084000, ActionX, 0, CleanDescriptors, false},                                          // IdentifyingComments
+	{0x00100010, ActionZ, 0, 0, false},                                                         // PatientName
+	{0x00100011, ActionX, 0, 0, true},                                                          // PersonNamestoUseSequence
+	{0x00100012, ActionX, 0, 0, true},                                                          // NametoUse
+	{0x00100013, ActionX, 0, 0, true},                                                          // NametoUseComment
+	{0x00100014, ActionX, 0, 0, true},                                                          // ThirdPersonPronounsSequence
+	{0x00100015, ActionX, 0, 0, true},                                                          // PronounCodeSequence
+	{0x00100016, ActionX, 0, CleanDescriptors, true},                                           // PronounComment
+	{0x00100020, ActionZD, 0, 0, false},                                                        // PatientID
+	{0x00100021, ActionX, 0, 0, false},                                                         // IssuerOfPatientID
+	{0x00100030, ActionZ, 0, 0, false},                                                         // PatientBirthDate
+	{0x00100032, ActionX, 0, 0, false},                                                         // PatientBirthTime
+	{0x00100040, ActionZ, RetainPatientCharacteristics, 0, false},                              // PatientSex
+	{0x00100041, ActionX, 0, 0, true},                                                          // GenderIdentitySequence
+	{0x00100042, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors, true},            // SexParametersforClinicalUseCategoryComment
+	{0x00100043, ActionX, RetainPatientCharacteristics, 0, true},                               // SexParametersforClinicalUseCategorySequence
+	{0x00100044, ActionX, 0, 0, true},                                                          // GenderIdentityCodeSequence
+	{0x00100045, ActionX, 0, CleanDescriptors, true},                                           // GenderIdentityComment
+	{0x00100046, ActionX, RetainPatientCharacteristics, 0, true},                               // SexParametersforClinicalUseCategoryCodeSequence
+	{0x00100047, ActionX, RetainPatientCharacteristics, 0, true},                               // SexParametersforClinicalUseCategoryReference
+	{0x00100050, ActionX, 0, 0, false},                                                         // PatientInsurancePlanCodeSequence
+	{0x00100101, ActionX, 0, 0, false},                                                         // PatientPrimaryLanguageCodeSequence
+	{0x00100102, ActionX, 0, 0, false},                                                         // PatientPrimaryLanguageModifierCodeSequence
+	{0x00101000, ActionX, 0, 0, false},                                                         // OtherPatientIDs
+	{0x00101001, ActionX, 0, 0, false},                                                         // OtherPatientNames
+	{0x00101002, ActionX, 0, 0, false},                                                         // OtherPatientIDsSequence
+	{0x00101005, ActionX, 0, 0, false},                                                         // PatientBirthName
+	{0x00101010, ActionX, RetainPatientCharacteristics, 0, false},                              // PatientAge
+	{0x00101020, ActionX, RetainPatientCharacteristics, 0, false},                              // PatientSize
+	{0x00101030, ActionX, RetainPatientCharacteristics, 0, false},                              // PatientWeight
+	{0x00101040, ActionX, 0, 0, false},                                                         // PatientAddress
+	{0x00101050, ActionX, 0, 0, false},                                                         // InsurancePlanIdentification
+	{0x00101060, ActionX, 0, 0, false},                                                         // PatientMotherBirthName
+	{0x00101080, ActionX, 0, 0, false},                                                         // MilitaryRank
+	{0x00101081, ActionX, 0, 0, false},                                                         // BranchOfService
+	{0x00101090, ActionX, 0, 0, false},                                                         // MedicalRecordLocator
+	{0x00101100, ActionX, 0, 0, false},                                                         // ReferencedPatientPhotoSequence
+	{0x00102000, ActionX, 0, CleanDescriptors, false},                                          // MedicalAlerts
+	{0x00102110, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors, false},           // Allergies
+	{0x00102150, ActionX, 0, 0, false},                                                         // CountryOfResidence
+	{0x00102152, ActionX, 0, 0, false},                                                         // RegionOfResidence
+	{0x00102154, ActionX, 0, 0, false},                                                         // PatientTelephoneNumbers
+	{0x00102155, ActionX, 0, 0, false},                                                         // PatientTelecomInformation
+	{0x00102160, ActionX, RetainPatientCharacteristics, 0, false},                              // EthnicGroup
+	{0x00102161, ActionX, RetainPatientCharacteristics, 0, true},                               // EthnicGroupCodeSequence
+	{0x00102162, ActionX, RetainPatientCharacteristics, 0, true},                               // EthnicGroups
+	{0x00102180, ActionX, 0, CleanDescriptors, false},                                          // Occupation
+	{0x001021A0, ActionX, RetainPatientCharacteristics, 0, false},                              // SmokingStatus
+	{0x001021B0, ActionX, 0, CleanDescriptors, false},                                          // AdditionalPatientHistory
+	{0x001021C0, ActionX, RetainPatientCharacteristics, 0, false},                              // PregnancyStatus
+	{0x001021D0, ActionX, RetainFullDates, RetainModifiedDates, false},                         // LastMenstrualDate
+	{0x001021F0, ActionX, 0, 0, false},                                                         // PatientReligiousPreference
+	{0x00102203, ActionXZ, RetainPatientCharacteristics, 0, false},                             // PatientSexNeutered
+	{0x00102297, ActionX, 0, 0, false},                                                         // ResponsiblePerson
+	{0x00102299, ActionX, 0, 0, false},                                                         // ResponsibleOrganization
+	{0x00104000, ActionX, 0, CleanDescriptors, false},                                          // PatientComments
+	{0x00120010, ActionD, 0, 0, false},                                                         // ClinicalTrialSponsorName
+	{0x00120020, ActionD, 0, 0, false},                                                         // ClinicalTrialProtocolID
+	{0x00120021, ActionZ, 0, 0, false},                                                         // ClinicalTrialProtocolName
+	{0x00120022, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialProtocolID
+	{0x00120023, ActionX, 0, 0, false},                                                         // OtherClinicalTrialProtocolIDsSequence
+	{0x00120030, ActionZ, RetainInstitution, 0, false},                                         // ClinicalTrialSiteID
+	{0x00120031, ActionZ, RetainInstitution, 0, false},                                         // ClinicalTrialSiteName
+	{0x00120032, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialSiteID
+	{0x00120040, ActionD, 0, 0, false},                                                         // ClinicalTrialSubjectID
+	{0x00120041, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialSubjectID
+	{0x00120042, ActionD, 0, 0, false},                                                         // ClinicalTrialSubjectReadingID
+	{0x00120043, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialSubjectReadingID
+	{0x00120050, ActionZ, 0, 0, false},                                                         // ClinicalTrialTimePointID
+	{0x00120051, ActionX, 0, CleanDescriptors, false},                                          // ClinicalTrialTimePointDescription
+	{0x00120055, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialTimePointID
+	{0x00120060, ActionZ, RetainInstitution, 0, false},                                         // ClinicalTrialCoordinatingCenterName
+	{0x00120071, ActionX, 0, 0, false},                                                         // ClinicalTrialSeriesID
+	{0x00120072, ActionX, 0, CleanDescriptors, false},                                          // ClinicalTrialSeriesDescription
+	{0x00120073, ActionX, 0, 0, false},                                                         // IssuerOfClinicalTrialSeriesID
+	{0x00120081, ActionD, RetainInstitution, 0, false},                                         // ClinicalTrialProtocolEthicsCommitteeName
+	{0x00120082, ActionX, 0, 0, false},                                                         // ClinicalTrialProtocolEthicsCommitteeApprovalNumber
+	{0x00120086, ActionX, RetainFullDates, RetainModifiedDates, false},                         // EthicsCommitteeApprovalEffectivenessStartDate
+	{0x00120087, ActionX, RetainFullDates, RetainModifiedDates, false},                         // EthicsCommitteeApprovalEffectivenessEndDate
+	{0x0014407C, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // CalibrationTime
+	{0x0014407E, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // CalibrationDate
+	{0x0016002B, ActionX, 0, CleanDescriptors, false},                                          // MakerNote
+	{0x0016004B, ActionX, 0, CleanDescriptors, false},                                          // DeviceSettingDescription
+	{0x0016004D, ActionX, 0, 0, false},                                                         // CameraOwnerName
+	{0x0016004E, ActionX, RetainDeviceIdentity, 0, false},                                      // LensSpecification
+	{0x0016004F, ActionX, RetainDeviceIdentity, 0, false},                                      // LensMake
+	{0x00160050, ActionX, RetainDeviceIdentity, 0, false},                                      // LensModel
+	{0x00160051, ActionX, RetainDeviceIdentity, 0, false},                                      // LensSerialNumber
+	{0x00160070, ActionX, 0, 0, false},                                                         // GPSVersionID
+	{0x00160071, ActionX, 0, 0, false},                                                         // GPSLatitudeRef
+	{0x00160072, ActionX, 0, 0, false},                                                         // GPSLatitude
+	{0x00160073, ActionX, 0, 0, false},                                                         // GPSLongitudeRef
+	{0x00160074, ActionX, 0, 0, false},                                                         // GPSLongitude
+	{0x00160075, ActionX, 0, 0, false},                                                         // GPSAltitudeRef
+	{0x00160076, ActionX, 0, 0, false},                                                         // GPSAltitude
+	{0x00160077, ActionX, 0, 0, false},                                                         // GPSTimeStamp
+	{0x00160078, ActionX, 0, 0, false},                                                         // GPSSatellites
+	{0x00160079, ActionX, 0, 0, false},                                                         // GPSStatus
+	{0x0016007A, ActionX, 0, 0, false},                                                         // GPSMeasureMode
+	{0x0016007B, ActionX, 0, 0, false},                                                         // GPSDOP
+	{0x0016007C, ActionX, 0, 0, false},                                                         // GPSSpeedRef
+	{0x0016007D, ActionX, 0, 0, false},                                                         // GPSSpeed
+	{0x0016007E, ActionX, 0, 0, false},                                                         // GPSTrackRef
+	{0x0016007F, ActionX, 0, 0, false},                                                         // GPSTrack
+	{0x00160080, ActionX, 0, 0, false},                                                         // GPSImgDirectionRef
+	{0x00160081, ActionX, 0, 0, false},                                                         // GPSImgDirection
+	{0x00160082, ActionX, 0, 0, false},                                                         // GPSMapDatum
+	{0x00160083, ActionX, 0, 0, false},                                                         // GPSDestLatitudeRef
+	{0x00160084, ActionX, 0, 0, false},                                                         // GPSDestLatitude
+	{0x00160085, ActionX, 0, 0, false},                                                         // GPSDestLongitudeRef
+	{0x00160086, ActionX, 0, 0, false},                                                         // GPSDestLongitude
+	{0x00160087, ActionX, 0, 0, false},                                                         // GPSDestBearingRef
+	{0x00160088, ActionX, 0, 0, false},                                                         // GPSDestBearing
+	{0x00160089, ActionX, 0, 0, false},                                                         // GPSDestDistanceRef
+	{0x0016008A, ActionX, 0, 0, false},                                                         // GPSDestDistance
+	{0x0016008B, ActionX, 0, 0, false},                                                         // GPSProcessingMethod
+	{0x0016008C, ActionX, 0, 0, false},                                                         // GPSAreaInformation
+	{0x0016008D, ActionX, RetainFullDates, RetainModifiedDates, false},                         // GPSDateStamp
+	{0x0016008E, ActionX, 0, 0, false},                                                         // GPSDifferential
+	{0x00180010, ActionZD, 0, CleanDescriptors, false},                                         // ContrastBolusAgent
+	{0x00180027, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterventionDrugStopTime
+	{0x00180035, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterventionDrugStartTime
+	{0x00181000, ActionXZD, RetainDeviceIdentity, 0, false},                                    // DeviceSerialNumber
+	{0x00181002, ActionU, RetainUIDs | RetainDeviceIdentity, 0, false},                         // DeviceUID
+	{0x00181004, ActionX, RetainDeviceIdentity, 0, false},                                      // PlateID
+	{0x00181005, ActionX, RetainDeviceIdentity, 0, false},                                      // GeneratorID
+	{0x00181007, ActionX, RetainDeviceIdentity, 0, false},                                      // CassetteID
+	{0x00181008, ActionX, RetainDeviceIdentity, 0, false},                                      // GantryID
+	{0x00181009, ActionX, RetainDeviceIdentity, 0, false},                                      // UniqueDeviceIdentifier
+	{0x0018100A, ActionX, RetainDeviceIdentity, 0, false},                                      // UDISequence
+	{0x0018100B, ActionU, RetainUIDs | RetainDeviceIdentity, 0, false},                         // ManufacturerDeviceClassUID
+	{0x00181010, ActionX, RetainDeviceIdentity, 0, true},                                       // SecondaryCaptureDeviceID
+	{0x00181011, ActionX, RetainDeviceIdentity, 0, true},                                       // HardcopyCreationDeviceID
+	{0x00181012, ActionX, RetainFullDates, RetainModifiedDates, false},                         // DateOfSecondaryCapture
+	{0x00181014, ActionX, RetainFullDates, RetainModifiedDates, false},                         // TimeOfSecondaryCapture
+	{0x00181030, ActionXD, 0, CleanDescriptors, false},                                         // ProtocolName
+	{0x00181042, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ContrastBolusStartTime
+	{0x00181043, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ContrastBolusStopTime
+	{0x00181072, ActionX, RetainFullDates, RetainModifiedDates, false},                         // RadiopharmaceuticalStartTime
+	{0x00181073, ActionX, RetainFullDates, RetainModifiedDates, false},                         // RadiopharmaceuticalStopTime
+	{0x00181078, ActionX, RetainFullDates, RetainModifiedDates, false},                         // RadiopharmaceuticalStartDateTime
+	{0x00181079, ActionX, RetainFullDates, RetainModifiedDates, false},                         // RadiopharmaceuticalStopDateTime
+	{0x001811BB, ActionD, 0, CleanDescriptors, false},                                          // AcquisitionFieldOfViewLabel
+	{0x00181200, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // DateOfLastCalibration
+	{0x00181201, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // TimeOfLastCalibration
+	{0x00181202, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // DateTimeOfLastCalibration
+	{0x00181203, ActionZ, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // CalibrationDateTime
+	{0x00181204, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // DateOfManufacture
+	{0x00181205, ActionX, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // DateOfInstallation
+	{0x00181400, ActionXD, 0, CleanDescriptors, false},                                         // AcquisitionDeviceProcessingDescription
+	{0x00182042, ActionU, RetainUIDs, 0, false},                                                // TargetUID
+	{0x00184000, ActionX, 0, CleanDescriptors, false},                                          // AcquisitionComments
+	{0x00185011, ActionX, RetainDeviceIdentity, 0, false},                                      // TransducerIdentificationSequence
+	{0x0018700A, ActionXD, RetainDeviceIdentity, 0, false},                                     // DetectorID
+	{0x0018700C, ActionXD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false}, // DateOfLastDetectorCalibration
+	{0x0018700E, ActionXD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false}, // TimeOfLastDetectorCalibration
+	{0x00189074, ActionD, RetainFullDates, RetainModifiedDates, false},                         // FrameAcquisitionDateTime
+	{0x00189151, ActionD, RetainFullDates, RetainModifiedDates, false},                         // FrameReferenceDateTime
+	{0x00189185, ActionX, 0, CleanDescriptors, false},                                          // RespiratoryMotionCompensationTechniqueDescription
+	{0x00189367, ActionD, RetainDeviceIdentity, 0, false},                                      // XRaySourceID
+	{0x00189369, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SourceStartDateTime
+	{0x0018936A, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SourceEndDateTime
+	{0x00189371, ActionD, RetainDeviceIdentity, 0, false},                                      // XRayDetectorID
+	{0x00189373, ActionX, RetainDeviceIdentity, 0, false},                                      // XRayDetectorLabel
+	{0x0018937B, ActionX, 0, CleanDescriptors, false},                                          // MultienergyAcquisitionDescription
+	{0x0018937F, ActionX, 0, CleanDescriptors, false},                                          // DecompositionDescription
+	{0x00189424, ActionX, 0, CleanDescriptors, false},                                          // AcquisitionProtocolDescription
+	{0x00189516, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // StartAcquisitionDateTime
+	{0x00189517, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // EndAcquisitionDateTime
+	{0x00189623, ActionD, RetainFullDates, RetainModifiedDates, false},                         // FunctionalSyncPulse
+	{0x00189701, ActionD, RetainFullDates, RetainModifiedDates, false},                         // DecayCorrectionDateTime
+	{0x00189804, ActionD, RetainFullDates, RetainModifiedDates, false},                         // ExclusionStartDateTime
+	{0x00189919, ActionZD, RetainFullDates, RetainModifiedDates, false},                        // InstructionPerformedDateTime
+	{0x00189937, ActionX, 0, CleanDescriptors, false},                                          // RequestedSeriesDescription
+	{0x0018A002, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ContributionDateTime
+	{0x0018A003, ActionX, 0, CleanDescriptors, false},                                          // ContributionDescription
+	{0x0020000D, ActionU, RetainUIDs, 0, false},                                                // StudyInstanceUID
+	{0x0020000E, ActionU, RetainUIDs, 0, false},                                                // SeriesInstanceUID
+	{0x00200010, ActionZ, 0, 0, false},                                                         // StudyID
+	{0x00200027, ActionX, 0, CleanDescriptors, false},                                          // PyramidLabel
+	{0x00200052, ActionU, RetainUIDs, 0, false},                                                // FrameOfReferenceUID
+	{0x00200200, ActionU, RetainUIDs, 0, false},                                                // SynchronizationFrameOfReferenceUID
+	{0x00203401, ActionX, RetainDeviceIdentity, 0, false},                                      // ModifyingDeviceID
+	{0x00203403, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ModifiedImageDate
+	{0x00203405, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ModifiedImageTime
+	{0x00203406, ActionX, 0, 0, false},                                                         // ModifiedImageDescription
+	{0x00204000, ActionX, 0, CleanDescriptors, false},                                          // ImageComments
+	{0x00209158, ActionX, 0, CleanDescriptors, false},                                          // FrameComments
+	{0x00209161, ActionU, RetainUIDs, 0, false},                                                // ConcatenationUID
+	{0x00209164, ActionU, RetainUIDs, 0, false},                                                // DimensionOrganizationUID
+	{0x00281199, ActionU, RetainUIDs, 0, false},                                                // PaletteColorLookupTableUID
+	{0x00281214, ActionU, RetainUIDs, 0, false},                                                // LargePaletteColorLookupTableUID
+	{0x00284000, ActionX, 0, 0, false},                                                         // ImagePresentationComments
+	{0x00320012, ActionX, 0, 0, false},                                                         // StudyIDIssuer
+	{0x00320032, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyVerifiedDate
+	{0x00320033, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyVerifiedTime
+	{0x00320034, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyReadDate
+	{0x00320035, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyReadTime
+	{0x00321000, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledStudyStartDate
+	{0x00321001, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledStudyStartTime
+	{0x00321010, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledStudyStopDate
+	{0x00321011, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledStudyStopTime
+	{0x00321020, ActionX, RetainDeviceIdentity, 0, false},                                      // ScheduledStudyLocation
+	{0x00321021, ActionX, 0, RetainDeviceIdentity, false},                                      // ScheduledStudyLocationAETitle
+	{0x00321030, ActionX, 0, CleanDescriptors, false},                                          // ReasonForStudy
+	{0x00321032, ActionX, 0, 0, false},                                                         // RequestingPhysician
+	{0x00321033, ActionX, 0, 0, false},                                                         // RequestingService
+	{0x00321040, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyArrivalDate
+	{0x00321041, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyArrivalTime
+	{0x00321050, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyCompletionDate
+	{0x00321051, ActionX, RetainFullDates, RetainModifiedDates, false},                         // StudyCompletionTime
+	{0x00321060, ActionXZ, 0, CleanDescriptors, false},                                         // RequestedProcedureDescription
+	{0x00321066, ActionX, 0, CleanDescriptors, false},                                          // ReasonForVisit
+	{0x00321067, ActionX, 0, CleanDescriptors, false},                                          // ReasonForVisitCodeSequence
+	{0x00321070, ActionX, 0, CleanDescriptors, false},                                          // RequestedContrastAgent
+	{0x00324000, ActionX, 0, CleanDescriptors, false},                                          // StudyComments
+	{0x00340001, ActionD, 0, 0, false},                                                         // FlowIdentifierSequence
+	{0x00340002, ActionD, 0, 0, false},                                                         // FlowIdentifier
+	{0x00340005, ActionD, 0, 0, false},                                                         // SourceIdentifier
+	{0x00340007, ActionD, RetainFullDates, RetainModifiedDates, false},                         // FrameOriginTimestamp
+	{0x00380004, ActionX, 0, 0, false},                                                         // ReferencedPatientAliasSequence
+	{0x00380010, ActionX, 0, 0, false},                                                         // AdmissionID
+	{0x00380011, ActionX, 0, 0, false},                                                         // IssuerOfAdmissionID
+	{0x00380014, ActionX, 0, 0, false},                                                         // IssuerOfAdmissionIDSequence
+	{0x0038001A, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledAdmissionDate
+	{0x0038001B, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledAdmissionTime
+	{0x0038001C, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledDischargeDate
+	{0x0038001D, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledDischargeTime
+	{0x0038001E, ActionX, 0, 0, false},                                                         // ScheduledPatientInstitutionResidence
+	{0x00380020, ActionX, RetainFullDates, RetainModifiedDates, false},                         // AdmittingDate
+	{0x00380021, ActionX, RetainFullDates, RetainModifiedDates, false},                         // AdmittingTime
+	{0x00380030, ActionX, RetainFullDates, RetainModifiedDates, false},                         // DischargeDate
+	{0x00380032, ActionX, RetainFullDates, RetainModifiedDates, false},                         // DischargeTime
+	{0x00380040, ActionX, 0, CleanDescriptors, false},                                          // DischargeDiagnosisDescription
+	{0x00380050, ActionX, 0, RetainPatientCharacteristics, false},                              // SpecialNeeds
+	{0x00380060, ActionX, 0, 0, false},                                                         // ServiceEpisodeID
+	{0x00380061, ActionX, 0, 0, false},                                                         // IssuerOfServiceEpisodeID
+	{0x00380062, ActionX, 0, CleanDescriptors, false},                                          // ServiceEpisodeDescription
+	{0x00380064, ActionX, 0, 0, false},                                                         // IssuerOfServiceEpisodeIDSequence
+	{0x00380300, ActionX, 0, 0, false},                                                         // CurrentPatientLocation
+	{0x00380400, ActionX, 0, 0, false},                                                         // PatientInstitutionResidence
+	{0x00380500, ActionX, 0, RetainPatientCharacteristics | CleanDescriptors, false},           // PatientState
+	{0x00384000, ActionX, 0, CleanDescriptors, false},                                          // VisitComments
+	{0x003A0020, ActionX, 0, CleanDescriptors, true},                                           // MultiplexGroupLabel
+	{0x003A0203, ActionX, 0, CleanDescriptors, true},                                           // ChannelLabel
+	{0x003A020C, ActionX, 0, CleanDescriptors, true},                                           // ChannelDerivationDescription
+	{0x003A0310, ActionU, RetainUIDs, 0, false},                                                // MultiplexGroupUID
+	{0x003A0314, ActionD, RetainFullDates, RetainModifiedDates, false},                         // ImpedanceMeasurementDateTime
+	{0x003A0329, ActionX, 0, CleanDescriptors, false},                                          // WaveformFilterDescription
+	{0x003A032B, ActionX, 0, CleanDescriptors, false},                                          // FilterLookupTableDescription
+	{0x00400001, ActionX, 0, RetainDeviceIdentity, false},                                      // ScheduledStationAETitle
+	{0x00400002, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepStartDate
+	{0x00400003, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepStartTime
+	{0x00400004, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepEndDate
+	{0x00400005, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepEndTime
+	{0x00400006, ActionX, 0, 0, false},                                                         // ScheduledPerformingPhysicianName
+	{0x00400007, ActionX, 0, CleanDescriptors, false},                                          // ScheduledProcedureStepDescription
+	{0x00400009, ActionX, 0, 0, false},                                                         // ScheduledProcedureStepID
+	{0x0040000B, ActionX, 0, 0, false},                                                         // ScheduledPerformingPhysicianIdentificationSequence
+	{0x00400010, ActionX, RetainDeviceIdentity, 0, false},                                      // ScheduledStationName
+	{0x00400011, ActionX, RetainDeviceIdentity, 0, false},                                      // ScheduledProcedureStepLocation
+	{0x00400012, ActionX, 0, RetainPatientCharacteristics, false},                              // PreMedication
+	{0x00400241, ActionX, 0, RetainDeviceIdentity, false},                                      // PerformedStationAETitle
+	{0x00400242, ActionX, RetainDeviceIdentity, 0, false},                                      // PerformedStationName
+	{0x00400243, ActionX, 0, 0, false},                                                         // PerformedLocation
+	{0x00400244, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepStartDate
+	{0x00400245, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepStartTime
+	{0x00400250, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepEndDate
+	{0x00400251, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepEndTime
+	{0x00400253, ActionX, 0, 0, false},                                                         // PerformedProcedureStepID
+	{0x00400254, ActionX, 0, CleanDescriptors, false},                                          // PerformedProcedureStepDescription
+	{0x00400275, ActionX, 0, CleanDescriptors, false},                                          // RequestAttributesSequence
+	{0x00400280, ActionX, 0, CleanDescriptors, false},                                          // CommentsOnThePerformedProcedureStep
+	{0x00400310, ActionX, 0, CleanDescriptors, false},                                          // CommentsOnRadiationDose
+	{0x0040050A, ActionX, 0, 0, false},                                                         // SpecimenAccessionNumber
+	{0x00400512, ActionD, 0, 0, false},                                                         // ContainerIdentifier
+	{0x00400513, ActionZ, 0, 0, false},                                                         // IssuerOfTheContainerIdentifierSequence
+	{0x0040051A, ActionX, 0, CleanDescriptors, false},                                          // ContainerDescription
+	{0x00400551, ActionD, 0, 0, false},                                                         // SpecimenIdentifier
+	{0x00400554, ActionU, RetainUIDs, 0, false},                                                // SpecimenUID
+	{0x00400555, ActionXZ, 0, CleanStructuredContent, false},                                   // AcquisitionContextSequence
+	{0x00400556, ActionX, 0, CleanDescriptors, true},                                           // AcquisitionContextDescription
+	{0x00400562, ActionZ, 0, 0, false},                                                         // IssuerOfTheSpecimenIdentifierSequence
+	{0x00400600, ActionX, 0, CleanDescriptors, false},                                          // SpecimenShortDescription
+	{0x00400602, ActionX, 0, CleanDescriptors, false},                                          // SpecimenDetailedDescription
+	{0x00400610, ActionZ, 0, CleanStructuredContent, false},                                    // SpecimenPreparationSequence
+	{0x004006FA, ActionX, 0, 0, false},                                                         // SlideIdentifier
+	{0x00401001, ActionX, 0, 0, false},                                                         // RequestedProcedureID
+	{0x00401002, ActionX, 0, CleanDescriptors, false},                                          // ReasonForTheRequestedProcedure
+	{0x00401004, ActionX, 0, 0, false},                                                         // PatientTransportArrangements
+	{0x00401005, ActionX, 0, 0, false},                                                         // RequestedProcedureLocation
+	{0x0040100A, ActionX, 0, CleanDescriptors, false},                                          // ReasonForRequestedProcedureCodeSequence
+	{0x00401010, ActionX, 0, 0, false},                                                         // NamesOfIntendedRecipientsOfResults
+	{0x00401011, ActionX, 0, 0, false},                                                         // IntendedRecipientsOfResultsIdentificationSequence
+	{0x00401101, ActionD, 0, 0, false},                                                         // PersonIdentificationCodeSequence
+	{0x00401102, ActionX, 0, 0, false},                                                         // PersonAddress
+	{0x00401103, ActionX, 0, 0, false},                                                         // PersonTelephoneNumbers
+	{0x00401104, ActionX, 0, 0, false},                                                         // PersonTelecomInformation
+	{0x00401400, ActionX, 0, CleanDescriptors, false},                                          // RequestedProcedureComments
+	{0x00402001, ActionX, 0, CleanDescriptors, false},                                          // ReasonForTheImagingServiceRequest
+	{0x00402004, ActionX, RetainFullDates, RetainModifiedDates, false},                         // IssueDateOfImagingServiceRequest
+	{0x00402005, ActionX, RetainFullDates, RetainModifiedDates, false},                         // IssueTimeOfImagingServiceRequest
+	{0x00402008, ActionX, 0, 0, false},                                                         // OrderEnteredBy
+	{0x00402009, ActionX, 0, 0, false},                                                         // OrderEntererLocation
+	{0x00402010, ActionX, 0, 0, false},                                                         // OrderCallbackPhoneNumber
+	{0x00402011, ActionX, 0, 0, false},                                                         // OrderCallbackTelecomInformation
+	{0x00402016, ActionZ, 0, 0, false},                                                         // PlacerOrderNumberImagingServiceRequest
+	{0x00402017, ActionZ, 0, 0, false},                                                         // FillerOrderNumberImagingServiceRequest
+	{0x00402400, ActionX, 0, CleanDescriptors, false},                                          // ImagingServiceRequestComments
+	{0x00403001, ActionX, 0, 0, false},                                                         // ConfidentialityConstraintOnPatientDataDescription
+	{0x00404005, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepStartDateTime
+	{0x00404008, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepExpirationDateTime
+	{0x00404010, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ScheduledProcedureStepModificationDateTime
+	{0x00404011, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ExpectedCompletionDateTime
+	{0x00404023, ActionU, RetainUIDs, 0, false},                                                // ReferencedGeneralPurposeScheduledProcedureStepTransactionUID
+	{0x00404025, ActionX, RetainDeviceIdentity, 0, false},                                      // ScheduledStationNameCodeSequence
+	{0x00404027, ActionX, RetainDeviceIdentity, 0, false},                                      // ScheduledStationGeographicLocationCodeSequence
+	{0x00404028, ActionX, RetainDeviceIdentity, 0, false},                                      // PerformedStationNameCodeSequence
+	{0x00404030, ActionX, RetainDeviceIdentity, 0, false},                                      // PerformedStationGeographicLocationCodeSequence
+	{0x00404034, ActionX, 0, 0, false},                                                         // ScheduledHumanPerformersSequence
+	{0x00404035, ActionX, 0, 0, false},                                                         // ActualHumanPerformersSequence
+	{0x00404036, ActionX, 0, 0, false},                                                         // HumanPerformerOrganization
+	{0x00404037, ActionX, 0, 0, false},                                                         // HumanPerformerName
+	{0x00404050, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepStartDateTime
+	{0x00404051, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PerformedProcedureStepEndDateTime
+	{0x00404052, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ProcedureStepCancellationDateTime
+	{0x0040A023, ActionX, RetainFullDates, RetainModifiedDates, false},                         // FindingsGroupRecordingDateTrial
+	{0x0040A024, ActionX, RetainFullDates, RetainModifiedDates, false},                         // FindingsGroupRecordingTimeTrial
+	{0x0040A027, ActionD, 0, 0, false},                                                         // VerifyingOrganization
+	{0x0040A030, ActionD, RetainFullDates, RetainModifiedDates, false},                         // VerificationDateTime
+	{0x0040A032, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // ObservationDateTime
+	{0x0040A033, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ObservationStartDateTime
+	{0x0040A034, ActionX, RetainFullDates, RetainModifiedDates, true},                          // EffectiveStartDateTime
+	{0x0040A035, ActionX, RetainFullDates, RetainModifiedDates, true},                          // EffectiveStopDateTime
+	{0x0040A073, ActionD, 0, 0, false},                                                         // VerifyingObserverSequence
+	{0x0040A075, ActionD, 0, 0, false},                                                         // VerifyingObserverName
+	{0x0040A078, ActionX, 0, 0, false},                                                         // AuthorObserverSequence
+	{0x0040A07A, ActionX, 0, 0, false},                                                         // ParticipantSequence
+	{0x0040A07C, ActionX, 0, 0, false},                                                         // CustodialOrganizationSequence
+	{0x0040A082, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // ParticipationDateTime
+	{0x0040A088, ActionZ, 0, 0, false},                                                         // VerifyingObserverIdentificationCodeSequence
+	{0x0040A110, ActionX, RetainFullDates, RetainModifiedDates, false},                         // DateOfDocumentOrVerbalTransactionTrial
+	{0x0040A112, ActionX, RetainFullDates, RetainModifiedDates, false},                         // TimeOfDocumentCreationOrVerbalTransactionTrial
+	{0x0040A120, ActionD, RetainFullDates, RetainModifiedDates, false},                         // DateTime
+	{0x0040A121, ActionD, RetainFullDates, RetainModifiedDates, false},                         // Date
+	{0x0040A122, ActionD, RetainFullDates, RetainModifiedDates, false},                         // Time
+	{0x0040A123, ActionD, 0, 0, false},                                                         // PersonName
+	{0x0040A124, ActionU, 0, 0, false},                                                         // UID
+	{0x0040A13A, ActionD, RetainFullDates, RetainModifiedDates, false},                         // ReferencedDateTime
+	{0x0040A171, ActionU, RetainUIDs, 0, false},                                                // ObservationUID
+	{0x0040A172, ActionU, RetainUIDs, 0, false},                                                // ReferencedObservationUIDTrial
+	{0x0040A192, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ObservationDateTrial
+	{0x0040A193, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ObservationTimeTrial
+	{0x0040A307, ActionX, 0, 0, false},                                                         // CurrentObserverTrial
+	{0x0040A352, ActionX, 0, 0, false},                                                         // VerbalSourceTrial
+	{0x0040A353, ActionX, 0, 0, false},                                                         // AddressTrial
+	{0x0040A354, ActionX, 0, 0, false},                                                         // TelephoneNumberTrial
+	{0x0040A358, ActionX, 0, 0, false},                                                         // VerbalSourceIdentifierCodeSequenceTrial
+	{0x0040A402, ActionU, RetainUIDs, 0, false},                                                // ObservationSubjectUIDTrial
+	{0x0040A730, ActionD, 0, CleanStructuredContent, false},                                    // ContentSequence
+	{0x0040B020, ActionX, 0, CleanStructuredContent, true},                                     // WaveformAnnotationSequence
+	{0x0040B034, ActionX, RetainFullDates, RetainModifiedDates, true},                          // AnnotationDateTime
+	{0x0040B036, ActionX, RetainFullDates, RetainModifiedDates, true},                          // SegmentDefinitionDateTime
+	{0x0040B03B, ActionX, 0, CleanDescriptors, true},                                           // MontageName
+	{0x0040B03F, ActionX, 0, CleanDescriptors, true},                                           // MontageChannelLabel
+	{0x0040DB06, ActionX, RetainFullDates, RetainModifiedDates, false},                         // TemplateVersion
+	{0x0040DB07, ActionX, RetainFullDates, RetainModifiedDates, false},                         // TemplateLocalVersion
+	{0x0040DB0C, ActionU, RetainUIDs, 0, false},                                                // TemplateExtensionOrganizationUID
+	{0x0040DB0D, ActionU, RetainUIDs, 0, false},                                                // TemplateExtensionCreatorUID
+	{0x0040E004, ActionX, RetainFullDates, RetainModifiedDates, false},                         // HL7DocumentEffectiveTime
+	{0x00420011, ActionD, 0, 0, false},                                                         // EncapsulatedDocument
+	{0x00440004, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ApprovalStatusDateTime
+	{0x0044000B, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ProductExpirationDateTime
+	{0x00440010, ActionX, RetainFullDates, RetainModifiedDates, false},                         // SubstanceAdministrationDateTime
+	{0x00440104, ActionD, RetainFullDates, RetainModifiedDates, false},                         // AssertionDateTime
+	{0x00440105, ActionX, RetainFullDates, RetainModifiedDates, false},                         // AssertionExpirationDateTime
+	{0x0050001B, ActionX, 0, 0, false},                                                         // ContainerComponentID
+	{0x00500020, ActionX, RetainDeviceIdentity, 0, false},                                      // DeviceDescription
+	{0x00500021, ActionX, 0, CleanDescriptors, false},                                          // LongDeviceDescription
+	{0x00620021, ActionU, RetainUIDs, 0, false},                                                // TrackingUID
+	{0x00640003, ActionU, RetainUIDs, 0, false},                                                // SourceFrameOfReferenceUID
+	{0x00686226, ActionD, RetainFullDates, RetainModifiedDates, false},                         // EffectiveDateTime
+	{0x00686270, ActionD, RetainFullDates, RetainModifiedDates, false},                         // InformationIssueDateTime
+	{0x006A0003, ActionD, RetainUIDs, 0, false},                                                // AnnotationGroupUID
+	{0x006A0005, ActionD, 0, CleanDescriptors, false},                                          // AnnotationGroupLabel
+	{0x006A0006, ActionX, 0, CleanDescriptors, false},                                          // AnnotationGroupDescription
+	{0x00700001, ActionD, 0, CleanGraphics, false},                                             // GraphicAnnotationSequence
+	{0x00700006, ActionD, 0, CleanDescriptors, true},                                           // UnformattedTextValue
+	{0x00700082, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PresentationCreationDate
+	{0x00700083, ActionX, RetainFullDates, RetainModifiedDates, false},                         // PresentationCreationTime
+	{0x00700084, ActionZD, 0, 0, false},                                                        // ContentCreatorName
+	{0x00700086, ActionX, 0, 0, false},                                                         // ContentCreatorIdentificationCodeSequence
+	{0x0070031A, ActionU, RetainUIDs, 0, false},                                                // FiducialUID
+	{0x00701101, ActionU, RetainUIDs, 0, false},                                                // PresentationDisplayCollectionUID
+	{0x00701102, ActionU, RetainUIDs, 0, false},                                                // PresentationSequenceCollectionUID
+	{0x0072000A, ActionD, RetainFullDates, RetainModifiedDates, false},                         // HangingProtocolCreationDateTime
+	{0x0072005E, ActionD, 0, RetainDeviceIdentity, false},                                      // SelectorAEValue
+	{0x0072005F, ActionD, RetainPatientCharacteristics, 0, false},                              // SelectorASValue
+	{0x00720061, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SelectorDAValue
+	{0x00720063, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SelectorDTValue
+	{0x00720065, ActionD, 0, 0, false},                                                         // SelectorOBValue
+	{0x00720066, ActionD, 0, CleanDescriptors, false},                                          // SelectorLOValue
+	{0x00720068, ActionD, 0, CleanDescriptors, false},                                          // SelectorLTValue
+	{0x0072006A, ActionD, 0, 0, false},                                                         // SelectorPNValue
+	{0x0072006B, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SelectorTMValue
+	{0x0072006C, ActionD, 0, CleanDescriptors, false},                                          // SelectorSHValue
+	{0x0072006D, ActionD, 0, 0, false},                                                         // SelectorUNValue
+	{0x0072006E, ActionD, 0, CleanDescriptors, false},                                          // SelectorSTValue
+	{0x00720070, ActionD, 0, CleanDescriptors, false},                                          // SelectorUTValue
+	{0x00720071, ActionD, 0, 0, false},                                                         // SelectorURValue
+	{0x00741234, ActionX, 0, RetainDeviceIdentity, false},                                      // ReceivingAE
+	{0x00741236, ActionX, 0, RetainDeviceIdentity, false},                                      // RequestingAE
+	{0x00880140, ActionU, RetainUIDs, 0, false},                                                // StorageMediaFileSetUID
+	{0x00880200, ActionX, 0, 0, false},                                                         // IconImageSequence
+	{0x00880904, ActionX, 0, 0, false},                                                         // TopicTitle
+	{0x00880906, ActionX, 0, 0, false},                                                         // TopicSubject
+	{0x00880910, ActionX, 0, 0, false},                                                         // TopicAuthor
+	{0x00880912, ActionX, 0, 0, false},                                                         // TopicKeywords
+	{0x01000420, ActionX, RetainFullDates, RetainModifiedDates, false},                         // SOPAuthorizationDateTime
+	{0x04000100, ActionU, 0, 0, false},                                                         // DigitalSignatureUID
+	{0x04000105, ActionD, RetainFullDates, RetainModifiedDates, false},                         // DigitalSignatureDateTime
+	{0x04000115, ActionD, 0, 0, false},                                                         // CertificateOfSigner
+	{0x04000310, ActionX, RetainFullDates, RetainModifiedDates, false},                         // CertifiedTimestamp
+	{0x04000402, ActionX, 0, 0, false},                                                         // ReferencedDigitalSignatureSequence
+	{0x04000403, ActionX, 0, 0, false},                                                         // ReferencedSOPInstanceMACSequence
+	{0x04000404, ActionX, 0, 0, false},                                                         // MAC
+	{0x04000550, ActionX, 0, 0, false},                                                         // ModifiedAttributesSequence
+	{0x04000551, ActionX, 0, 0, false},                                                         // NonconformingModifiedAttributesSequence
+	{0x04000552, ActionX, 0, 0, false},                                                         // NonconformingDataElementValue
+	{0x04000561, ActionX, 0, 0, false},                                                         // OriginalAttributesSequence
+	{0x04000562, ActionD, RetainFullDates, RetainModifiedDates, false},                         // AttributeModificationDateTime
+	{0x04000563, ActionD, RetainDeviceIdentity, 0, false},                                      // ModifyingSystem
+	{0x04000564, ActionZ, RetainInstitution, 0, false},                                         // SourceOfPreviousValues
+	{0x04000565, ActionD, 0, CleanDescriptors, false},                                          // ReasonForTheAttributeModification
+	{0x04000600, ActionX, 0, 0, false},                                                         // InstanceOriginStatus
+	{0x20300020, ActionX, 0, 0, false},                                                         // TextString
+	{0x21000040, ActionX, RetainFullDates, RetainModifiedDates, false},                         // CreationDate
+	{0x21000050, ActionX, RetainFullDates, RetainModifiedDates, false},                         // CreationTime
+	{0x21000070, ActionX, 0, RetainDeviceIdentity, false},                                      // Originator
+	{0x21000140, ActionD, 0, RetainDeviceIdentity, false},                                      // DestinationAE
+	{0x22000002, ActionXZ, 0, CleanDescriptors, false},                                         // LabelText
+	{0x22000005, ActionXZ, 0, 0, false},                                                        // BarcodeValue
+	{0x30020121, ActionX, 0, CleanDescriptors, false},                                          // PositionAcquisitionTemplateName
+	{0x30020123, ActionX, 0, CleanDescriptors, false},                                          // PositionAcquisitionTemplateDescription
+	{0x30060002, ActionD, 0, CleanDescriptors, false},                                          // StructureSetLabel
+	{0x30060004, ActionX, 0, CleanDescriptors, false},                                          // StructureSetName
+	{0x30060006, ActionX, 0, CleanDescriptors, false},                                          // StructureSetDescription
+	{0x30060008, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // StructureSetDate
+	{0x30060009, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // StructureSetTime
+	{0x30060024, ActionU, RetainUIDs, 0, false},                                                // ReferencedFrameOfReferenceUID
+	{0x30060026, ActionZ, 0, CleanDescriptors, false},                                          // ROIName
+	{0x30060028, ActionX, 0, CleanDescriptors, false},                                          // ROIDescription
+	{0x3006002D, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ROIDateTime
+	{0x3006002E, ActionX, RetainFullDates, RetainModifiedDates, false},                         // ROIObservationDateTime
+	{0x30060038, ActionX, 0, CleanDescriptors, false},                                          // ROIGenerationDescription
+	{0x3006004D, ActionX, 0, 0, false},                                                         // ROICreatorSequence
+	{0x3006004E, ActionX, 0, 0, false},                                                         // ROIInterpreterSequence
+	{0x30060085, ActionX, 0, CleanDescriptors, false},                                          // ROIObservationLabel
+	{0x30060088, ActionX, 0, CleanDescriptors, false},                                          // ROIObservationDescription
+	{0x300600A6, ActionZ, 0, 0, false},                                                         // ROIInterpreter
+	{0x300600C2, ActionU, RetainUIDs, 0, false},                                                // RelatedFrameOfReferenceUID
+	{0x30080024, ActionD, RetainFullDates, RetainModifiedDates, false},                         // TreatmentControlPointDate
+	{0x30080025, ActionD, RetainFullDates, RetainModifiedDates, false},                         // TreatmentControlPointTime
+	{0x30080054, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // FirstTreatmentDate
+	{0x30080056, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // MostRecentTreatmentDate
+	{0x30080105, ActionXZ, RetainDeviceIdentity, 0, false},                                     // SourceSerialNumber
+	{0x30080162, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SafePositionExitDate
+	{0x30080164, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SafePositionExitTime
+	{0x30080166, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SafePositionReturnDate
+	{0x30080168, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SafePositionReturnTime
+	{0x30080250, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // TreatmentDate
+	{0x30080251, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // TreatmentTime
+	{0x300A0002, ActionD, 0, CleanDescriptors, false},                                          // RTPlanLabel
+	{0x300A0003, ActionX, 0, CleanDescriptors, false},                                          // RTPlanName
+	{0x300A0004, ActionX, 0, CleanDescriptors, false},                                          // RTPlanDescription
+	{0x300A0006, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // RTPlanDate
+	{0x300A0007, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // RTPlanTime
+	{0x300A000B, ActionX, 0, CleanDescriptors, false},                                          // TreatmentSites
+	{0x300A000E, ActionX, 0, CleanDescriptors, false},                                          // PrescriptionDescription
+	{0x300A0013, ActionU, RetainUIDs, 0, false},                                                // DoseReferenceUID
+	{0x300A0016, ActionX, 0, CleanDescriptors, false},                                          // DoseReferenceDescription
+	{0x300A0054, ActionU, RetainUIDs, 0, true},                                                 // TableTopPositionAlignmentUID
+	{0x300A0072, ActionX, 0, CleanDescriptors, false},                                          // FractionGroupDescription
+	{0x300A0083, ActionU, RetainUIDs, 0, false},                                                // ReferencedDoseReferenceUID
+	{0x300A00B2, ActionXZ, RetainDeviceIdentity, 0, false},                                     // TreatmentMachineName
+	{0x300A00C3, ActionX, 0, CleanDescriptors, false},                                          // BeamDescription
+	{0x300A00DD, ActionX, 0, CleanDescriptors, false},                                          // BolusDescription
+	{0x300A0196, ActionX, 0, CleanDescriptors, false},                                          // FixationDeviceDescription
+	{0x300A01A6, ActionX, 0, CleanDescriptors, false},                                          // ShieldingDeviceDescription
+	{0x300A01B2, ActionX, 0, CleanDescriptors, false},                                          // SetupTechniqueDescription
+	{0x300A0216, ActionX, RetainDeviceIdentity, 0, false},                                      // SourceManufacturer
+	{0x300A022C, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SourceStrengthReferenceDate
+	{0x300A022E, ActionD, RetainFullDates, RetainModifiedDates, false},                         // SourceStrengthReferenceTime
+	{0x300A02EB, ActionX, 0, CleanDescriptors, false},                                          // CompensatorDescription
+	{0x300A0608, ActionD, 0, CleanDescriptors, false},                                          // TreatmentPositionGroupLabel
+	{0x300A0609, ActionU, RetainUIDs, 0, false},                                                // TreatmentPositionGroupUID
+	{0x300A0611, ActionZ, 0, 0, false},                                                         // RTAccessoryHolderSlotID
+	{0x300A0615, ActionZ, 0, 0, false},                                                         // RTAccessoryDeviceSlotID
+	{0x300A0619, ActionD, 0, CleanDescriptors, false},                                          // RadiationDoseIdentificationLabel
+	{0x300A0623, ActionD, 0, CleanDescriptors, false},                                          // RadiationDoseInVivoMeasurementLabel
+	{0x300A062A, ActionD, 0, CleanDescriptors, false},                                          // RTToleranceSetLabel
+	{0x300A0650, ActionU, RetainUIDs, 0, false},                                                // PatientSetupUID
+	{0x300A0676, ActionX, 0, CleanDescriptors, false},                                          // EquipmentFrameOfReferenceDescription
+	{0x300A067C, ActionD, 0, CleanDescriptors, false},                                          // RadiationGenerationModeLabel
+	{0x300A067D, ActionZ, 0, CleanDescriptors, false},                                          // RadiationGenerationModeDescription
+	{0x300A0700, ActionU, RetainUIDs, 0, false},                                                // TreatmentSessionUID
+	{0x300A0734, ActionD, 0, CleanDescriptors, false},                                          // TreatmentToleranceViolationDescription
+	{0x300A0736, ActionD, RetainFullDates, RetainModifiedDates, false},                         // TreatmentToleranceViolationDateTime
+	{0x300A073A, ActionD, RetainFullDates, RetainModifiedDates, false},                         // RecordedRTControlPointDateTime
+	{0x300A0741, ActionD, RetainFullDates, RetainModifiedDates, false},                         // InterlockDateTime
+	{0x300A0742, ActionD, 0, CleanDescriptors, false},                                          // InterlockDescription
+	{0x300A0760, ActionD, RetainFullDates, RetainModifiedDates, false},                         // OverrideDateTime
+	{0x300A0783, ActionD, 0, CleanDescriptors, false},                                          // InterlockOriginDescription
+	{0x300A0785, ActionU, RetainUIDs, 0, false},                                                // ReferencedTreatmentPositionGroupUID
+	{0x300A078E, ActionX, 0, CleanDescriptors, false},                                          // PatientTreatmentPreparationProcedureParameterDescription
+	{0x300A0792, ActionX, 0, CleanDescriptors, false},                                          // PatientTreatmentPreparationMethodDescription
+	{0x300A0794, ActionX, 0, CleanDescriptors, false},                                          // PatientSetupPhotoDescription
+	{0x300A079A, ActionX, 0, CleanDescriptors, false},                                          // DisplacementReferenceLabel
+	{0x300C0113, ActionX, 0, CleanDescriptors, false},                                          // ReasonForOmissionDescription
+	{0x300C0127, ActionD, RetainDeviceIdentity | RetainFullDates, RetainModifiedDates, false},  // BeamHoldTransitionDateTime
+	{0x300E0004, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // ReviewDate
+	{0x300E0005, ActionZ, RetainFullDates, RetainModifiedDates, false},                         // ReviewTime
+	{0x300E0008, ActionXZ, 0, 0, false},                                                        // ReviewerName
+	{0x30100006, ActionU, RetainUIDs, 0, false},                                                // ConceptualVolumeUID
+	{0x3010000B, ActionU, RetainUIDs, 0, false},                                                // ReferencedConceptualVolumeUID
+	{0x3010000F, ActionZ, 0, CleanDescriptors, false},                                          // ConceptualVolumeCombinationDescription
+	{0x30100013, ActionU, RetainUIDs, 0, false},                                                // ConstituentConceptualVolumeUID
+	{0x30100015, ActionU, RetainUIDs, 0, false},                                                // SourceConceptualVolumeUID
+	{0x30100017, ActionZ, 0, CleanDescriptors, false},                                          // ConceptualVolumeDescription
+	{0x3010001B, ActionZ, 0, 0, false},                                                         // DeviceAlternateIdentifier
+	{0x3010002D, ActionD, RetainDeviceIdentity, 0, false},                                      // DeviceLabel
+	{0x30100031, ActionU, RetainUIDs, 0, false},                                                // ReferencedFiducialsUID
+	{0x30100033, ActionD, 0, CleanDescriptors, false},                                          // UserContentLabel
+	{0x30100034, ActionD, 0, CleanDescriptors, false},                                          // UserContentLongLabel
+	{0x30100035, ActionD, 0, CleanDescriptors, false},                                          // EntityLabel
+	{0x30100036, ActionX, 0, CleanDescriptors, false},                                          // EntityName
+	{0x30100037, ActionX, 0, CleanDescriptors, false},                                          // EntityDescription
+	{0x30100038, ActionD, 0, CleanDescriptors, false},                                          // EntityLongLabel
+	{0x3010003B, ActionU, RetainUIDs, 0, false},                                                // RTTreatmentPhaseUID
+	{0x30100043, ActionZ, RetainDeviceIdentity, 0, false},                                      // ManufacturerDeviceIdentifier
+	{0x3010004C, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // IntendedPhaseStartDate
+	{0x3010004D, ActionXD, RetainFullDates, RetainModifiedDates, false},                        // IntendedPhaseEndDate
+	{0x30100054, ActionD, 0, CleanDescriptors, false},                                          // RTPrescriptionLabel
+	{0x30100056, ActionXD, 0, CleanDescriptors, false},                                         // RTTreatmentApproachLabel
+	{0x3010005A, ActionZ, 0, CleanDescriptors, false},                                          // RTPhysicianIntentNarrative
+	{0x3010005C, ActionZ, 0, CleanDescriptors, false},                                          // ReasonForSuperseding
+	{0x30100061, ActionX, 0, CleanDescriptors, false},                                          // PriorTreatmentDoseDescription
+	{0x3010006E, ActionU, RetainUIDs, 0, false},                                                // DosimetricObjectiveUID
+	{0x3010006F, ActionU, RetainUIDs, 0, false},                                                // ReferencedDosimetricObjectiveUID
+	{0x30100077, ActionXD, 0, CleanDescriptors, false},                                         // TreatmentSite
+	{0x3010007A, ActionZ, 0, CleanDescriptors, false},                                          // TreatmentTechniqueNotes
+	{0x3010007B, ActionZ, 0, CleanDescriptors, false},                                          // PrescriptionNotes
+	{0x3010007F, ActionZ, 0, CleanDescriptors, false},                                          // FractionationNotes
+	{0x30100081, ActionZ, 0, CleanDescriptors, false},                                          // PrescriptionNotesSequence
+	{0x30100085, ActionX, RetainFullDates, RetainModifiedDates, false},                         // IntendedFractionStartTime
+	{0x40000010, ActionX, 0, 0, false},                                                         // Arbitrary
+	{0x40004000, ActionX, 0, 0, false},                                                         // TextComments
+	{0x40080040, ActionX, 0, 0, false},                                                         // ResultsID
+	{0x40080042, ActionX, 0, 0, false},                                                         // ResultsIDIssuer
+	{0x40080100, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationRecordedDate
+	{0x40080101, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationRecordedTime
+	{0x40080102, ActionX, 0, 0, false},                                                         // InterpretationRecorder
+	{0x40080108, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationTranscriptionDate
+	{0x40080109, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationTranscriptionTime
+	{0x4008010A, ActionX, 0, 0, false},                                                         // InterpretationTranscriber
+	{0x4008010B, ActionX, 0, CleanDescriptors, false},                                          // InterpretationText
+	{0x4008010C, ActionX, 0, 0, false},                                                         // InterpretationAuthor
+	{0x40080111, ActionX, 0, 0, false},                                                         // InterpretationApproverSequence
+	{0x40080112, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationApprovalDate
+	{0x40080113, ActionX, RetainFullDates, RetainModifiedDates, false},                         // InterpretationApprovalTime
+	{0x40080114, ActionX, 0, 0, false},                                                         // PhysicianApprovingInterpretation
+	{0x40080115, ActionX, 0, CleanDescriptors, false},                                          // InterpretationDiagnosisDescription
+	{0x40080118, ActionX, 0, 0, false},                                                         // ResultsDistributionListSequence
+	{0x40080119, ActionX, 0, 0, false},                                                         // DistributionName
+	{0x4008011A, ActionX, 0, 0, false},                                                         // DistributionAddress
+	{0x40080200, ActionX, 0, 0, false},                                                         // InterpretationID
+	{0x40080202, ActionX, 0, 0, false},                                                         // InterpretationIDIssuer
+	{0x40080300, ActionX, 0, CleanDescriptors, false},                                          // Impressions
+	{0x40084000, ActionX, 0, CleanDescriptors, false},                                          // ResultsComments
+	{0xFFFAFFFA, ActionX, 0, 0, false},                                                         // DigitalSignaturesSequence
+	{0xFFFCFFFC, ActionX, 0, 0, false},                                                         // DataSetTrailingPadding
 }

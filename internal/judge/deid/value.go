@@ -103,7 +103,7 @@ func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
 		}
 		return memoized{}
 	case opKeepUID:
-		return memoized{}
+		return c.keepUIDs(raw)
 	case opDate:
 		return c.dates(r.vr, raw, c.weeks)
 	case opKeepDate:
@@ -208,6 +208,16 @@ func (c *pass) uids(raw []byte) memoized {
 		return memoized{}
 	}
 	return memoized{remappedValue, out}
+}
+
+// keepUIDs leaves UIDs as they are, if they are such: another text is mapped like one.
+func (c *pass) keepUIDs(raw []byte) memoized {
+	for v := range bytes.SplitSeq(raw, []byte{'\\'}) {
+		if v = trimmedUID(v); len(v) > 0 && !dicom.ValidUID(string(v)) {
+			return c.uids(raw)
+		}
+	}
+	return memoized{}
 }
 
 // dates shifts each date and cuts each time of day.

@@ -190,8 +190,8 @@ func (c *Collection) check(attempt string) error {
 	switch {
 	case len(c.Title) > 200 || !printable(c.Title):
 		return fault.New(fault.Invalid, attempt, on, "a title is at most 200 bytes of printable text")
-	case c.Profile == "" || len(c.Profile) > 100 || len(c.ProfileVersion) > 100 || len(c.Protocol) > 100:
-		return fault.New(fault.Invalid, attempt, on, "the names of profile, version and protocol are at most 100 bytes, and the profile is needed")
+	case c.Profile == "" || len(c.Profile) > 300 || len(c.ProfileVersion) > 100 || len(c.Protocol) > 100:
+		return fault.New(fault.Invalid, attempt, on, "the name of a profile is at most 300 bytes and needed, those of its version and of a protocol at most 100")
 	case c.State != Open && c.State != Closed:
 		return fault.New(fault.Invalid, attempt, on, "a collection is open or closed")
 	case c.Profile == AsDeposited && c.AttestedBy == "":
