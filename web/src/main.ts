@@ -16,6 +16,11 @@ function start(root: ParentNode): void {
   }
 }
 
+// On a narrow screen the navigation scrolls sideways: where one is has to be seen.
+const nav = document.querySelector<HTMLElement>(".nav");
+const here = nav?.querySelector<HTMLElement>("[aria-current]");
+if (nav && here) nav.scrollLeft = here.offsetLeft + here.offsetWidth / 2 - nav.offsetLeft - nav.clientWidth / 2;
+
 // The slash key goes to the page's search box.
 document.addEventListener("keydown", (event) => {
   const at = event.target as HTMLElement;

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"strconv"
@@ -28,6 +29,8 @@ func (d *Door) registerDeposits(mux web.Routes) {
 // doorNames are how people call the doors.
 var doorNames = map[string]string{"dimse": "DICOM", "stow": "DICOMweb", "upload": "browser upload", "sftp": "SFTP", "replay": "replay"}
 
+func doorName(door string) string { return cmp.Or(doorNames[door], door) }
+
 type depositRow struct {
 	catalogue.Deposit
 	DoorName string
@@ -46,10 +49,7 @@ func (r *request) rowOf(x catalogue.Deposit, titles map[collection.ID]string) de
 }
 
 func rowOf(x catalogue.Deposit, titles map[collection.ID]string) depositRow {
-	r := depositRow{Deposit: x, DoorName: doorNames[x.Door], Title: titles[x.Collection], Running: x.Ended.IsZero()}
-	if r.DoorName == "" {
-		r.DoorName = x.Door
-	}
+	r := depositRow{Deposit: x, DoorName: doorName(x.Door), Title: titles[x.Collection], Running: x.Ended.IsZero()}
 	if r.Title == "" {
 		r.Title = string(x.Collection)
 	}

@@ -86,6 +86,7 @@ type entryPage struct {
 	Crumb       string // what the collection is of, in plain words
 	Paragraphs  []string
 	Pictures    []shownPicture
+	Shown       []string // what the pictures are, each kind once
 	Stats       []stat
 	Holds       []section // charts
 	AsOf        string
@@ -146,6 +147,9 @@ func (d *Door) entry(r *request) (*page, error) {
 	p := &entryPage{ID: id, Entry: *e, Address: "/directory/" + string(id), MayEdit: v.MayEdit, Later: v.MayEdit && v.Latest > v.Published}
 	for _, x := range v.Pictures {
 		p.Pictures = append(p.Pictures, shownPicture{Address: p.Address + "/montage/" + strconv.FormatInt(x.N, 10), Alt: x.Caption(), Width: x.Columns, Height: x.Rows, Tall: 4*x.Columns < 3*x.Rows})
+		if !slices.Contains(p.Shown, x.Caption()) {
+			p.Shown = append(p.Shown, x.Caption())
+		}
 	}
 	p.Paragraphs = paragraphsOf(e.Description)
 	p.Crumb = crumbOf(e)

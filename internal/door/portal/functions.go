@@ -29,6 +29,7 @@ func functions(f *files) template.FuncMap {
 		"size":     size,
 		"date":     func(t time.Time) template.HTML { return unbroken(date(t)) },
 		"moment":   func(t time.Time) template.HTML { return unbroken(moment(t)) },
+		"door":     doorName,
 		"plural":   plural,
 		"join":     strings.Join,
 		"split":    strings.Fields,

@@ -211,6 +211,7 @@ var words = map[string]string{
 	"sign out":                      "signed out",
 	"end other sessions":            "ended other sessions",
 	"make sign-in link":             "made a sign-in link",
+	"pick a picture for the public": "picked a picture for the public",
 	"import clinical rows":          "imported clinical data",
 	"edit a directory entry":        "wrote a directory entry",
 	"publish a directory entry":     "published a directory entry",

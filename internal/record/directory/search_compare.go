@@ -64,11 +64,11 @@ func Compare(entries []Stored, numbers []*Numbers) Comparison {
 			var out []string
 			for _, v := range grid[d] {
 				if people := n.Cells[d][v]; people >= Few {
-					label := v
+					label := FacetLabel(f, v)
 					if d == ByDisease {
-						label = CodeValue(vocabulary.Code{System: vocabulary.Group, Value: v})
+						label = diseaseName(v)
 					}
-					out = append(out, FacetLabel(f, label)+": "+strconv.FormatInt(people, 10))
+					out = append(out, label+": "+strconv.FormatInt(people, 10))
 				}
 			}
 			return out
@@ -162,4 +162,15 @@ func numberText(n *Numbers, e *Entry) string {
 		return "0–9"
 	}
 	return strconv.FormatInt(people, 10)
+}
+
+// diseaseName is what a value of ByDisease is called.
+func diseaseName(v string) string {
+	switch v {
+	case DiseaseOther:
+		return "Another disease"
+	case DiseaseUnknown:
+		return "Not recorded"
+	}
+	return FacetLabel(FacetDisease, CodeValue(vocabulary.Code{System: vocabulary.Group, Value: v}))
 }

@@ -446,9 +446,12 @@ func TestSavedSearches(t *testing.T) {
 		if err != nil || len(short) != 1 || short[0].ID != "breast" {
 			l.Error(short, err)
 		}
-		c := directory.Compare(append(short, directory.Stored{ID: "x", Entry: directorytest.Full().Entry}), []*directory.Numbers{nil, {People: 120, Cells: map[directory.Dimension]map[string]int64{directory.BySex: {"female": 120}}}})
+		c := directory.Compare(append(short, directory.Stored{ID: "x", Entry: directorytest.Full().Entry}), []*directory.Numbers{nil, {People: 120, Cells: map[directory.Dimension]map[string]int64{directory.BySex: {"female": 120}, directory.ByDisease: {directory.DiseaseUnknown: 20}}}})
 		if len(c.Entries) != 2 || c.Groups[0].Title != "People" || len(c.Groups[0].Rows[0].Cells[1]) != 1 || c.Groups[0].Rows[0].Cells[1][0] != "120" || c.Groups[0].Rows[0].Same {
 			l.Errorf("%+v", c.Groups)
+		}
+		if known := c.Groups[0].Rows[2]; known.Name != "By disease" || !slices.Equal(known.Cells[1], []string{"Not recorded: 20"}) {
+			l.Errorf("whose disease is not recorded: %+v", known)
 		}
 	})
 }
