@@ -44,6 +44,23 @@ func TestMain(m *testing.M) {
 				_, _ = io.CopyN(io.Discard, os.Stdin, int64(q.size))
 				os.Stdout.Write(appendReply(nil, outcomeDone, q.decoded()+1))
 			}
+		case "codec-copier": // gives samples of zeros, and for code the last that it was given
+			os.Stdout.WriteString(hello)
+			var q request
+			var code []byte
+			for {
+				if _, err := q.read(os.Stdin); err != nil {
+					os.Exit(0)
+				}
+				given := make([]byte, q.size)
+				_, _ = io.ReadFull(os.Stdin, given)
+				if q.encode {
+					given = code
+				} else {
+					code, given = given, make([]byte, q.decoded())
+				}
+				os.Stdout.Write(append(appendReply(nil, outcomeDone, len(given)), given...))
+			}
 		case "codec-crasher":
 			os.Stdout.WriteString(hello)
 			var q request

@@ -253,16 +253,9 @@ func (p *Pool) maskCode(ctx context.Context, m method, syntax *dicom.TransferSyn
 	if m == methodJPEG && head.process != markerSOF3 {
 		return p.maskDCT(ctx, syntax, of, &before, frame, boxes, fill)
 	}
-	var encode func(f *Frame) ([]byte, error)
-	switch m {
-	case methodJPEG:
-		o, err := readLossless(frame)
-		if err != nil {
-			return Masked{}, err
-		}
-		encode = func(f *Frame) ([]byte, error) { return o.encode(f), nil }
-	default:
-		return Masked{}, &Unsupported{"masking " + m.String()}
+	encode, err := p.exactly(ctx, m, &head, frame)
+	if err != nil {
+		return Masked{}, err
 	}
 	// The samples are those of the code stream, whatever the image says of them.
 	before.interleave()

@@ -116,7 +116,17 @@ func widen(b []byte, signed bool) []byte {
 	return out
 }
 
-// ask has a worker decode. A worker that was there before may have been ended by something else than this frame, so a second one is asked then.
+// encode has a worker encode samples without loss, by pixel, in words of one byte or two. What cannot be encoded is [*Unsupported].
+func (p *Pool) encode(ctx context.Context, q *request, samples []byte) ([]byte, error) {
+	q.encode, q.limit, q.size = true, p.o.Frame, uint32(len(samples))
+	code, err := p.ask(ctx, q, samples)
+	if b, ok := errors.AsType[*Broken](err); ok {
+		err = &Unsupported{"masking " + b.Error()}
+	}
+	return code, err
+}
+
+// ask has a worker decode, or encode. A worker that was there before may have been ended by something else than this frame, so a second one is asked then.
 func (p *Pool) ask(ctx context.Context, q *request, frame []byte) ([]byte, error) {
 	if err := p.room.Acquire(ctx, 1); err != nil {
 		return nil, err
@@ -134,7 +144,7 @@ func (p *Pool) ask(ctx context.Context, q *request, frame []byte) ([]byte, error
 			return pixels, nil
 		case err == nil:
 			p.put(w)
-			return nil, &Broken{q.method.String(), result.reason()}
+			return nil, &Broken{q.method.String(), result.reason(q.encode)}
 		}
 		late := w.late
 		p.drop(w)
@@ -142,7 +152,7 @@ func (p *Pool) ask(ctx context.Context, q *request, frame []byte) ([]byte, error
 		case p.isClosed():
 			return nil, fault.New(fault.Unavailable, "decode pixels", "", "the node is being stopped")
 		case late:
-			return nil, &Broken{q.method.String(), "decoding it takes longer than a frame may take"}
+			return nil, &Broken{q.method.String(), q.verb() + " it takes longer than a frame may take"}
 		case !used:
 			return nil, &Broken{q.method.String(), "its code stream ends the decoder"}
 		}
@@ -311,7 +321,7 @@ func (w *worker) ask(q *request, frame []byte, limit time.Duration) (pixels []by
 			}
 			return nil
 		}
-		if size != q.decoded() {
+		if !q.encode && size != q.decoded() || q.encode && (size <= 0 || size > maxCode) {
 			return errors.New("this is not the frame that was asked for")
 		}
 		pixels = make([]byte, size)

@@ -7,11 +7,12 @@ import (
 )
 
 // What passes between the pool and a worker, over its standard input and output: the worker says hello when it is ready; then the pool sends a request and
-// the bytes of a frame, and the worker answers with a reply and, if it is done, the samples. Numbers are little endian.
+// the bytes of a frame, and the worker answers with a reply and, if it is done, the samples. Or the pool sends samples, by pixel, and the worker answers with their code.
+// Numbers are little endian.
 
 const (
-	hello       = "VXC1"
-	requestSize = 20
+	hello       = "VXC2"
+	requestSize = 24
 	replySize   = 8
 )
 
@@ -22,20 +23,30 @@ type request struct {
 	samples       uint8
 	rows, columns uint16
 	limit         time.Duration // how long it may take
-	size          uint32        // of the code stream
+	size          uint32        // of what follows: the code stream, or the samples
+
+	// of samples that are to be encoded, without loss
+	encode    bool
+	precision uint8 // bits
+	order     uint8 // of the packets of JPEG 2000: 0 to 4
+	transform bool  // of colours
 }
 
 func (q *request) append(b []byte) []byte {
 	b = append(b, hello...)
-	signed := byte(0)
-	if q.signed {
-		signed = 1
-	}
-	b = append(b, byte(q.method), q.word, signed, q.samples)
+	b = append(b, byte(q.method), q.word, flag(q.signed), q.samples)
 	b = binary.LittleEndian.AppendUint16(b, q.rows)
 	b = binary.LittleEndian.AppendUint16(b, q.columns)
 	b = binary.LittleEndian.AppendUint32(b, uint32(q.limit.Milliseconds()))
-	return binary.LittleEndian.AppendUint32(b, q.size)
+	b = binary.LittleEndian.AppendUint32(b, q.size)
+	return append(b, flag(q.encode), q.precision, q.order, flag(q.transform))
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // read reads a request; ok is false if it is not one that the pool sends.
@@ -44,9 +55,21 @@ func (q *request) read(r io.Reader) (ok bool, err error) {
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return false, err
 	}
-	*q = request{method(b[4]), b[5], b[6] == 1, b[7], binary.LittleEndian.Uint16(b[8:]), binary.LittleEndian.Uint16(b[10:]),
-		time.Duration(binary.LittleEndian.Uint32(b[12:])) * time.Millisecond, binary.LittleEndian.Uint32(b[16:])}
-	return string(b[:4]) == hello && q.method >= methodJPEG && q.method <= methodHTJ2K && (q.word == 1 || q.word == 2) && q.rows > 0 && q.columns > 0 && q.samples > 0, nil
+	*q = request{method: method(b[4]), word: b[5], signed: b[6] == 1, samples: b[7], rows: binary.LittleEndian.Uint16(b[8:]), columns: binary.LittleEndian.Uint16(b[10:]),
+		limit: time.Duration(binary.LittleEndian.Uint32(b[12:])) * time.Millisecond, size: binary.LittleEndian.Uint32(b[16:]),
+		encode: b[20] == 1, precision: b[21], order: b[22], transform: b[23] == 1}
+	ok = string(b[:4]) == hello && q.method >= methodJPEG && q.method <= methodHTJ2K && (q.word == 1 || q.word == 2) && q.rows > 0 && q.columns > 0 && q.samples > 0
+	if q.encode {
+		ok = ok && q.method != methodJPEG && q.precision > 0 && q.precision <= 8*q.word && q.order <= 4 && int64(q.size) == int64(q.decoded())
+	}
+	return ok, nil
+}
+
+func (q *request) verb() string {
+	if q.encode {
+		return "encoding"
+	}
+	return "decoding"
 }
 
 // decoded is the number of bytes that the frame has when it is decoded.
@@ -63,7 +86,13 @@ const (
 	outcomeMemory          // it does not fit into the memory that a worker has
 )
 
-func (o outcome) reason() string {
+func (o outcome) reason(encode bool) string {
+	if encode {
+		if o == outcomeMemory {
+			return "encoding it takes more memory than a worker has"
+		}
+		return "it cannot be encoded"
+	}
 	switch o {
 	case outcomeRefused:
 		return "its code stream cannot be decoded"

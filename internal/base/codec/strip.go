@@ -290,11 +290,7 @@ func stripJ2K(m method, b []byte) ([]byte, error) {
 		}
 		end := int64(from) + size
 		if size == 0 { // the last: up to the end
-			k := bytes.LastIndex(b[i:], []byte{0xff, markerEOI})
-			if k < 0 {
-				return nil, broken
-			}
-			end = int64(i + k)
+			end = int64(lastEOC(b))
 		}
 		if end < int64(i+2) || end > int64(len(b)) {
 			return nil, broken
@@ -311,6 +307,9 @@ func stripJ2K(m method, b []byte) ([]byte, error) {
 	}
 	return append(out, 0xff, markerEOI), nil
 }
+
+// lastEOC is where the last end of a code stream is; -1: there is none.
+func lastEOC(b []byte) int { return bytes.LastIndex(b, []byte{0xff, markerEOI}) }
 
 // mendTables writes the lengths of tile-parts into their tables (ISO/IEC 15444-1 A.7.1).
 func mendTables(out []byte, tables, parts []int) bool {

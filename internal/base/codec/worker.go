@@ -30,7 +30,7 @@ const (
 	memoryLimit = 1 << 30 // bytes of WebAssembly memory for a frame
 )
 
-// Work is the worker: it decodes what the pool sends on in and answers on out until in ends. cache is a folder for compiled code; empty: none. It gives
+// Work is the worker: it decodes or encodes what the pool sends on in and answers on out until in ends. cache is a folder for compiled code; empty: none. It gives
 // each frame a new instance of the decoders with new memory, so that nothing of one frame, not even of one that broke the decoder, is there for the next.
 //
 // The code runs without guards that could interrupt it: whoever starts a worker kills it when it takes too long. For the case that nobody is left to do so,
@@ -155,10 +155,14 @@ func (w *machine) instantiate(ctx context.Context, start ...string) (api.Module,
 	return w.runtime.InstantiateModule(experimental.WithMemoryAllocator(ctx, w.memory), w.module, wazero.NewModuleConfig().WithName("").WithStartFunctions(start...))
 }
 
-// answer decodes one frame. An error is of the pipe, and the worker's last.
+// answer does what is asked with one frame. An error is of the pipe, and the worker's last.
 func (w *machine) answer(ctx context.Context, m api.Module, q *request, in io.Reader, out io.Writer) error {
 	w.warned, w.threw = false, false
-	result, pixels, err := w.decode(ctx, m, q, in)
+	do := w.decode
+	if q.encode {
+		do = w.encode
+	}
+	result, pixels, err := do(ctx, m, q, in)
 	if err != nil {
 		return err
 	}
@@ -169,41 +173,48 @@ func (w *machine) answer(ctx context.Context, m api.Module, q *request, in io.Re
 	return err
 }
 
-func (w *machine) decode(ctx context.Context, m api.Module, q *request, in io.Reader) (outcome, []byte, error) {
-	failed := false
-	call := func(name string, params ...uint64) uint32 {
-		if failed {
+// caller calls functions of the module until one fails; failed says whether one has.
+func caller(ctx context.Context, m api.Module) (failed *bool, call func(name string, params ...uint64) uint32) {
+	failed = new(bool)
+	return failed, func(name string, params ...uint64) uint32 {
+		if *failed {
 			return 0
 		}
 		r, err := m.ExportedFunction(name).Call(ctx, params...)
 		if err != nil {
-			failed = true
+			*failed = true
 		}
 		if len(r) == 0 {
 			return 0
 		}
 		return uint32(r[0])
 	}
-	frame := uint64(call("CreateCodecsContext"))
-	params := uint64(call("CreateDecoderParameters"))
-	signed := uint64(0)
-	if q.signed {
-		signed = 1
-	}
-	bits := uint64(q.word) * 8
+}
+
+// describe tells the module about a frame; photometric is its number for the interpretation.
+func describe(call func(string, ...uint64) uint32, frame uint64, q *request, allocated, stored, photometric uint64) {
 	for _, set := range []struct {
 		name  string
 		value uint64
 	}{
-		{"SetColumns", uint64(q.columns)}, {"SetRows", uint64(q.rows)}, {"SetBitsAllocated", bits}, {"SetBitsStored", bits}, {"SetSamplesPerPixel", uint64(q.samples)},
-		{"SetPixelRepresentation", signed}, {"SetPlanarConfiguration", 0}, {"SetPhotometricInterpretation", 0}, {"SetEncodedBufferSize", uint64(q.size)},
+		{"SetColumns", uint64(q.columns)}, {"SetRows", uint64(q.rows)}, {"SetBitsAllocated", allocated}, {"SetBitsStored", stored}, {"SetSamplesPerPixel", uint64(q.samples)},
+		{"SetPixelRepresentation", uint64(flag(q.signed))}, {"SetPlanarConfiguration", 0}, {"SetPhotometricInterpretation", photometric},
 	} {
 		call(set.name, frame, set.value)
 	}
+}
+
+func (w *machine) decode(ctx context.Context, m api.Module, q *request, in io.Reader) (outcome, []byte, error) {
+	failed, call := caller(ctx, m)
+	frame := uint64(call("CreateCodecsContext"))
+	params := uint64(call("CreateDecoderParameters"))
+	bits := uint64(q.word) * 8
+	describe(call, frame, q, bits, bits, 0)
+	call("SetEncodedBufferSize", frame, uint64(q.size))
 	call("SetConvertColorspaceToRgb", params, 0)
 	at := call("GetEncodedBuffer", frame)
 	code, ok := m.Memory().Read(at, q.size)
-	if failed || !ok || at == 0 {
+	if *failed || !ok || at == 0 {
 		_, err := io.CopyN(io.Discard, in, int64(q.size))
 		return outcomeMemory, nil, err
 	}
@@ -212,17 +223,65 @@ func (w *machine) decode(ctx context.Context, m api.Module, q *request, in io.Re
 	}
 	call([...]string{methodJPEG: "DecodeJpeg", methodJPEGLS: "DecodeJpegLs", methodJPEG2000: "DecodeJpeg2000", methodHTJ2K: "DecodeHtJpeg2000"}[q.method], frame, params)
 	switch {
-	case failed && w.memory.exhausted:
+	case *failed && w.memory.exhausted:
 		return outcomeMemory, nil, nil
-	case failed || w.threw:
+	case *failed || w.threw:
 		return outcomeRefused, nil, nil
 	case w.warned:
 		return outcomeWarned, nil, nil
 	}
 	at, size := call("GetDecodedBuffer", frame), call("GetDecodedBufferSize", frame)
 	pixels, ok := m.Memory().Read(at, size)
-	if failed || !ok || at == 0 || int(size) != q.decoded() {
+	if *failed || !ok || at == 0 || int(size) != q.decoded() {
 		return outcomeShort, nil, nil
 	}
 	return outcomeDone, pixels, nil
+}
+
+// encode encodes samples without loss. What it makes is checked by who asked.
+func (w *machine) encode(ctx context.Context, m api.Module, q *request, in io.Reader) (outcome, []byte, error) {
+	const mono, rgb = 1, 3 // the module's numbers
+	failed, call := caller(ctx, m)
+	frame := uint64(call("CreateCodecsContext"))
+	params := uint64(call("CreateEncoderParameters"))
+	allocated, photometric := uint64(q.word)*8, uint64(mono)
+	if q.method == methodJPEGLS { // which takes the bits allocated for the precision
+		allocated = uint64(q.precision)
+	}
+	if q.transform {
+		photometric = rgb
+	}
+	describe(call, frame, q, allocated, uint64(q.precision), photometric)
+	for _, set := range []struct {
+		name  string
+		value uint64
+	}{
+		{"SetLossy", 0}, {"SetAllowedLossyError", 0}, {"SetProgressionOrder", uint64(q.order)}, {"SetAllowMct", uint64(flag(q.transform))},
+		{"SetRate", 20}, // of OpenJPEG's first layer, which must be more than one; the last layer has all the rest
+	} {
+		call(set.name, params, set.value)
+	}
+	call("SetDecodedBufferSize", frame, uint64(q.size))
+	at := call("GetDecodedBuffer", frame)
+	samples, ok := m.Memory().Read(at, q.size)
+	if *failed || !ok || at == 0 {
+		_, err := io.CopyN(io.Discard, in, int64(q.size))
+		return outcomeMemory, nil, err
+	}
+	if _, err := io.ReadFull(in, samples); err != nil {
+		return 0, nil, err
+	}
+	call([...]string{methodJPEGLS: "EncodeJpegLs", methodJPEG2000: "EncodeJpeg2000", methodHTJ2K: "EncodeHtJpeg2000"}[q.method], frame, params)
+	switch {
+	case *failed && w.memory.exhausted:
+		return outcomeMemory, nil, nil
+	case *failed || w.threw || w.warned:
+		return outcomeRefused, nil, nil
+	}
+	at, size := call("GetEncodedBuffer", frame), call("GetEncodedBufferSize", frame)
+	code, ok := m.Memory().Read(at, size)
+	if *failed || !ok || at == 0 || size == 0 || size > maxCode {
+		return outcomeShort, nil, nil
+	}
+	return outcomeDone, code, nil
 }
