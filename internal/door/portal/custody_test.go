@@ -36,7 +36,7 @@ func TestCustody(t *testing.T) {
 			return part
 		}
 		told := custody(page)
-		for _, want := range []string{"Received", "by STOW-RS", "the deposit</a>", "by the profile research 1", "Admitted", "audit entry"} {
+		for _, want := range []string{"Received", "by STOW-RS", "the deposit</a>", "by the profile research 2", "Admitted", "audit entry"} {
 			if !strings.Contains(told, want) {
 				t.Errorf("a steward is not told %q: %s", want, told)
 			}

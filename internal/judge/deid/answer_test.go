@@ -18,7 +18,12 @@ func TestCleanSeen(t *testing.T) {
 	}{
 		{"burned in, as declared", func(b *dicom.Builder) { b.String(dicom.TagBurnedInAnnotation, "YES") }, Cleaned, ""},
 		{"ultrasound", func(b *dicom.Builder) { b.String(dicom.TagModality, "US") }, Cleaned, ""},
-		{"report", func(b *dicom.Builder) { b.String(dicom.TagModality, "SR") }, Cleaned, ""},
+		{"report with an item of an unknown kind", func(b *dicom.Builder) {
+			b.Sequence(dicom.TagContentSequence, func(b *dicom.Builder) {
+				b.String(dicom.TagValueType, "TABLE")
+				b.String(dicom.TagTextValue, "Zelazny")
+			})
+		}, Cleaned, ""},
 		{"document", func(b *dicom.Builder) { b.String(dicom.TagModality, "DOC") }, Held, CodeDocument},
 		{"audio that is also declared", func(b *dicom.Builder) {
 			b.String(dicom.TagModality, "AU")

@@ -17,6 +17,7 @@ type work struct {
 	creators []block
 	last     []dicom.Tag
 	orig     [][]byte
+	pointers bool // a content item is pointed to by its place
 }
 
 // block is a private block met within one parent.
@@ -31,6 +32,13 @@ type block struct {
 // key is the memo's key for a value of an element.
 func (w *work) key(t dicom.Tag, v []byte) []byte {
 	w.keyBuf = append(w.keyBuf[:0], byte(t>>24), byte(t>>16), byte(t>>8), byte(t))
+	w.keyBuf = append(w.keyBuf, v...)
+	return w.keyBuf
+}
+
+// opKey is the memo's key for what an operation makes of a value: of content items, one element has several.
+func (w *work) opKey(op opcode, t dicom.Tag, v []byte) []byte {
+	w.keyBuf = append(w.keyBuf[:0], byte(op), byte(t>>24), byte(t>>16), byte(t>>8), byte(t))
 	w.keyBuf = append(w.keyBuf, v...)
 	return w.keyBuf
 }
@@ -58,12 +66,17 @@ func (s *Subject) prepare(ds *dicom.Dataset) {
 	}
 	s.work.rules = s.work.rules[:n]
 	known := s.profile.rulesNow()
+	content := false
 	for i := range n {
 		if ds.At(i).IsItem() {
 			s.work.rules[i] = rule{op: opWalk}
 			continue
 		}
 		s.work.rules[i] = s.profile.ruleOf(ds, i, known)
+		content = content || ds.At(i).Tag == dicom.TagValueType
+	}
+	if content {
+		s.contentItems(ds)
 	}
 }
 
@@ -195,17 +208,25 @@ type pass struct {
 	res      *Result
 	sopClass string
 	strict   bool
+	reviewed bool
 	holds    []Reason
+	dropped  []int        // items that were taken out of structured content and graphics
+	dummied  map[int]bool // content items that have a dummy for a value
+	layers   map[string]int
 }
 
 func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, error) {
-	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID)}
+	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID), reviewed: by&Seen != 0}
 	s.work.creators = s.work.creators[:0]
 	equipmentAt := -1
 	for i := 0; i < ds.Len(); {
 		el := ds.At(i)
 		if el.IsItem() {
-			i++
+			if c.item(i) {
+				i++
+			} else {
+				i = int(el.Next)
+			}
 			continue
 		}
 		if el.Tag == dicom.TagContributingEquipmentSequence && el.Parent == dicom.Root {
@@ -218,6 +239,10 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		}
 	}
 	c.closeBlocks()
+	c.tidy()
+	if c.emptyReport() {
+		res.Findings = append(res.Findings, Reason{CodeEmptyReport, dicom.TagContentSequence.String(), "of the report's content nothing is left but its frame"})
+	}
 	if by != 0 {
 		c.declare(by)
 	}
@@ -274,6 +299,27 @@ func unreadable(err error) Reason {
 	return r
 }
 
+// item judges the item at entry i as such; true if what lies within is to be judged.
+func (c *pass) item(i int) bool {
+	switch c.work.rules[i].op {
+	case opUnknown:
+		if !c.reviewed {
+			c.holds = append(c.holds, Reason{CodeText, c.ds.Path(i), "a content item of a kind that no rule knows"})
+			return false
+		}
+		if c.work.pointers {
+			c.holds = append(c.holds, Reason{CodeOpaque, c.ds.Path(i), "a content item of a kind that no rule knows, and others are pointed to by their place"})
+			return false
+		}
+		c.drop(i)
+		return false
+	case opRemove:
+		c.drop(i)
+		return false
+	}
+	return true
+}
+
 // entry judges entry i; true if what lies within is to be judged on its own.
 func (c *pass) entry(i int) bool {
 	r := c.work.rules[i]
@@ -327,6 +373,8 @@ func (c *pass) entry(i int) bool {
 		}
 	case opBasic:
 		c.basic(i, r)
+	case opDummy:
+		c.dummyValue(i, r)
 	case opPseudonym:
 		c.set(i, []byte(c.pseudonym), &c.res.Actions.Replaced)
 	default:
@@ -370,6 +418,9 @@ func (c *pass) sequence(i int, r rule) bool {
 	case opWalk:
 		c.res.Actions.Kept++
 		return true
+	case opDummy:
+		c.markDummy(i)
+		return c.dummyCode(i)
 	case opBasic:
 		switch c.resolved(i, r) {
 		case ActionZ:
@@ -438,6 +489,26 @@ func (c *pass) basic(i int, r rule) {
 	default:
 		c.remove(i)
 	}
+}
+
+// dummyValue writes a value that says nothing.
+func (c *pass) dummyValue(i int, r rule) {
+	d, ok := dummy(r.vr, c.ds.At(i).VR)
+	if !ok {
+		c.remove(i)
+		return
+	}
+	c.markDummy(i)
+	c.set(i, d, &c.res.Actions.Replaced)
+}
+
+// markDummy notes a content item that has a dummy for a value.
+func (c *pass) markDummy(i int) {
+	if c.dummied == nil {
+		c.dummied = map[int]bool{}
+	}
+	c.dummied[int(c.ds.At(i).Parent)] = true
+	c.res.Actions.Concepts++
 }
 
 // dummy is a value of the VR that says nothing.

@@ -24,19 +24,22 @@ const (
 	CodeNested     = "nested-pixels"      // pixel data within a sequence
 	CodeDocument   = "document"           // an encapsulated document or model
 	CodeVideo      = "video"              // a video, or pixels that lie elsewhere
-	CodeText       = "structured-text"    // a report, key object or presentation state
+	CodeText       = "structured-text"    // a content item of a kind that no rule knows
 	CodeOpaque     = "opaque-data"        // raw data that no rule can read
 	CodeLabel      = "slide-label"        // a slide's label or overview
 	CodeFace       = "face"               // a face could be rendered
-	CodeWaveform   = "waveform-text"      // annotations of a waveform
+	CodeWaveform   = "waveform-text"      // annotations of a waveform, which version 1 held
 	CodeBulk       = "large-value"        // a large value that is no pixel data
 	CodeLexicon    = "lexicon"            // more identifiers than a lexicon holds
 	CodeUnreadable = "unreadable"         // the result could not be encoded or read again
 	CodeIdentifier = "identifier"         // finding: an element that identifies has a value
-	storageRoot    = "1.2.840.10008.5.1.4.1.1."
-	directorySOP   = "1.2.840.10008.1.3.10"
-	slideSOP       = "1.2.840.10008.5.1.4.1.1.77.1.6"
-	petSOP         = "1.2.840.10008.5.1.4.1.1.128"
+
+	CodeEmptyReport = "empty-report" // finding: of a report's content nothing is left
+
+	storageRoot  = "1.2.840.10008.5.1.4.1.1."
+	directorySOP = "1.2.840.10008.1.3.10"
+	slideSOP     = "1.2.840.10008.5.1.4.1.1.77.1.6"
+	petSOP       = "1.2.840.10008.5.1.4.1.1.128"
 )
 
 // heldClasses are the storage SOP classes that wait for somebody, by what follows the storage root.
@@ -53,11 +56,6 @@ var heldClasses = func() map[string]Reason {
 	hold(CodePixels, "endoscopic, microscopic and ophthalmic images may show text", "77.1.1", "77.1.2", "77.1.5.1", "77.1.5.2", "77.1.5.5", "77.1.5.6")
 	hold(CodePhotograph, "a photograph may show the person", "77.1", "77.2", "77.1.4", "77.1.7")
 	hold(CodeDocument, "encapsulated documents and models are read by a person", "104.1", "104.2", "104.3", "104.4", "104.5")
-	hold(CodeText, "structured reports are cleaned concept by concept, which is not done yet", "88", "88.1", "88.2", "88.3", "88.4", "88.11", "88.22", "88.33",
-		"88.34", "88.35", "88.40", "88.50", "88.65", "88.67", "88.68", "88.69", "88.70", "88.71", "88.72", "88.73", "88.74", "88.75", "88.76")
-	hold(CodeText, "key object selections hold text", "88.59")
-	hold(CodeText, "presentation states hold graphic annotations", "11.1", "11.2", "11.3", "11.4", "11.5", "11.6", "11.7", "11.8", "11.9", "11.10", "11.11", "11.12")
-	hold(CodeText, "structured displays hold text", "131")
 	hold(CodeOpaque, "raw data cannot be judged", "66")
 	hold(CodeOpaque, "audio can carry speech", "9.4.1")
 	hold(CodeFace, "a scan of a surface can show a face", "68.1", "68.2")
@@ -78,9 +76,6 @@ var heldModalities = map[string]Reason{
 	"HC":  {CodeCapture, "(0008,0060)", "hard copies carry text in their pixels"},
 	"DG":  {CodePhotograph, "(0008,0060)", "a photograph may show the person"},
 	"DOC": {CodeDocument, "(0008,0060)", "encapsulated documents and models are read by a person"},
-	"SR":  {CodeText, "(0008,0060)", "structured reports are cleaned concept by concept, which is not done yet"},
-	"KO":  {CodeText, "(0008,0060)", "key object selections hold text"},
-	"PR":  {CodeText, "(0008,0060)", "presentation states hold graphic annotations"},
 	"AU":  {CodeOpaque, "(0008,0060)", "audio can carry speech"},
 }
 
@@ -149,8 +144,6 @@ func (p *Profile) judgeKind(ds *dicom.Dataset, sopClass string) (outcome Outcome
 		switch {
 		case t.Group()>>8 == 0x60 && embedded(ds, i, t):
 			hold(Reason{CodeOverlay, t.String(), "an overlay lies in the unused bits of the pixel data"})
-		case t == dicom.TagWaveformAnnotationSequence && ds.At(i).End > ds.At(i).ValueStart && hasText(ds, i):
-			hold(Reason{CodeWaveform, t.String(), "the waveform's annotations hold text"})
 		case ds.IsBulk(i) && t.Group() != 0x7FE0:
 			if r := p.ruleOf(ds, i, nil); r.op != opRemove && r.op != opPrivate {
 				hold(Reason{CodeBulk, t.String(), "a large value that is no pixel data"})
@@ -178,15 +171,6 @@ func embedded(ds *dicom.Dataset, i int, t dicom.Tag) bool {
 	}
 	v := ds.Ints(i)
 	return len(v) > 0 && v[0] != plain && !ds.Has(t&0xFFFF0000|0x3000)
-}
-
-func hasText(ds *dicom.Dataset, i int) bool {
-	for j := i + 1; j < int(ds.At(i).Next); j++ {
-		if ds.At(j).Tag == dicom.TagUnformattedTextValue && ds.At(j).ValueEnd > ds.At(j).ValueStart {
-			return true
-		}
-	}
-	return false
 }
 
 // isVideo reports MPEG-2, MPEG-4 and HEVC.
@@ -231,7 +215,7 @@ func face(ds *dicom.Dataset, modality string) (Reason, bool) {
 }
 
 // strictClass reports SOP classes in which attributes that Table E.1-1 gives compound actions for are of type 1 (PS3.3 A): enhanced multi-frame
-// images, segmentations, slides, structured reports and what descends from them.
+// images, segmentations, slides, waveforms, structured reports and what descends from them.
 func strictClass(sopClass string) bool {
 	suffix, ok := strings.CutPrefix(sopClass, storageRoot)
 	if !ok {
@@ -242,7 +226,7 @@ func strictClass(sopClass string) bool {
 		"66.4", "66.5", "66.6", "66.7", "67", "77.1.5.4", "77.1.5.7", "77.1.5.8", "77.1.6", "77.1.8", "78.1", "90.1", "91.1", "128.1", "130":
 		return true
 	}
-	return strings.HasPrefix(suffix, "88.")
+	return strings.HasPrefix(suffix, "88.") || strings.HasPrefix(suffix, "9.")
 }
 
 // resolve chooses among the actions of a compound one by the type that the attribute has in the object's class. Where that is not known, the choice

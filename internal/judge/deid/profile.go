@@ -10,7 +10,7 @@ import (
 )
 
 // Version changes whenever the same object, keys and profile may come out otherwise than before.
-const Version = "1"
+const Version = "2"
 
 // Profile is a set of decisions about every element there is. Profiles are shared: do not change one.
 type Profile struct {
@@ -109,6 +109,9 @@ const (
 	opPseudonym               // the subject's pseudonym
 	opLink                    // a keyed code that stands for an identifier
 	opScheme                  // the elements of a coded entry, judged together (PS3.3 8.8)
+	opDummy                   // a dummy
+	opYears                   // DS: a measured age, capped
+	opUnknown                 // an item that no rule knows: held
 	opPrivate                 // by creator
 	opCreator
 )
@@ -333,6 +336,14 @@ func (p *Profile) own(t dicom.Tag, row Row) (op opcode, why string, ok bool) {
 		// Dates of a device or a document, not of a person (PS3.15 E.3.6): one known value would reveal the shift. Where nothing is shifted, there is none.
 		if p.shifts() || row.Keep&p.Options == 0 && !p.has(RetainFullDates) {
 			return opBasic, "a date of a device or a document, not of a person: one known value would tell by how much all dates were shifted", true
+		}
+	case dicom.TagPresentationCreationDate, dicom.TagPresentationCreationTime:
+		if !p.has(RetainModifiedDates) && !p.has(RetainFullDates) {
+			return opDummy, "of type 1 wherever it stands (PS3.3 C.11.10)", true
+		}
+	case dicom.TagGraphicAnnotationSequence:
+		if !p.has(CleanGraphics) {
+			return opRemove, "a module that may be absent (PS3.3 C.10.5), whose strokes may be writing", true
 		}
 	case dicom.TagMACParametersSequence, dicom.TagEncryptedAttributesSequence:
 		return opRemove, "what was signed has changed; what is encrypted cannot be judged", true

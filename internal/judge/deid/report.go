@@ -29,13 +29,16 @@ type Actions struct {
 	Shifted  int `json:"shifted"`  // given earlier dates, or times without fractions
 	Added    int `json:"added"`    // markers of the de-identification
 	Kept     int `json:"kept"`     // as they were
+
+	// Concepts counts content items of reports and annotations that were taken out whole, or have a dummy for a value.
+	Concepts int `json:"concepts,omitempty"`
 }
 
 // Result is what [Subject.Clean] made of an object.
 type Result struct {
 	Outcome  Outcome
 	Reasons  []Reason
-	Findings []Reason // under as-deposited: what looks identifiable
+	Findings []Reason // under as-deposited: what looks identifiable; else what there is to know of an object that passes
 	Actions  Actions
 
 	// Rendered is the clean data set but for its bulk values; nil unless Cleaned.

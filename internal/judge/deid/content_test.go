@@ -1,0 +1,476 @@
+package deid
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/testdata"
+)
+
+func codeItem(value, scheme, meaning string) func(*dicom.Builder) {
+	return func(b *dicom.Builder) {
+		b.String(dicom.TagCodeValue, value)
+		b.String(dicom.TagCodingSchemeDesignator, scheme)
+		b.String(dicom.TagCodeMeaning, meaning)
+	}
+}
+
+// content is a content item: its relationship, value type and concept, what holds its value, and what hangs on it.
+func content(relation, valueType, concept string, value func(*dicom.Builder), children ...func(*dicom.Builder)) func(*dicom.Builder) {
+	return func(b *dicom.Builder) {
+		if relation != "" {
+			b.String(dicom.TagRelationshipType, relation)
+		}
+		b.String(dicom.TagValueType, valueType)
+		part := strings.SplitN(concept, "|", 3)
+		b.Sequence(dicom.TagConceptNameCodeSequence, codeItem(part[1], part[0], part[2]))
+		if value != nil {
+			value(b)
+		}
+		if len(children) > 0 {
+			b.Sequence(dicom.TagContentSequence, children...)
+		}
+	}
+}
+
+func textItem(relation, concept, text string, children ...func(*dicom.Builder)) func(*dicom.Builder) {
+	return content(relation, "TEXT", concept, func(b *dicom.Builder) { b.Text(dicom.TagTextValue, dicom.VRUT, text) }, children...)
+}
+
+func nameItem(concept, name string) func(*dicom.Builder) {
+	return content("HAS OBS CONTEXT", "PNAME", concept, func(b *dicom.Builder) { b.String(dicom.TagPersonName, name) })
+}
+
+func valueItem(relation, valueType, concept string, tag dicom.Tag, v string) func(*dicom.Builder) {
+	return content(relation, valueType, concept, func(b *dicom.Builder) { b.String(tag, v) })
+}
+
+func numItem(concept, number string, children ...func(*dicom.Builder)) func(*dicom.Builder) {
+	return content("CONTAINS", "NUM", concept, func(b *dicom.Builder) {
+		b.Sequence(dicom.TagMeasuredValueSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagNumericValue, number)
+			b.Sequence(dicom.TagMeasurementUnitsCodeSequence, codeItem("mm", "UCUM", "millimeter"))
+		})
+	}, children...)
+}
+
+// reportOf builds a document of the made-up person; class is what follows the storage root.
+func reportOf(t *testing.T, class string, fill func(b *dicom.Builder)) *dicom.Dataset {
+	t.Helper()
+	b := dicom.NewBuilder(dicom.ExplicitVRLittleEndian)
+	b.String(dicom.TagSpecificCharacterSet, "ISO_IR 100")
+	b.String(dicom.TagSOPClassUID, storageRoot+class)
+	b.String(dicom.TagSOPInstanceUID, studyUID+".8.1")
+	b.String(dicom.TagStudyInstanceUID, studyUID)
+	b.String(dicom.TagSeriesInstanceUID, studyUID+".8")
+	b.String(dicom.TagStudyDate, "20190312")
+	b.String(dicom.TagStudyTime, "143207")
+	b.String(dicom.TagContentDate, "20190312")
+	b.String(dicom.TagContentTime, "150000")
+	b.String(dicom.TagAccessionNumber, acc)
+	b.String(dicom.TagModality, "SR")
+	b.String(dicom.TagManufacturer, "SIEMENS")
+	b.String(dicom.TagReferringPhysicianName, doctor+"^KLAUS")
+	b.String(dicom.TagPatientName, family+"^"+given)
+	b.String(dicom.TagPatientID, mrn)
+	b.String(dicom.TagPatientBirthDate, birth)
+	b.String(dicom.TagPatientSex, "F")
+	b.String(dicom.TagStudyID, "1")
+	b.String(dicom.TagSeriesNumber, "8")
+	b.String(dicom.TagInstanceNumber, "1")
+	fill(b)
+	ds, err := b.Dataset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ds
+}
+
+func srDocument(title string, children ...func(*dicom.Builder)) func(b *dicom.Builder) {
+	return func(b *dicom.Builder) {
+		b.Sequence(dicom.TagReferencedPerformedProcedureStepSequence)
+		b.Sequence(dicom.TagPerformedProcedureCodeSequence)
+		b.String(dicom.TagContinuityOfContent, "SEPARATE")
+		b.String(dicom.TagCompletionFlag, "COMPLETE")
+		b.String(dicom.TagVerificationFlag, "VERIFIED")
+		b.Sequence(dicom.TagVerifyingObserverSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagVerifyingOrganization, hospital)
+			b.String(dicom.TagVerificationDateTime, "20190312160000")
+			b.String(dicom.TagVerifyingObserverName, doctor+"^KLAUS")
+			b.Sequence(dicom.TagVerifyingObserverIdentificationCodeSequence, codeItem("7412345", "99GMC", "Dr Obermayer"))
+		})
+		b.Sequence(dicom.TagAuthorObserverSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagObserverType, "PSN")
+			b.String(dicom.TagPersonName, doctor+"^KLAUS")
+			b.Sequence(dicom.TagPersonIdentificationCodeSequence, codeItem("7412345", "99GMC", "Dr Obermayer"))
+			b.String(dicom.TagInstitutionName, hospital)
+			b.Sequence(dicom.TagInstitutionCodeSequence)
+		})
+		b.Sequence(dicom.TagParticipantSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagParticipationType, "ATTEST")
+			b.String(dicom.TagParticipationDateTime, "20190312160000")
+			b.String(dicom.TagObserverType, "PSN")
+			b.String(dicom.TagPersonName, "TANAKA^YUKI")
+			b.Sequence(dicom.TagPersonIdentificationCodeSequence, codeItem("7412346", "99GMC", "Tanaka"))
+			b.String(dicom.TagInstitutionName, hospital)
+			b.Sequence(dicom.TagInstitutionCodeSequence)
+		})
+		b.Sequence(dicom.TagCustodialOrganizationSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagInstitutionName, hospital)
+			b.Sequence(dicom.TagInstitutionCodeSequence, codeItem("RX1", "99ODS", hospital))
+		})
+		content("", "CONTAINER", title, nil, children...)(b)
+		b.Sequence(dicom.TagContentTemplateSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagMappingResource, "DCMR")
+			b.String(dicom.TagTemplateIdentifier, "1500")
+		})
+	}
+}
+
+// itemsOf are the content items of a data set as text: value type, concept and value.
+func itemsOf(ds *dicom.Dataset) map[string]string {
+	out := map[string]string{}
+	for i := range ds.Len() {
+		if ds.At(i).Tag != dicom.TagValueType {
+			continue
+		}
+		item := int(ds.At(i).Parent)
+		vt := ds.StringIn(item, dicom.TagValueType)
+		_, code := conceptOf(ds, ds.FindIn(item, dicom.TagConceptNameCodeSequence))
+		value := ""
+		if k := ds.FindIn(item, contentValues[vt]); contentValues[vt] != 0 && k >= 0 {
+			if ds.At(k).IsSequence() {
+				for j := k; j < int(ds.At(k).Next); j++ {
+					if t := ds.At(j).Tag; t == dicom.TagNumericValue || t == dicom.TagCodeValue && vt == "CODE" {
+						value = ds.Text(j)
+					}
+				}
+			} else {
+				value = ds.Text(k)
+			}
+		}
+		key := vt + " " + code
+		for n := 2; out[key] != ""; n++ {
+			key = fmt.Sprintf("%s %s %d", vt, code, n)
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// noNewErrors runs dciodvfy on a data set before and after.
+func noNewErrors(t *testing.T, before, after *dicom.Dataset) {
+	t.Helper()
+	program := testdata.Program(t, "dciodvfy")
+	write := func(ds *dicom.Dataset) string {
+		meta, err := Meta(ds.UID(dicom.TagSOPClassUID), ds.UID(dicom.TagSOPInstanceUID), ds.Syntax())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "object.dcm")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errorsOf(dicom.WriteFile(f, meta, ds.Render(), nil), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	was := validate(t, program, write(before))
+	for e := range validate(t, program, write(after)) {
+		if !was[e] {
+			t.Errorf("new: %s", e)
+		}
+	}
+}
+
+func measurementReport(t *testing.T) *dicom.Dataset {
+	return reportOf(t, "88.33", srDocument("DCM|126000|Imaging Measurement Report",
+		nameItem("DCM|121008|Person Observer Name", doctor+"^KLAUS"),
+		textItem("HAS OBS CONTEXT", "DCM|121009|Person Observer's Organization Name", "Quillmore Clinic"),
+		textItem("HAS OBS CONTEXT", "DCM|128774|Person Observer's Login Name", "kobermay"),
+		textItem("HAS OBS CONTEXT", "DCM|121016|Device Observer Serial Number", "66042"),
+		nameItem("DCM|121029|Subject Name", family+"^"+given),
+		textItem("HAS OBS CONTEXT", "DCM|121030|Subject ID", mrn),
+		valueItem("HAS OBS CONTEXT", "DATE", "DCM|121031|Subject Birth Date", dicom.TagDate, birth),
+		numItem("DCM|121033|Subject Age", "93"),
+		textItem("HAS OBS CONTEXT", "DCM|121022|Accession Number", "QX991234"),
+		valueItem("HAS OBS CONTEXT", "UIDREF", "DCM|121018|Procedure Study Instance UID", dicom.TagUID, studyUID),
+		valueItem("CONTAINS", "DATETIME", "DCM|121125|DateTime of Recording of Log Entry", dicom.TagDateTime, "20190312151617.250"),
+		textItem("CONTAINS", "DCM|112039|Tracking Identifier", "Nodule 1 Holloway"),
+		textItem("CONTAINS", "DCM|121071|Finding", "Spiculated nodule in the right upper lobe, 12 mm, discussed with Dr Obermayer (QX991234)",
+			numItem("SCT|410668003|Length", "12.5"),
+			content("INFERRED FROM", "SCOORD", "SCT|410668003|Length", func(b *dicom.Builder) {
+				b.Floats(dicom.TagGraphicData, 1, 2, 3, 4)
+				b.String(dicom.TagGraphicType, "POLYLINE")
+			}, content("SELECTED FROM", "IMAGE", "DCM|121112|Source of Measurement", func(b *dicom.Builder) {
+				b.Sequence(dicom.TagReferencedSOPSequence, func(b *dicom.Builder) {
+					b.String(dicom.TagReferencedSOPClassUID, storageRoot+"2")
+					b.String(dicom.TagReferencedSOPInstanceUID, studyUID+".1.1")
+				})
+			}))),
+		content("CONTAINS", "CODE", "SCT|363698007|Finding Site", func(b *dicom.Builder) {
+			b.Sequence(dicom.TagConceptCodeSequence, codeItem("39607008", "SCT", "Lung"))
+		}),
+		textItem("CONTAINS", "99BRENNAN|X1|Referrer", "Zelazny Brontovich"),
+		textItem("CONTAINS", "DCM|121106|Comment", "Zelazny"),
+	))
+}
+
+func TestStructuredReport(t *testing.T) {
+	ds := measurementReport(t)
+	r, out := mustClean(t, ds, "research", "QUILLMORE", "KOBERMAY", "QX991234", "ZELAZNY", "BRONTOVICH", "TANAKA", "7412345")
+	got := itemsOf(out)
+	s := NewSubject(profileNamed(t, "research"), testKeys, Identify(ds), nil)
+	for key, want := range map[string]string{
+		"PNAME 121008": "REMOVED", "TEXT 121016": "66042", "PNAME 121029": s.Pseudonym(), "TEXT 121030": s.Pseudonym(), "NUM 121033": "90",
+		"UIDREF 121018": out.UID(dicom.TagStudyInstanceUID), "DATETIME 121125": out.String(dicom.TagContentDate) + "151617",
+		"TEXT 112039": "Nodule", "NUM 410668003": "12.5", "CODE 363698007": "39607008",
+		"TEXT 121071": "Spiculated nodule in the right upper lobe, 12 mm",
+	} {
+		if !strings.HasPrefix(got[key], want) || want == "" {
+			t.Errorf("%s is %q, not %q", key, got[key], want)
+		}
+	}
+	for _, key := range []string{"TEXT 121009", "TEXT 128774", "DATE 121031", "TEXT 121022", "TEXT X1", "TEXT REMOVED", "TEXT 121106"} {
+		if v, there := got[key]; there {
+			t.Errorf("%s is left: %q", key, v)
+		}
+	}
+	if r.Actions.Concepts < 6 || len(r.Findings) > 0 {
+		t.Errorf("%d concepts, %v", r.Actions.Concepts, r.Findings)
+	}
+	for _, name := range []string{"research", "basic", "public"} {
+		t.Run(name, func(t *testing.T) {
+			_, out := mustClean(t, ds, name, "QUILLMORE", "KOBERMAY", "QX991234", "ZELAZNY", "BRONTOVICH", "TANAKA", "7412345")
+			noNewErrors(t, ds, out)
+			if name == "basic" {
+				if got := itemsOf(out); got["TEXT 121071"] != "REMOVED" || got["NUM 121033"] != "" || got["NUM 410668003"] != "12.5" {
+					t.Errorf("%v", got)
+				}
+			}
+		})
+	}
+}
+
+// Items that others point to by their place stay where they are.
+func TestReportPointers(t *testing.T) {
+	ds := reportOf(t, "88.34", srDocument("DCM|126000|Imaging Measurement Report",
+		textItem("CONTAINS", "DCM|121106|Comment", "Zelazny"),
+		valueItem("HAS OBS CONTEXT", "DATE", "DCM|121031|Subject Birth Date", dicom.TagDate, birth),
+		numItem("SCT|410668003|Length", "12.5"),
+		content("CONTAINS", "CODE", "DCM|121071|Finding", func(b *dicom.Builder) {
+			b.Sequence(dicom.TagConceptCodeSequence, codeItem("27925004", "SCT", "Nodule"))
+		}, func(b *dicom.Builder) {
+			b.String(dicom.TagRelationshipType, "INFERRED FROM")
+			b.Ints(dicom.TagReferencedContentItemIdentifier, 1, 3)
+		}),
+	))
+	_, out := mustClean(t, ds, "research", "ZELAZNY")
+	want := map[string]string{"CONTAINER 126000": "", "TEXT 121106": "REMOVED", "DATE 121031": "19000101", "NUM 410668003": "12.5", "CODE 121071": "27925004"}
+	if got := itemsOf(out); !maps.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	noNewErrors(t, ds, out)
+}
+
+// A report of which nothing but its frame is left says so.
+func TestReportOfNothing(t *testing.T) {
+	ds := reportOf(t, "88.11", srDocument("DCM|126000|Imaging Measurement Report", textItem("CONTAINS", "DCM|121071|Finding", "Zelazny")))
+	r, out := mustClean(t, ds, "research", "ZELAZNY")
+	if len(r.Findings) != 1 || r.Findings[0].Code != CodeEmptyReport || r.Actions.Concepts != 1 || NewItem(1, r, "").Reasons[0].Code != CodeEmptyReport {
+		t.Errorf("%v %v", r.Findings, r.Actions)
+	}
+	if out.Has(dicom.TagContentSequence) {
+		t.Error("an empty sequence is left")
+	}
+}
+
+func TestKeyObjects(t *testing.T) {
+	ds := reportOf(t, "88.59", func(b *dicom.Builder) {
+		b.String(dicom.TagModality, "KO")
+		b.Sequence(dicom.TagReferencedPerformedProcedureStepSequence)
+		evidence := func(b *dicom.Builder) {
+			b.String(dicom.TagStudyInstanceUID, studyUID)
+			b.Sequence(dicom.TagReferencedSeriesSequence, func(b *dicom.Builder) {
+				b.String(dicom.TagSeriesInstanceUID, studyUID+".1")
+				b.Sequence(dicom.TagReferencedSOPSequence, func(b *dicom.Builder) {
+					b.String(dicom.TagReferencedSOPClassUID, storageRoot+"2")
+					b.String(dicom.TagReferencedSOPInstanceUID, studyUID+".1.1")
+				})
+			})
+		}
+		b.Sequence(dicom.TagCurrentRequestedProcedureEvidenceSequence, evidence)
+		b.String(dicom.TagContinuityOfContent, "SEPARATE")
+		b.Sequence(dicom.TagContentTemplateSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagMappingResource, "DCMR")
+			b.String(dicom.TagTemplateIdentifier, "2010")
+		})
+		content("", "CONTAINER", "DCM|113000|Of Interest", nil,
+			textItem("CONTAINS", "DCM|113012|Key Object Description", "Best image of the lesion, for Mrs Holloway's meeting"),
+			content("CONTAINS", "IMAGE", "DCM|121180|Key Images", func(b *dicom.Builder) {
+				b.Sequence(dicom.TagReferencedSOPSequence, func(b *dicom.Builder) {
+					b.String(dicom.TagReferencedSOPClassUID, storageRoot+"2")
+					b.String(dicom.TagReferencedSOPInstanceUID, studyUID+".1.1")
+				})
+			}))(b)
+	})
+	_, out := mustClean(t, ds, "research")
+	if got := itemsOf(out)["TEXT 113012"]; !strings.Contains(got, "lesion") || strings.Contains(got, "meeting") {
+		t.Errorf("%q", got)
+	}
+	uid, n := testKeys.UID(studyUID+".1.1"), 0
+	for i := range out.Len() {
+		if out.At(i).Tag == dicom.TagReferencedSOPInstanceUID && out.Text(i) == uid {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d references", n)
+	}
+	for _, p := range []string{"research", "basic"} {
+		_, out := mustClean(t, ds, p)
+		noNewErrors(t, ds, out)
+	}
+}
+
+func TestPresentationState(t *testing.T) {
+	annotation := func(layer string, texts ...string) func(*dicom.Builder) {
+		return func(b *dicom.Builder) {
+			b.String(dicom.TagGraphicLayer, layer)
+			var items []func(*dicom.Builder)
+			for _, text := range texts {
+				items = append(items, func(b *dicom.Builder) {
+					b.String(dicom.TagAnchorPointAnnotationUnits, "PIXEL")
+					b.Floats(dicom.TagAnchorPoint, 10, 10)
+					b.String(dicom.TagAnchorPointVisibility, "N")
+					b.String(dicom.TagUnformattedTextValue, text)
+				})
+			}
+			b.Sequence(dicom.TagTextObjectSequence, items...)
+		}
+	}
+	ds := reportOf(t, "11.1", func(b *dicom.Builder) {
+		b.String(dicom.TagModality, "PR")
+		b.String(dicom.TagContentLabel, "HOLLOWAY")
+		b.String(dicom.TagContentDescription, "lesion of Holloway")
+		b.String(dicom.TagContentCreatorName, doctor)
+		b.String(dicom.TagPresentationCreationDate, "20190312")
+		b.String(dicom.TagPresentationCreationTime, "101010")
+		b.Sequence(dicom.TagGraphicLayerSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagGraphicLayer, "OBERMAYER")
+			b.Ints(dicom.TagGraphicLayerOrder, 1)
+			b.String(dicom.TagGraphicLayerDescription, "by Dr Obermayer")
+		})
+		b.Sequence(dicom.TagGraphicAnnotationSequence, annotation("OBERMAYER", "Holloway 12/03/2019", "right lung"), annotation("OBERMAYER", "Margaret"))
+		b.Sequence(dicom.TagDisplayedAreaSelectionSequence, func(b *dicom.Builder) {
+			b.Ints(dicom.TagDisplayedAreaTopLeftHandCorner, 1, 1)
+			b.Ints(dicom.TagDisplayedAreaBottomRightHandCorner, 2, 2)
+			b.String(dicom.TagPresentationSizeMode, "SCALE TO FIT")
+			b.String(dicom.TagPresentationPixelAspectRatio, "1", "1")
+		})
+		b.Sequence(dicom.TagReferencedSeriesSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagSeriesInstanceUID, studyUID+".1")
+			b.Sequence(dicom.TagReferencedImageSequence, func(b *dicom.Builder) {
+				b.String(dicom.TagReferencedSOPClassUID, storageRoot+"2")
+				b.String(dicom.TagReferencedSOPInstanceUID, studyUID+".1.1")
+			})
+		})
+		b.String(dicom.TagPresentationLUTShape, "IDENTITY")
+	})
+	_, out := mustClean(t, ds, "research")
+	layer, texts := "", []string{}
+	for i := range out.Len() {
+		switch out.At(i).Tag {
+		case dicom.TagGraphicLayer:
+			if v := out.Text(i); layer == "" {
+				layer = v
+			} else if v != layer {
+				t.Errorf("layers %q and %q", layer, v)
+			}
+		case dicom.TagUnformattedTextValue:
+			texts = append(texts, out.Text(i))
+		}
+	}
+	if layer != "LAYER 1" || len(texts) != 1 || texts[0] != "right lung" || value(out, dicom.TagContentLabel) != "REMOVED" {
+		t.Errorf("layer %q, texts %q, label %q", layer, texts, value(out, dicom.TagContentLabel))
+	}
+	noNewErrors(t, ds, out)
+	_, out = mustClean(t, ds, "basic")
+	if out.Has(dicom.TagGraphicAnnotationSequence) {
+		t.Error("graphics are left where no option cleans them")
+	}
+	noNewErrors(t, ds, out)
+}
+
+func TestWaveformAnnotations(t *testing.T) {
+	ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) {
+		b.String(dicom.TagSOPClassUID, storageRoot+"9.1.1")
+		b.Sequence(dicom.TagWaveformSequence, func(b *dicom.Builder) {
+			b.Sequence(dicom.TagChannelDefinitionSequence, func(b *dicom.Builder) { b.String(dicom.TagChannelLabel, "Lead II Holloway") })
+		})
+		b.Sequence(dicom.TagWaveformAnnotationSequence,
+			func(b *dicom.Builder) { b.String(dicom.TagUnformattedTextValue, "sinus rhythm, Holloway") },
+			func(b *dicom.Builder) { b.String(dicom.TagUnformattedTextValue, "Holloway") },
+			func(b *dicom.Builder) {
+				b.String(dicom.TagUnformattedTextValue, "Margaret")
+				b.Sequence(dicom.TagConceptNameCodeSequence, codeItem("2:16016", "MDC", "Heart rate"))
+			})
+	})
+	_, out := mustClean(t, ds, "research")
+	var got []string
+	for i := range out.Len() {
+		switch out.At(i).Tag {
+		case dicom.TagUnformattedTextValue, dicom.TagChannelLabel:
+			got = append(got, out.Text(i))
+		}
+	}
+	if strings.Join(got, "|") != "sinus rhythm|Lead II" && strings.Join(got, "|") != "sinus rhythm,|Lead II" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Labels of regions, segments and plans keep their clinical part; those of type 1 have a dummy where there is none.
+func TestLabels(t *testing.T) {
+	for _, c := range []struct {
+		tag      dicom.Tag
+		in, want string
+	}{
+		{dicom.TagROIName, "GTV1 Holloway", "GTV1"}, {dicom.TagROIName, "Holloway", ""}, {dicom.TagROIName, "PTV_60Gy_Margaret", "PTV_60Gy"},
+		{dicom.TagRTPlanLabel, "Holloway", "REMOVED"}, {dicom.TagStructureSetLabel, "RTSTRUCT Obermayer", "RTSTRUCT"}, {dicom.TagSegmentLabel, "Holloway", "REMOVED"},
+		{dicom.TagSegmentLabel, "Liver of Holloway", "Liver"}, {dicom.TagSegmentDescription, "Holloway liver", "liver"}, {dicom.TagLUTLabel, "Holloway", "REMOVED"},
+		{dicom.TagBeamName, "AP Holloway", "AP"}, {dicom.TagSpecimenShortDescription, "breast core Holloway", "breast core"}, {dicom.TagFiducialDescription, "clip Holloway", "clip"},
+	} {
+		ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) { b.String(c.tag, c.in) })
+		if _, out := mustClean(t, ds, "research"); value(out, c.tag) != c.want {
+			t.Errorf("%s: %q becomes %q", c.tag.Keyword(), c.in, value(out, c.tag))
+		}
+	}
+}
+
+// The steps of a specimen's preparation are content items, too.
+func TestSpecimenPreparation(t *testing.T) {
+	ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) {
+		b.Sequence(dicom.TagSpecimenDescriptionSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagSpecimenIdentifier, "S19-4471")
+			b.Sequence(dicom.TagSpecimenPreparationSequence, func(b *dicom.Builder) {
+				b.Sequence(dicom.TagSpecimenPreparationStepContentItemSequence,
+					textItem("", "DCM|121041|Specimen Identifier", "S19-4471"),
+					valueItem("", "DATETIME", "DCM|111702|DateTime of processing", dicom.TagDateTime, "20190312"),
+					textItem("", "DCM|111703|Processing step description", "formalin fixed by Quillmore"),
+				)
+			})
+		})
+	})
+	_, out := mustClean(t, ds, "research", "QUILLMORE", "S19-4471")
+	got := itemsOf(out)
+	if got["TEXT 121041"] != testKeys.Code("S19-4471") || got["TEXT 111703"] != "formalin fixed" || got["DATETIME 111702"] != out.String(dicom.TagStudyDate) {
+		t.Errorf("%v", got)
+	}
+}
