@@ -623,7 +623,12 @@ func (c *pass) private(i int) bool {
 		c.remove(i)
 		return false
 	}
-	vr, ok := safePrivateVR(bytes.Trim(c.ds.Value(b.entry), " \x00"), el.Tag)
+	creator := bytes.Trim(c.ds.Value(b.entry), " \x00")
+	if c.blob(i, creator) {
+		b.kept++
+		return false
+	}
+	vr, ok := safePrivateVR(creator, el.Tag)
 	if !ok || !c.privateValue(i, vr) {
 		c.remove(i)
 		return false
@@ -692,7 +697,8 @@ func (c *pass) open(i int) {
 		c.settle(b)
 		c.work.creators = c.work.creators[:n-1]
 	}
-	known := safeByCreator()[string(bytes.Trim(c.ds.Value(i), " \x00"))] != nil
+	creator := bytes.Trim(c.ds.Value(i), " \x00")
+	known := safeByCreator()[string(creator)] != nil || hasBlobs(creator)
 	c.work.creators = append(c.work.creators, block{parent: el.Parent, tag: el.Tag, entry: i, known: known && !el.IsSequence()})
 }
 

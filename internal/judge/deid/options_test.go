@@ -41,6 +41,14 @@ func ownFate(t dicom.Tag, vr dicom.VR, fate string, options Option) string {
 		}
 	case dicom.TagDeidentificationMethod:
 		return "any"
+	case dicom.TagGraphicAnnotationSequence:
+		if options&CleanGraphics == 0 {
+			return "X" // strokes may be writing
+		}
+	case dicom.TagPresentationCreationDate, dicom.TagPresentationCreationTime:
+		if options&(RetainFullDates|RetainModifiedDates) == 0 {
+			return "D" // of type 1
+		}
 	case dicom.TagCalibrationDate, dicom.TagCalibrationTime, dicom.TagCalibrationDateTime, dicom.TagDateOfInstallation, dicom.TagDateOfLastCalibration,
 		dicom.TagTimeOfLastCalibration, dicom.TagDateTimeOfLastCalibration, dicom.TagDateOfManufacture, dicom.TagDateOfLastDetectorCalibration,
 		dicom.TagTimeOfLastDetectorCalibration, dicom.TagProductExpirationDateTime, dicom.TagTemplateVersion, dicom.TagTemplateLocalVersion,
