@@ -1,9 +1,11 @@
 package custody
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -44,6 +46,7 @@ type acceptance struct {
 	Actor   string           `json:"actor"`
 	Note    string           `json:"note,omitempty"`
 	Decided time.Time        `json:"decided"`
+	Painted *Painting        `json:"painted,omitempty"` // what was done to its pixels; nil: nothing
 
 	unfit error         // what the catalogue does not take of it
 	left  error         // why its record became nobody's
@@ -105,13 +108,17 @@ const attemptAccept = "accept what is held"
 // Accept takes an instance out of what is held, cleaned. Reasons say why it stays held; an error, that it is not held (fault.Conflict), or that it cannot be
 // done now. When neither is given, it waits for admission with its study. That the caller may decide, and that the note names nobody, they have seen to.
 func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) ([]Reason, error) {
+	return c.accept(ctx, l, by, deid.Seen, nil)
+}
+
+func (c *Custody) accept(ctx context.Context, l catalogue.Located, by Reviewer, answer deid.Answer, paint Painter) ([]Reason, error) {
 	if l.State != policy.Held && l.State != policy.Conflict {
 		return nil, fault.New(fault.Conflict, attemptAccept, "instance "+l.ID.String(), "it is "+l.State.String())
 	}
 	if c.waiting() > maxWaiting {
 		return nil, fault.New(fault.Unavailable, attemptAccept, "", "too much waits to be catalogued")
 	}
-	a := accepting{c: c, l: l}
+	a := accepting{c: c, l: l, answer: answer, paint: paint}
 	defer a.close()
 	if err := a.open(ctx); err != nil {
 		return nil, err
@@ -121,8 +128,8 @@ func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) 
 		return why, err
 	}
 	acc := &acceptance{Record: place{pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}}, SOP: l.SOP, Actor: by.Actor, Note: by.Note, Decided: time.Now().UTC(), done: make(chan struct{})}
-	if err := a.keep(ctx, acc); err != nil {
-		return nil, err
+	if why, err := a.keep(ctx, acc); err != nil || len(why) > 0 {
+		return why, err
 	}
 	signal(c.queue.ready)
 	select {
@@ -144,7 +151,7 @@ func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) 
 
 // Preview is Accept without doing it: what would keep the instance held, as far as can be said now.
 func (c *Custody) Preview(ctx context.Context, l catalogue.Located) ([]Reason, error) {
-	a := accepting{c: c, l: l}
+	a := accepting{c: c, l: l, answer: deid.Seen}
 	defer a.close()
 	if err := a.open(ctx); err != nil {
 		return nil, err
@@ -178,6 +185,8 @@ func decision(id catalogue.InstanceID, in collection.ID, digest [32]byte, actor,
 type accepting struct {
 	c      *Custody
 	l      catalogue.Located
+	answer deid.Answer
+	paint  Painter // nil: the pixels stay as they are
 	ward   *ward
 	x      *object.Instance
 	data   *dicom.Dataset
@@ -186,6 +195,7 @@ type accepting struct {
 	clean  *dicom.Rendered // its bulk values are entries of data; nil: the record's sections are as they should be
 	sop    string          // that it is known by from now on
 	terms  *deid.Lexicon   // what it taught of its subject
+	match  *deid.Matcher   // of what is known of its subject
 	taught bool            // p's lexicon in memory has terms that are in no record yet
 	lex    int64           // version of the lexicon that it was gated with
 	held   int64           // of the memory for reviews
@@ -221,6 +231,9 @@ func (a *accepting) open(ctx context.Context) (err error) {
 	need := headCopies * a.l.HeadSize
 	if a.l.BulkSize <= inlineBytes {
 		need += 2 * a.l.BulkSize
+	}
+	if a.paint != nil {
+		need += paintCopies * a.l.Rows * a.l.Columns * max(a.l.BitsAllocated/8, 1)
 	}
 	need = min(need, reviewBudget)
 	if err := c.review.Acquire(ctx, need); err != nil {
@@ -293,13 +306,16 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 		return []Reason{{Code: catalogue.CodeAnotherSubject, Text: "it is not filed with the subject that it names"}}, nil
 	}
 	a.p = p
-	res, err := p.clean.CleanAnswered(a.data, deid.Seen)
+	res, err := p.clean.CleanAnswered(a.data, a.answer)
 	if err != nil {
 		return nil, err
 	}
-	a.taught = len(res.NewTerms) > 0
+	a.taught, a.match = len(res.NewTerms) > 0, p.clean.Matcher()
 	if res.ScanBulk {
 		for k, b := range a.data.Bulks() {
+			if a.painted(b.Elem) {
+				continue // what becomes of it is searched
+			}
 			r, err := a.x.Bulk(k)
 			if err != nil {
 				return nil, err
@@ -336,11 +352,17 @@ func (a *accepting) again(ctx context.Context) ([]Reason, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := a.c.listen(ctx, a.ward.profile.Matcher(lex), a.l, a.p.key)
+	a.match = a.ward.profile.Matcher(lex)
+	f, err := a.c.listen(ctx, a.match, a.l, a.p.key)
 	if err != nil {
 		return nil, err
 	}
 	a.lex = int64(lex.Version())
+	if a.paint != nil && len(f.why) == 0 {
+		if a.clean, err = a.ward.profile.DeclarePainted(a.data); err != nil {
+			return nil, err
+		}
+	}
 	why := make([]Reason, len(f.why))
 	for i, r := range f.why {
 		why[i] = Reason(r)
@@ -382,11 +404,11 @@ func (a *accepting) rename(uid string) error {
 	return nil
 }
 
-// sections are what the record of the instance consists of from now on.
-func (a *accepting) sections() (layout object.Layout, head []byte, bulk []*io.SectionReader, clean *dicom.Dataset, err error) {
+// sections are what the record of the instance consists of from now on. The length of a bulk value that is painted is known when it has been.
+func (a *accepting) sections() (layout object.Layout, head []byte, bulk []section, clean *dicom.Dataset, err error) {
 	if a.clean == nil {
 		head, raw, err := a.x.Sections()
-		return a.x.Layout, head, []*io.SectionReader{raw}, a.data, err
+		return a.x.Layout, head, []section{{r: raw}}, a.data, err
 	}
 	at := map[int]int{}
 	for k, b := range a.data.Bulks() {
@@ -402,7 +424,7 @@ func (a *accepting) sections() (layout object.Layout, head []byte, bulk []*io.Se
 		if r.Size() != b.Len {
 			return layout, nil, nil, nil, fault.New(fault.Corrupt, attemptAccept, "instance "+a.l.ID.String(), "a bulk value has not the length that its description says")
 		}
-		bulk = append(bulk, r)
+		bulk = append(bulk, section{r, a.painted(b.Elem)})
 		layout.Bulk = append(layout.Bulk, object.Span{At: b.At, Off: off, Len: b.Len})
 		off += b.Len
 	}
@@ -410,77 +432,164 @@ func (a *accepting) sections() (layout object.Layout, head []byte, bulk []*io.Se
 	return layout, a.clean.Head, bulk, clean, err
 }
 
-// keep writes the record of the accepted instance.
-func (a *accepting) keep(ctx context.Context, acc *acceptance) error {
+// section is a part of the bulk section: as it lies in the record that is held, or painted.
+type section struct {
+	r       *io.SectionReader
+	painted bool
+}
+
+// keep writes the record of the accepted instance. Reasons say why it stays held after all: painting finds out on the way.
+func (a *accepting) keep(ctx context.Context, acc *acceptance) ([]Reason, error) {
 	layout, head, bulk, clean, err := a.sections()
+	if err != nil {
+		return nil, err
+	}
+	var size int64
+	for _, s := range bulk {
+		size += s.r.Size()
+	}
+	to := sink{a: a, acc: acc, layout: layout, head: head, clean: clean}
+	if size > inlineBytes {
+		err = a.stream(ctx, bulk, &to)
+	} else {
+		err = a.append(ctx, bulk, &to)
+	}
+	if errors.Is(err, errUnpainted) {
+		return to.why, nil
+	}
+	if err == nil {
+		a.taught = false
+	}
+	return nil, err
+}
+
+// errUnpainted says that painting gave reasons to hold.
+var errUnpainted = errors.New("held after all")
+
+// sink is where a record goes while its sections are written.
+type sink struct {
+	a      *accepting
+	acc    *acceptance
+	layout object.Layout
+	head   []byte
+	clean  *dicom.Dataset
+	size   int64 // of the bulk section
+	why    []Reason
+}
+
+// write puts section k into w.
+func (s *sink) write(ctx context.Context, k int, sec section, w io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n, err := s.copy(ctx, sec, w)
 	if err != nil {
 		return err
 	}
-	var size int64
-	for _, r := range bulk {
-		size += r.Size()
+	if k < len(s.layout.Bulk) && s.a.clean != nil {
+		s.layout.Bulk[k].Off, s.layout.Bulk[k].Len = s.size, n
 	}
-	l := &a.l
+	s.size += n
+	return nil
+}
+
+func (s *sink) copy(ctx context.Context, sec section, w io.Writer) (int64, error) {
+	if !sec.painted {
+		return io.Copy(w, sec.r)
+	}
+	count := counter{w: w}
+	var scan *deid.BulkScanner
+	if s.a.x.Syntax().Encapsulated {
+		scan = s.a.match.NewBulkScanner()
+		count.w = io.MultiWriter(w, scan)
+	}
+	done, why, err := s.a.paint(ctx, Pixels{Data: s.a.data, Value: sec.r, Size: sec.r.Size()}, &count)
+	if err != nil {
+		return 0, err
+	}
+	if scan != nil && scan.Hit() {
+		why = append(why, Reason(scan.Reason(dicom.TagPixelData.String())))
+	}
+	if len(why) > 0 {
+		s.why = why
+		return 0, errUnpainted
+	}
+	s.acc.Painted = done
+	return count.n, nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// meta describes the record once its bulk section is known.
+func (s *sink) meta() (*entry, []byte, error) {
+	a, l := s.a, &s.a.l
 	row := catalogue.Entry{
 		Collection: l.Collection, Subject: l.Subject, Study: l.Study, Series: l.Series, SOP: catalogue.SOPUID(a.sop),
-		HeadSize: int64(len(head)), BulkSize: size, Digest: l.Digest, State: policy.Received, Deposit: l.Deposit, Ordinal: l.Ordinal, Lexicon: a.lex,
-		InstanceAttributes: describeInstance(clean), StudyAttributes: describeStudy(clean), SeriesAttributes: describeSeries(clean),
+		HeadSize: int64(len(s.head)), BulkSize: s.size, Digest: l.Digest, State: policy.Received, Deposit: l.Deposit, Ordinal: l.Ordinal, Lexicon: a.lex,
+		InstanceAttributes: describeInstance(s.clean), StudyAttributes: describeStudy(s.clean), SeriesAttributes: describeSeries(s.clean),
 	}
-	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(clean, studyTags), others(clean, seriesTags)
-	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: acc}
+	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(s.clean, studyTags), others(s.clean, seriesTags)
+	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc}
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}
 	rest, err := json.Marshal(m)
 	if err != nil {
-		return fault.Wrap(fault.Internal, "describe instance", "", err)
+		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
 	}
-	meta, err := object.EncodeMeta(layout, rest)
+	meta, err := object.EncodeMeta(s.layout, rest)
 	if err != nil {
-		return fault.Wrap(fault.Internal, "describe instance", "", err)
+		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
 	}
-	e := &entry{deposit: &Deposit{ID: l.Deposit, c: a.c, ward: a.ward, actor: acc.Actor}, person: a.p, terms: a.terms, digest: l.Digest, row: row, durable: func() {},
-		settled: func() { close(acc.done) }, accepts: acc}
-	if size > inlineBytes {
-		err = a.stream(ctx, meta, head, bulk, e)
-	} else {
-		err = a.append(ctx, meta, head, bulk, e)
-	}
-	if err == nil {
-		a.taught = false
-	}
-	return err
+	return &entry{deposit: &Deposit{ID: l.Deposit, c: a.c, ward: a.ward, actor: s.acc.Actor}, person: a.p, terms: a.terms, digest: l.Digest, row: row, durable: func() {},
+		settled: func() { close(s.acc.done) }, accepts: s.acc}, meta, nil
 }
 
-func (a *accepting) append(ctx context.Context, meta, head []byte, bulk []*io.SectionReader, e *entry) error {
-	rec := &pack.Record{KeyID: a.p.keyID, Key: a.p.key, Meta: meta, Head: head, Tag: e}
-	for _, r := range bulk {
-		b := make([]byte, r.Size())
-		if _, err := io.ReadFull(r, b); err != nil {
+func (a *accepting) append(ctx context.Context, bulk []section, to *sink) error {
+	rec := &pack.Record{KeyID: a.p.keyID, Key: a.p.key, Head: to.head}
+	for k, sec := range bulk {
+		var b bytes.Buffer
+		b.Grow(int(sec.r.Size()))
+		if err := to.write(ctx, k, sec, &b); err != nil {
 			return err
 		}
-		rec.Bulk = append(rec.Bulk, b)
+		rec.Bulk = append(rec.Bulk, b.Bytes())
 	}
-	_, err := a.c.packs.Append(ctx, rec)
+	e, meta, err := to.meta()
+	if err != nil {
+		return err
+	}
+	rec.Meta, rec.Tag = meta, e
+	_, err = a.c.packs.Append(ctx, rec)
 	return err
 }
 
 // stream writes a record that is larger than memory should hold.
-func (a *accepting) stream(ctx context.Context, meta, head []byte, bulk []*io.SectionReader, e *entry) error {
+func (a *accepting) stream(ctx context.Context, bulk []section, to *sink) error {
 	st, err := a.c.packs.Stream(ctx, a.p.keyID, a.p.key)
 	if err != nil {
 		return err
 	}
 	defer st.Abort() // nothing, once it is committed
-	for _, r := range bulk {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := io.Copy(st, r); err != nil {
+	for k, sec := range bulk {
+		if err := to.write(ctx, k, sec, st); err != nil {
 			return err
 		}
 	}
-	_, err = st.Commit(ctx, meta, head, e)
+	e, meta, err := to.meta()
+	if err != nil {
+		return err
+	}
+	_, err = st.Commit(ctx, meta, to.head, e)
 	return err
 }
 

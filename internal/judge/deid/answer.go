@@ -42,3 +42,25 @@ func (c *pass) declare(by Answer) {
 		c.set(i, []byte("NO"), &c.res.Actions.Replaced)
 	}
 }
+
+// DeclarePainted is an object that was cleaned by the profile before, with what says that its pixels have been cleaned since.
+func (p *Profile) DeclarePainted(ds *dicom.Dataset) (*dicom.Rendered, error) {
+	m, err := p.markersFor(ds.Syntax(), true)
+	if err != nil {
+		return nil, err
+	}
+	e := ds.Edit()
+	e.Insert(dicom.Root, dicom.TagBurnedInAnnotation, dicom.VRCS, []byte("NO"))
+	e.Insert(dicom.Root, dicom.TagDeidentificationMethodCodeSequence, dicom.VRSQ, m.codes)
+	forgetTables(ds, e)
+	return e.Render()
+}
+
+// forgetTables takes out tables of where frames begin (PS3.3 C.7.6.3.1.8): frames that are painted have other lengths.
+func forgetTables(ds *dicom.Dataset, e *dicom.Edit) {
+	for _, t := range [...]dicom.Tag{dicom.TagExtendedOffsetTable, dicom.TagExtendedOffsetTableLengths} {
+		if i := ds.Find(t); i >= 0 {
+			e.Remove(i)
+		}
+	}
+}

@@ -246,6 +246,9 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 	if by != 0 {
 		c.declare(by)
 	}
+	if by&Painted != 0 {
+		forgetTables(ds, c.edit)
+	}
 	if len(c.holds) > 0 {
 		return res.stop(Held, c.holds...), nil
 	}

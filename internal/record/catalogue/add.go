@@ -173,7 +173,7 @@ const (
 	insertSeries = `INSERT INTO series (id, study, uid, described, modality, number, description, body_part, step_date, step_time, step_moment, attributes, created, ` +
 		tallyColumns + `)`
 	insertInstance = `INSERT INTO instance (id, series, collection, uid, variant, state, subject, sop_class, transfer_syntax, number, row_count, column_count, bits, frames,
-	pack, pack_offset, head_size, bulk_size, digest, reasons, deposit, ordinal, lexicon, created)`
+	pack, pack_offset, head_size, bulk_size, digest, reasons, deposit, ordinal, lexicon, created, reading)`
 	insertPart   = `INSERT INTO study_part (study, what, value, study_date, received, admitted, released)`
 	addPart      = ` ON CONFLICT (study, what, value) DO UPDATE SET received = study_part.received + excluded.received, admitted = study_part.admitted + excluded.admitted, released = study_part.released + excluded.released`
 	insertUnused = `INSERT INTO unused (pack, pack_offset, size, instance, why, since)`
@@ -385,8 +385,12 @@ func (b *batch) add(e *Entry) (Outcome, error) {
 	}
 	pack, digest := e.Ref.Pack, e.Digest
 	a := &e.InstanceAttributes
+	reading := int64(0)
+	if e.Unread && o.State != conflict {
+		reading = unread
+	}
 	b.instances = append(b.instances, id, int64(se.id), string(e.Collection), string(e.SOP), o.Variant, int64(o.State), int64(e.Subject), a.SOPClass, a.TransferSyntax, a.Number,
-		a.Rows, a.Columns, a.BitsAllocated, a.Frames, pack[:], e.Ref.Offset, e.HeadSize, e.BulkSize, digest[:], reasons, int64(e.Deposit), e.Ordinal, e.Lexicon, b.now)
+		a.Rows, a.Columns, a.BitsAllocated, a.Frames, pack[:], e.Ref.Offset, e.HeadSize, e.BulkSize, digest[:], reasons, int64(e.Deposit), e.Ordinal, e.Lexicon, b.now, reading)
 	b.known[key] = append(known, knownRow{o.Instance, o.Variant, o.State, e.Ref, e.Digest})
 	return o, nil
 }
@@ -503,7 +507,7 @@ func (b *batch) write() error {
 	if err := insertRows(b.tx, insertSeries, "", 19, args); err != nil {
 		return err
 	}
-	if err := insertRows(b.tx, insertInstance, "", 24, b.instances); err != nil {
+	if err := insertRows(b.tx, insertInstance, "", 25, b.instances); err != nil {
 		return err
 	}
 	for _, s := range slices.SortedFunc(maps.Values(b.studies), func(x, y *studyRow) int { return int(x.id - y.id) }) {

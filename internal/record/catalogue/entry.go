@@ -82,6 +82,7 @@ type Entry struct {
 	Deposit  DepositID
 	Ordinal  int64 // of the object in its deposit, from 1
 	Lexicon  int64 // version of the subject's lexicon that the gate searched for
+	Unread   bool  `json:",omitempty"` // its pixels are to be read before it is admitted
 }
 
 // maxJSON bounds the attributes that are kept as text for includefield.

@@ -24,11 +24,12 @@ type Due struct {
 }
 
 // DueStudies lists studies with instances that wait for admission, longest first: those of which every deposit has ended, and those to which nothing
-// was added since quiet.
+// was added since quiet. One with an instance whose pixels are unread is not due yet.
 func (r *Record) DueStudies(ctx context.Context, quiet time.Time, limit int) ([]Due, error) {
 	var all []Due
 	err := forRows(r.reader(ctx), `SELECT s.id, s.collection, s.uid, s.subject, s.received, s.touched FROM study s WHERE s.received > 0
-		AND (s.touched <= ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id)) ORDER BY s.touched, s.id LIMIT ?`,
+		AND (s.touched <= ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id))
+		AND NOT EXISTS (SELECT 1 FROM series e JOIN instance i ON i.series = e.id WHERE e.study = s.id AND i.reading = 1 AND i.state = 1) ORDER BY s.touched, s.id LIMIT ?`,
 		[]any{db.Micros(quiet), bounded(limit)}, func(rows *sql.Rows) error {
 			var d Due
 			err := rows.Scan(&d.Study, &d.Collection, &d.UID, &d.Subject, &d.Pending, &d.touched)
@@ -60,6 +61,13 @@ func (r *Record) Admit(tx *db.Tx, d Due) (Changed, error) {
 	}
 	if touched != d.touched {
 		return Changed{}, fault.New(fault.Conflict, "admit study", "", "more has come since it was looked at")
+	}
+	var wait int64
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM series e JOIN instance i ON i.series = e.id WHERE e.study = ? AND i.reading = 1 AND i.state = 1`, int64(d.Study)).Scan(&wait); err != nil {
+		return Changed{}, err
+	}
+	if wait > 0 {
+		return Changed{}, fault.New(fault.Conflict, "admit study", "", "the pixels of some of it are unread")
 	}
 	n, err := r.move(tx, d.Collection, d.Study, "", 0, []State{received}, admitted)
 	if err != nil {
@@ -154,7 +162,8 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 			return Changed{}, err
 		}
 	}
-	if _, err := tx.Exec(`UPDATE instance SET uid = ?, variant = 0, reasons = '' WHERE id = ?`, string(uid), int64(id)); err != nil {
+	// Who accepted it answers for its pixels.
+	if _, err := tx.Exec(`UPDATE instance SET uid = ?, variant = 0, reasons = '', found = '', reading = CASE WHEN reading = 1 THEN 2 ELSE reading END WHERE id = ?`, string(uid), int64(id)); err != nil {
 		return Changed{}, err
 	}
 	n, err := r.move(tx, row.collection, row.study, "id", int64(id), []State{row.state}, received)
