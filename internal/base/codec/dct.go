@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"math"
+	"slices"
 )
 
 // What follows reads and writes the coefficients of JPEG's processes with loss (ISO/IEC 10918-1 Annexes F and G) without making samples of them, so that
@@ -384,42 +385,26 @@ func recode(frame []byte, boxes []image.Rectangle, fill [4]uint32) (code []byte,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var st dctState
-	var written [2][4]*huffman
+	if isProgressive(all) {
+		return recodeProgressive(all, boxes, fill)
+	}
+	w := newRewriter()
 	var touched cover
 	coded := map[int]bool{}
-	out := make([]byte, 0, len(frame))
-	out = append(out, 0xff, markerSOI)
 	for i := range all {
-		s, ok, err := all[i].needed(false)
+		s, err := w.next(&all[i])
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		if !ok {
+		if s == nil {
 			continue
 		}
-		if s.marker != markerSOS {
-			if err := st.read(&s); err != nil {
-				return nil, nil, nil, err
-			}
-			if s.marker != markerDHT {
-				out = s.append(out)
-			}
-			continue
-		}
-		scan, err := st.scan(&s)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		f := st.frame
-		if f.progressive {
-			return nil, nil, nil, &Unsupported{"masking progressive JPEG"}
-		}
+		f := w.frame
 		if touched.touched == nil {
 			touched, grown = f.cover(boxes)
 		}
-		for k := range scan.components {
-			p := &scan.components[k]
+		for k := range s.components {
+			p := &s.components[k]
 			if coded[p.index] {
 				return nil, nil, nil, brokenJPEG("a component is coded twice")
 			}
@@ -427,39 +412,73 @@ func recode(frame []byte, boxes []image.Rectangle, fill [4]uint32) (code []byte,
 			p.flat, p.touched = f.flat(p.dctComponent, fill[p.index]), touched.blocks(f, p.dctComponent)
 		}
 		var often [2][4][256]int
-		if err := f.sequential(scan, &often, nil); err != nil {
+		if err := f.sequential(s, &often, nil); err != nil {
 			return nil, nil, nil, err
 		}
-		var tables []byte
-		var made [2][4]*huffman
-		for k := range scan.components {
-			p := &scan.components[k]
-			for class, slot := range [2]byte{p.td, p.ta} {
-				if made[class][slot] != nil {
-					continue
-				}
-				h := st.tables[class][slot].with(&often[class][slot])
-				if !h.same(written[class][slot]) {
-					tables = h.append(tables, byte(class), slot)
-				}
-				made[class][slot], written[class][slot] = h, h
-			}
-			p.dcTo, p.acTo = made[0][p.td], made[1][p.ta]
-		}
-		if len(tables) > 0 {
-			out = (&segment{marker: markerDHT, data: tables}).append(out)
-		}
-		out = (&segment{marker: markerSOS, data: s.data}).append(out)
-		w := bitWriter{b: out}
-		if err := f.sequential(scan, nil, &w); err != nil {
+		w.begin(&all[i], s, &often)
+		if err := f.sequential(s, nil, &w.bitWriter); err != nil {
 			return nil, nil, nil, err
 		}
-		out = w.b
 	}
-	if st.frame == nil || len(coded) != len(st.frame.components) {
+	if w.frame == nil || len(coded) != len(w.frame.components) {
 		return nil, nil, nil, brokenJPEG("a component is not coded")
 	}
-	return append(out, 0xff, markerEOI), st.frame, grown, nil
+	return append(w.b, 0xff, markerEOI), w.frame, grown, nil
+}
+
+func isProgressive(all []segment) bool {
+	return slices.ContainsFunc(all, func(s segment) bool { return s.marker == markerSOF2 })
+}
+
+// rewriter copies the segments of a code stream, but for the code of scans and the tables that it is written by.
+type rewriter struct {
+	dctState
+	bitWriter
+	written [2][4]*huffman
+}
+
+func newRewriter() *rewriter { return &rewriter{bitWriter: bitWriter{b: []byte{0xff, markerSOI}}} }
+
+// next takes a segment in, and copies it if it is needed. Of a scan it gives the header and copies nothing.
+func (w *rewriter) next(segment *segment) (*dctScan, error) {
+	s, ok, err := segment.needed(false)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if s.marker == markerSOS {
+		return w.scan(&s)
+	}
+	if err := w.read(&s); err != nil {
+		return nil, err
+	}
+	if s.marker != markerDHT {
+		w.b = s.append(w.b)
+	}
+	return nil, nil
+}
+
+// begin writes the header of a scan, and before it tables that have a code for each symbol that comes up: those of the source, if they do.
+func (w *rewriter) begin(header *segment, s *dctScan, often *[2][4][256]int) {
+	var tables []byte
+	var made [2][4]*huffman
+	for k := range s.components {
+		p := &s.components[k]
+		for class, slot := range [2]byte{p.td, p.ta} {
+			if made[class][slot] != nil || often[class][slot] == [256]int{} {
+				continue
+			}
+			h := w.tables[class][slot].with(&often[class][slot])
+			if !h.same(w.written[class][slot]) {
+				tables = h.append(tables, byte(class), slot)
+			}
+			made[class][slot], w.written[class][slot] = h, h
+		}
+		p.dcTo, p.acTo = made[0][p.td], made[1][p.ta]
+	}
+	if len(tables) > 0 {
+		w.b = (&segment{marker: markerDHT, data: tables}).append(w.b)
+	}
+	w.b = (&segment{marker: markerSOS, data: header.data}).append(w.b)
 }
 
 // with is the table itself if it has all symbols that are needed, and one made for them if not.
@@ -535,11 +554,17 @@ func (f *dctFrame) sameBlocks(a, b *dctScan) bool {
 func painted(frame, code []byte, boxes []image.Rectangle, fill [4]uint32) bool {
 	var scans [2][]*dctScan
 	var f *dctFrame
+	var parts [2][]segment
 	for i, b := range [][]byte{frame, code} {
-		all, err := segmentsOf(methodJPEG, b)
-		if err != nil {
+		var err error
+		if parts[i], err = segmentsOf(methodJPEG, b); err != nil {
 			return false
 		}
+	}
+	if isProgressive(parts[0]) {
+		return paintedProgressive(parts[0], parts[1], boxes, fill)
+	}
+	for i, all := range parts {
 		var st dctState
 		for k := range all {
 			if all[k].marker != markerSOS {

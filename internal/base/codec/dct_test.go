@@ -262,9 +262,11 @@ func goPixels(t *testing.T, c picture, code []byte, boxes []image.Rectangle) (al
 // A code stream that is anything makes an error, or one that is changed where it is to be and nowhere else.
 func FuzzRecode(f *testing.F) {
 	r := rand.New(rand.NewPCG(15, 16))
-	for _, c := range pictures() {
+	for i, c := range pictures() {
 		if c.rows*c.columns < 1000 {
-			f.Add(c.draw(r), uint16(r.IntN(c.columns)), uint16(r.IntN(c.rows)), uint16(3))
+			frame := c.draw(r)
+			f.Add(frame, uint16(r.IntN(c.columns)), uint16(r.IntN(c.rows)), uint16(3))
+			f.Add(progress(f, frame, i%3, i%2 == 0), uint16(r.IntN(c.columns)), uint16(r.IntN(c.rows)), uint16(3))
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte, x, y, size uint16) {

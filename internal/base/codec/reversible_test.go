@@ -34,6 +34,7 @@ func made(t *testing.T, pool *Pool, m method, head stream, of Image, pixels []by
 func TestMaskReversible(t *testing.T) {
 	pool := testPool(t)
 	r := rand.New(rand.NewPCG(21, 22))
+	j2k, _ := dicom.LookupTransferSyntax("1.2.840.10008.1.2.4.90")
 	for _, c := range []struct {
 		m          method
 		uid        string
@@ -102,6 +103,12 @@ func TestMaskReversible(t *testing.T) {
 					if v := after.value(i, k); v != want {
 						t.Fatalf("%s: sample %d of pixel %d is %d instead of %d", name, k, i, v, want)
 					}
+				}
+			}
+			if c.m == methodHTJ2K { // OpenJPEG reads it too
+				b, err := pool.Decode(t.Context(), j2k, of, bytes.Clone(got.Bytes))
+				if err != nil || worst(&after, &b) != 0 {
+					t.Errorf("%s: OpenJPEG reads it otherwise: %v", name, err)
 				}
 			}
 			theirs := others(t, syntax, of, got.Bytes)
