@@ -74,7 +74,7 @@ const help = [
 
 const readme = [
   { name: "directory", at: () => "/", anybody: true, screen: 900, cut: ["body"] },
-  { name: "collection", at: () => "/directory/lantern", anybody: true, screen: 800, cut: ["body"] },
+  { name: "collection", at: () => "/directory/lantern", anybody: true, screen: 780, cut: ["body"] },
   { name: "study", at: study, screen: 900, cut: ["body"] },
   {
     name: "viewer",
@@ -126,7 +126,7 @@ async function take(page, shot) {
     : shot.screen
       ? { x: 0, y: 53, width: 1100, height: shot.screen - 53 } // without the bar at the top, with the one at the bottom
       : await frame(page, shot);
-  if (flags.readme) return keep(`${shot.name}.png`, await page.screenshot({ type: "png", clip }), 250_000);
+  if (flags.readme) return keep(`${shot.name}.png`, await page.screenshot({ type: "png", clip }), 270_000);
   const line = await page.context().newCDPSession(page);
   const { data } = await line.send("Page.captureScreenshot", { format: "webp", quality: 75, clip: { ...clip, scale: 1 }, captureBeyondViewport: !shot.screen });
   return keep(`${shot.name}.webp`, Buffer.from(data, "base64"), 60_000);
