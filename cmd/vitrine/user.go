@@ -150,8 +150,7 @@ func (c *userListCmd) Run(ctx context.Context, s *streams) error {
 }
 
 type userRoleCmd struct {
-	adminFlags
-	ID   string   `arg:"" help:"The account's id, as in the list."`
+	oneUser
 	Give []string `placeholder:"ROLE@COLLECTION" help:"Give this role too. May be given more than once."`
 	Take []string `placeholder:"ROLE@COLLECTION" help:"Take this role away. May be given more than once."`
 }
@@ -207,86 +206,75 @@ func changeUser(ctx context.Context, cli *CLI, s *streams, o office, id string, 
 }
 
 type userLinkCmd struct {
-	adminFlags
+	oneUser
 	publicFlag
-	ID string `arg:"" help:"The account's id, as in the list."`
 }
 
 // Run makes a link.
 func (c *userLinkCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	return c.wayIn(ctx, cli, s, &c.adminFlags, c.ID, "link")
+	return c.wayIn(ctx, cli, s, &c.publicFlag, "link")
 }
 
-type userCodeCmd struct {
-	adminFlags
-	publicFlag `kong:"-"`
-	ID         string `arg:"" help:"The account's id, as in the list."`
-}
+type userCodeCmd struct{ oneUser }
 
 // Run makes a code.
 func (c *userCodeCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	return c.wayIn(ctx, cli, s, &c.adminFlags, c.ID, "code")
+	return c.wayIn(ctx, cli, s, &publicFlag{}, "code")
 }
 
-func (f *publicFlag) wayIn(ctx context.Context, cli *CLI, s *streams, node *adminFlags, id, by string) error {
-	o, err := node.open(ctx, s)
+// oneUser is what a verb takes that is about one account.
+type oneUser struct {
+	adminFlags
+	ID string `arg:"" help:"The account's id, as in the list."`
+}
+
+func (c *oneUser) wayIn(ctx context.Context, cli *CLI, s *streams, public *publicFlag, by string) error {
+	o, err := c.open(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	in, err := o.WayIn(ctx, id, by)
+	in, err := o.WayIn(ctx, c.ID, by)
 	if err != nil {
 		return err
 	}
-	if err := f.whole(in); err != nil {
+	if err := public.whole(in); err != nil {
 		return err
 	}
 	if s.json {
 		return s.value(in)
 	}
-	return f.show(s, cli.Quiet, id, in)
+	return public.show(s, cli.Quiet, c.ID, in)
 }
 
-type userUnlockCmd struct {
-	adminFlags
-	ID string `arg:"" help:"The account's id, as in the list."`
-}
-
-// Run lifts a lock.
-func (c *userUnlockCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	locked := false
-	return openAndChange(ctx, cli, s, &c.adminFlags, c.ID, signin.Change{Locked: &locked})
-}
-
-type userDisableCmd struct {
-	adminFlags
-	ID string `arg:"" help:"The account's id, as in the list."`
-}
-
-// Run keeps somebody out.
-func (c *userDisableCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	disabled := true
-	return openAndChange(ctx, cli, s, &c.adminFlags, c.ID, signin.Change{Disabled: &disabled})
-}
-
-type userEnableCmd struct {
-	adminFlags
-	ID string `arg:"" help:"The account's id, as in the list."`
-}
-
-// Run lets somebody in again.
-func (c *userEnableCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
-	disabled := false
-	return openAndChange(ctx, cli, s, &c.adminFlags, c.ID, signin.Change{Disabled: &disabled})
-}
-
-func openAndChange(ctx context.Context, cli *CLI, s *streams, node *adminFlags, id string, c signin.Change) error {
-	o, err := node.open(ctx, s)
+func (c *oneUser) change(ctx context.Context, cli *CLI, s *streams, to signin.Change) error {
+	o, err := c.open(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	return changeUser(ctx, cli, s, o, id, c)
+	return changeUser(ctx, cli, s, o, c.ID, to)
+}
+
+type userUnlockCmd struct{ oneUser }
+
+// Run lifts a lock.
+func (c *userUnlockCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	return c.change(ctx, cli, s, signin.Change{Locked: new(false)})
+}
+
+type userDisableCmd struct{ oneUser }
+
+// Run keeps somebody out.
+func (c *userDisableCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	return c.change(ctx, cli, s, signin.Change{Disabled: new(true)})
+}
+
+type userEnableCmd struct{ oneUser }
+
+// Run lets somebody in again.
+func (c *userEnableCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	return c.change(ctx, cli, s, signin.Change{Disabled: new(false)})
 }
 
 // People on the node's own folder.
