@@ -58,8 +58,8 @@ var restrictionWords = map[string]useSentence{
 
 // useOf says in plain words what data may be used for, what is needed and what is not allowed, and gives the codes that say the same to machines.
 func useOf(u *directory.DataUse) (may []mayView, codes []codeChip) {
-	seen := map[string]bool{}
-	ai := false
+	common, seen, ai := commonTo(u), map[string]bool{}, false
+	var always []mayView // what goes with each of several alternatives
 	for i, a := range u.Alternatives {
 		t, _ := vocabulary.DataUsePermission.Get(a.Permission)
 		codes = chipOnce(codes, a.Permission, t, true)
@@ -80,13 +80,21 @@ func useOf(u *directory.DataUse) (may []mayView, codes []codeChip) {
 			t, _ := vocabulary.DataUseModifier.Get(m.Code)
 			codes = chipOnce(codes, m.Code, t, false)
 			ai = ai || m.Code == "AI_TRAIN"
-			key := m.Code + strings.Join(m.Values, "|")
-			if len(u.Alternatives) == 1 && seen[key] {
+			key := keyOf(m)
+			if common[key] && i > 0 || len(u.Alternatives) == 1 && seen[key] {
 				continue
 			}
 			seen[key] = true
-			may = append(may, sentenceOf(m.Code, m.Values, t))
+			if sentence := sentenceOf(m.Code, m.Values, t); common[key] {
+				always = append(always, sentence)
+			} else {
+				may = append(may, sentence)
+			}
 		}
+	}
+	if len(always) > 0 {
+		always[0].Strong = "In any case, " + lowerFirst(always[0].Strong)
+		may = append(may, inOrder(always)...)
 	}
 	for _, id := range u.Restrictions {
 		if s, ok := restrictionWords[id]; ok {
@@ -100,6 +108,28 @@ func useOf(u *directory.DataUse) (may []mayView, codes []codeChip) {
 		may = inOrder(may)
 	}
 	return may, codes
+}
+
+func keyOf(m directory.Modifier) string { return m.Code + "|" + strings.Join(m.Values, "|") }
+
+// commonTo are the conditions that each of several alternatives has: they are said once.
+func commonTo(u *directory.DataUse) map[string]bool {
+	if len(u.Alternatives) < 2 {
+		return nil
+	}
+	in := map[string]int{}
+	for i, a := range u.Alternatives {
+		for _, m := range a.Modifiers {
+			if key := keyOf(m); in[key] == i { // once of each
+				in[key]++
+			}
+		}
+	}
+	all := map[string]bool{}
+	for key, n := range in {
+		all[key] = n == len(u.Alternatives)
+	}
+	return all
 }
 
 // inOrder puts what is allowed first, then what is needed, then what is not allowed.
