@@ -19,6 +19,7 @@ type dctFrame struct {
 	hmax, vmax    int
 	components    []dctComponent
 	wide, high    int // units of what is painted: as many pixels as a block of the component with the fewest samples is over
+	late          <-chan struct{}
 }
 
 type dctComponent struct {
@@ -52,7 +53,11 @@ type dctState struct {
 	tables  [2][4]*huffman
 	quant   [4]int // of the first coefficient; 0: no table
 	restart int
+	late    <-chan struct{} // closed when there is no more time
 }
+
+// errLate ends work on a frame that nobody waits for any more.
+var errLate = errors.New("JPEG: masking it takes longer than a frame may take")
 
 func brokenJPEG(why string) error { return &Broken{methodJPEG.String(), why} }
 
@@ -100,7 +105,7 @@ func (st *dctState) readFrame(s *segment) error {
 	if st.frame != nil || len(d) < 6 || len(d) != 6+3*int(d[5]) {
 		return brokenJPEG("its frame header cannot be read")
 	}
-	f := &dctFrame{progressive: s.marker == markerSOF2, precision: int(d[0]), rows: int(binary.BigEndian.Uint16(d[1:])), columns: int(binary.BigEndian.Uint16(d[3:]))}
+	f := &dctFrame{late: st.late, progressive: s.marker == markerSOF2, precision: int(d[0]), rows: int(binary.BigEndian.Uint16(d[1:])), columns: int(binary.BigEndian.Uint16(d[3:]))}
 	switch {
 	case f.precision != 8 && f.precision != 12, f.precision != 8 && s.marker == markerSOF0, f.columns == 0 || d[5] == 0:
 		return brokenJPEG("its frame header cannot be read")
@@ -215,6 +220,11 @@ func (f *dctFrame) each(s *dctScan, begin func(interval int) error, fn func(part
 	wide, high := f.mcus(s)
 	n := 0
 	for my := range high {
+		select {
+		case <-f.late:
+			return errLate
+		default:
+		}
 		for mx := range wide {
 			if n == 0 || s.restart > 0 && n%s.restart == 0 {
 				if err := begin(n / max(1, s.restart)); err != nil {
@@ -379,16 +389,16 @@ func (f *dctFrame) sequential(s *dctScan, often *[2][4][256]int, w *bitWriter) e
 	return nil
 }
 
-// recode writes a code stream with boxes painted over in the given sample values. It gives the boxes grown to blocks.
-func recode(frame []byte, boxes []image.Rectangle, fill [4]uint32) (code []byte, header *dctFrame, grown []image.Rectangle, err error) {
+// recode writes a code stream with boxes painted over in the given sample values, until it is late. It gives the boxes grown to blocks.
+func recode(late <-chan struct{}, frame []byte, boxes []image.Rectangle, fill [4]uint32) (code []byte, header *dctFrame, grown []image.Rectangle, err error) {
 	all, err := segmentsOf(methodJPEG, frame)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if isProgressive(all) {
-		return recodeProgressive(all, boxes, fill)
+		return recodeProgressive(late, all, boxes, fill)
 	}
-	w := newRewriter()
+	w := newRewriter(late)
 	var touched cover
 	coded := map[int]bool{}
 	for i := range all {
@@ -437,7 +447,9 @@ type rewriter struct {
 	written [2][4]*huffman
 }
 
-func newRewriter() *rewriter { return &rewriter{bitWriter: bitWriter{b: []byte{0xff, markerSOI}}} }
+func newRewriter(late <-chan struct{}) *rewriter {
+	return &rewriter{dctState: dctState{late: late}, bitWriter: bitWriter{b: []byte{0xff, markerSOI}}}
+}
 
 // next takes a segment in, and copies it if it is needed. Of a scan it gives the header and copies nothing.
 func (w *rewriter) next(segment *segment) (*dctScan, error) {
@@ -551,7 +563,7 @@ func (f *dctFrame) sameBlocks(a, b *dctScan) bool {
 }
 
 // painted reports whether code is frame with the boxes painted over and every other coefficient as it was.
-func painted(frame, code []byte, boxes []image.Rectangle, fill [4]uint32) bool {
+func painted(late <-chan struct{}, frame, code []byte, boxes []image.Rectangle, fill [4]uint32) bool {
 	var scans [2][]*dctScan
 	var f *dctFrame
 	var parts [2][]segment
@@ -562,10 +574,10 @@ func painted(frame, code []byte, boxes []image.Rectangle, fill [4]uint32) bool {
 		}
 	}
 	if isProgressive(parts[0]) {
-		return paintedProgressive(parts[0], parts[1], boxes, fill)
+		return paintedProgressive(late, parts[0], parts[1], boxes, fill)
 	}
 	for i, all := range parts {
-		var st dctState
+		st := dctState{late: late}
 		for k := range all {
 			if all[k].marker != markerSOS {
 				if st.read(&all[k]) != nil {

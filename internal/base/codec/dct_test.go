@@ -278,11 +278,11 @@ func FuzzRecode(f *testing.F) {
 		if box.Empty() {
 			return
 		}
-		code, _, grown, err := recode(b, []image.Rectangle{box}, [4]uint32{0, 128, 128})
+		code, _, grown, err := recode(nil, b, []image.Rectangle{box}, [4]uint32{0, 128, 128})
 		if err != nil {
 			return
 		}
-		if len(grown) != 1 || !box.In(grown[0]) || !painted(b, code, []image.Rectangle{box}, [4]uint32{0, 128, 128}) {
+		if len(grown) != 1 || !box.In(grown[0]) || !painted(nil, b, code, []image.Rectangle{box}, [4]uint32{0, 128, 128}) {
 			t.Error("it is not what it should be")
 		}
 		if len(code) > 4*len(b)+4096 {

@@ -312,12 +312,19 @@ func (s *stream) fill(m method, of Image, fill [4]uint32) [4]uint32 {
 
 // maskDCT masks JPEG with loss.
 func (p *Pool) maskDCT(ctx context.Context, syntax *dicom.TransferSyntax, of Image, before *Frame, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {
-	code, f, blocks, err := recode(frame, boxes, fill)
-	if err != nil {
-		return Masked{}, err
+	inTime, cancel := context.WithTimeout(ctx, p.o.Frame)
+	defer cancel()
+	code, f, blocks, err := recode(inTime.Done(), frame, boxes, fill)
+	if err == nil && !painted(inTime.Done(), frame, code, boxes, fill) {
+		err = unequal("JPEG")
 	}
-	if !painted(frame, code, boxes, fill) {
-		return Masked{}, unequal("JPEG")
+	switch {
+	case ctx.Err() != nil:
+		return Masked{}, ctx.Err()
+	case inTime.Err() != nil:
+		return Masked{}, &Unsupported{errLate.Error()}
+	case err != nil:
+		return Masked{}, err
 	}
 	after, err := p.Decode(ctx, syntax, of, bytes.Clone(code))
 	if err != nil {

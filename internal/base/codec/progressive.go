@@ -12,13 +12,15 @@ type progressive struct {
 	blocks [][]int16 // of each component, 64 to a block, row by row
 	wide   []int     // blocks in a row, those that hold no samples included
 	coded  []bool    // those that hold no samples are: only scans of several components have them
+	left   [][64]int // bits of each coefficient that no scan has had yet; unseen: none has
 	work   int       // blocks that scans have gone over
 }
 
 // What bounds them: memory, and scans that add little and take long.
 const (
 	maxCoefficients = 64 << 20
-	maxWork         = 128 << 20
+	maxWork         = 64 << 20
+	unseen          = -1
 )
 
 func newProgressive(f *dctFrame) (*progressive, error) {
@@ -32,6 +34,11 @@ func newProgressive(f *dctFrame) (*progressive, error) {
 			return nil, &Unsupported{"progressive JPEG of this size"}
 		}
 		p.wide, p.coded = append(p.wide, wide), append(p.coded, false)
+		var left [64]int
+		for k := range left {
+			left[k] = unseen
+		}
+		p.left = append(p.left, left)
 		p.blocks = append(p.blocks, make([]int16, wide*high*64))
 	}
 	return p, nil
@@ -57,6 +64,16 @@ func (p *progressive) check(s *dctScan) error {
 		p.coded[c.index] = p.coded[c.index] || len(s.components) > 1
 		if s.ss == 0 && s.ah == 0 && c.dc == nil || s.ss > 0 && c.ac == nil {
 			return brokenJPEG("a table of Huffman codes is missing")
+		}
+		before := unseen
+		if s.ah != 0 {
+			before = s.ah
+		}
+		for k := s.ss; k <= s.se; k++ {
+			if p.left[c.index][k] != before {
+				return brokenJPEG("its scans do not follow each other")
+			}
+			p.left[c.index][k] = s.al
 		}
 	}
 	return nil
@@ -359,10 +376,9 @@ func (p *progressive) paint(touched *cover, fill [4]uint32) {
 	}
 }
 
-// readProgressive reads all coefficients of a code stream; st is what its segments say in the end.
-func readProgressive(all []segment) (p *progressive, err error) {
-	var st dctState
-	coded := map[int]bool{}
+// readProgressive reads all coefficients of a code stream, until it is late.
+func readProgressive(late <-chan struct{}, all []segment) (p *progressive, err error) {
+	st := dctState{late: late}
 	for i := range all {
 		if all[i].marker != markerSOS {
 			if err := st.read(&all[i]); err != nil {
@@ -382,25 +398,27 @@ func readProgressive(all []segment) (p *progressive, err error) {
 		if err := p.read(s); err != nil {
 			return nil, err
 		}
-		for k := range s.components {
-			coded[s.components[k].index] = true
-		}
 	}
-	if p == nil || len(coded) != len(p.components) {
+	if p == nil {
 		return nil, brokenJPEG("a component is not coded")
+	}
+	for _, left := range p.left {
+		if left[0] != 0 {
+			return nil, brokenJPEG("a component is not coded to its end")
+		}
 	}
 	return p, nil
 }
 
 // recodeProgressive writes a code stream's scans anew, with the coefficients of blocks that boxes touch changed.
-func recodeProgressive(all []segment, boxes []image.Rectangle, fill [4]uint32) ([]byte, *dctFrame, []image.Rectangle, error) {
-	p, err := readProgressive(all)
+func recodeProgressive(late <-chan struct{}, all []segment, boxes []image.Rectangle, fill [4]uint32) ([]byte, *dctFrame, []image.Rectangle, error) {
+	p, err := readProgressive(late, all)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	touched, grown := p.cover(boxes)
 	p.paint(&touched, fill)
-	w := newRewriter()
+	w := newRewriter(late)
 	for i := range all {
 		s, err := w.next(&all[i])
 		if err != nil {
@@ -422,14 +440,14 @@ func recodeProgressive(all []segment, boxes []image.Rectangle, fill [4]uint32) (
 }
 
 // paintedProgressive is painted for the progressive processes.
-func paintedProgressive(a, b []segment, boxes []image.Rectangle, fill [4]uint32) bool {
-	p, err := readProgressive(a)
+func paintedProgressive(late <-chan struct{}, a, b []segment, boxes []image.Rectangle, fill [4]uint32) bool {
+	p, err := readProgressive(late, a)
 	if err != nil {
 		return false
 	}
 	touched, _ := p.cover(boxes)
 	p.paint(&touched, fill)
-	q, err := readProgressive(b)
+	q, err := readProgressive(late, b)
 	if err != nil || !p.same(q.dctFrame) {
 		return false
 	}

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"math/rand/v2"
 	"slices"
@@ -19,7 +20,7 @@ func progress(t testing.TB, frame []byte, restart int, successive bool) []byte {
 	}
 	var st dctState
 	var p *progressive
-	out := newRewriter()
+	out := newRewriter(nil)
 	for i := range all {
 		s := all[i]
 		if s.marker == markerSOS {
@@ -154,6 +155,50 @@ func TestMaskProgressive(t *testing.T) {
 		all, err := segmentsOf(methodJPEG, got.Bytes)
 		if err != nil || !isProgressive(all) {
 			t.Errorf("%v: it is progressive no more: %v", c, err)
+		}
+	}
+}
+
+// Nobody waits for ever, and scans that contradict each other are not masked.
+func TestRecodeRefuses(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 30))
+	sequential := pictures()[0].draw(r)
+	frame := progress(t, sequential, 0, true)
+	box := []image.Rectangle{image.Rect(0, 0, 5, 5)}
+	late := make(chan struct{})
+	close(late)
+	for _, b := range [][]byte{sequential, frame} {
+		if _, _, _, err := recode(late, b, box, [4]uint32{}); !errors.Is(err, errLate) {
+			t.Errorf("late: %v", err)
+		}
+	}
+	all, err := segmentsOf(methodJPEG, frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scans []int
+	for i := range all {
+		if all[i].marker == markerSOS {
+			scans = append(scans, i)
+		}
+	}
+	for _, i := range scans {
+		for name, change := range map[string][]segment{
+			"without a scan": slices.Delete(slices.Clone(all), i, i+1), "with a scan twice": slices.Insert(slices.Clone(all), i, all[i]),
+		} {
+			b := []byte{0xff, markerSOI}
+			for _, s := range change {
+				b = s.append(b)
+			}
+			b = append(b, 0xff, markerEOI)
+			code, _, _, err := recode(nil, b, box, [4]uint32{})
+			if name == "without a scan" && i == scans[len(scans)-1] { // the last bit of some: it is a picture without
+				if err != nil || !painted(nil, b, code, box, [4]uint32{}) {
+					t.Errorf("%s at the end: %v", name, err)
+				}
+			} else if err == nil {
+				t.Errorf("%s, number %d, it is masked", name, i)
+			}
 		}
 	}
 }
