@@ -26,11 +26,12 @@ const out = flags.out ?? join(root, flags.readme ? "docs/pictures" : "web/help")
 
 /** The address that the first element like this on a page leads to; pages of a long list are turned until there is one. */
 async function linked(page, path, selector) {
+  const first = (s) => page.locator(s).evaluateAll((all) => all[0]?.getAttribute("href"));
   for (let next = path; next; ) {
     await page.goto(origin + next);
-    const found = await page.locator(selector).first().getAttribute("href", { timeout: 1000 }).catch(() => null);
+    const found = await first(selector);
     if (found) return found;
-    next = await page.locator('main a.btn[href*="from="]').first().getAttribute("href", { timeout: 1000 }).catch(() => null);
+    next = await first('main a.btn[href*="from="]:has-text("Next")');
   }
   throw new Error(`${path} leads to nothing like ${selector}`);
 }
@@ -51,7 +52,7 @@ const help = [
   { name: "collections", at: () => "/collections", cut: ["main .wrap"] },
   { name: "clinical", at: (page) => linked(page, "/collections/lantern", ".card p a"), cut: ["main .cols"], high: 520 },
   { name: "look", at: study, across: 1280, cut: [".cols.study"], wide: 926, high: 624 },
-  { name: "publish", at: (page) => linked(page, "/collections/lantern", ".card:has(.over) h3 a"), cut: [".crumb", ".cols.study"], high: 440 },
+  { name: "publish", at: (page) => linked(page, "/collections/lantern?state=admitted", ".card h3 a"), cut: [".crumb", ".cols.study"], high: 440 },
   { name: "signin", at: () => "/signin", anybody: true, cut: ["main .wrap"] },
   { name: "people", at: () => "/people", cut: ["main .wrap"], high: 640 },
   { name: "get", at: study, cut: [".crumb", "main .ph"] },
