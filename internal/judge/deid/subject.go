@@ -54,7 +54,7 @@ func NewSubject(p *Profile, keys *Keys, id Identity, lex *Lexicon) *Subject {
 func (s *Subject) forget() {
 	s.matcher = nil
 	s.memo = map[string]memoized{}
-	s.words = words{echo: s.lexicon.echoWords()}
+	s.words = words{echo: s.lexicon.echoWords(), ages: s.profile.Generalise}
 }
 
 // uid is the UID that stands for an original one.

@@ -12,6 +12,8 @@ type words struct {
 
 	// enumerated says that the value at hand is one of a list: a word of the vocabulary is that word, whatever the subject is called.
 	enumerated bool
+	// ages says that ages go from text, too, as the profile has them in bands.
+	ages bool
 }
 
 func (w *words) known(s string) bool {
@@ -71,9 +73,10 @@ func (w *words) once(s string) (string, bool) {
 		case tokenWord:
 			t.keep = w.word(s[t.start:t.end])
 		case tokenNumber:
-			t.keep = w.number(s[t.start:t.end])
+			t.keep = w.number(s[t.start:t.end]) || i > 0 && s[t.start:t.end] == "2000" && strings.EqualFold(s[tokens[i-1].start:tokens[i-1].end], "jpeg")
 		}
 	}
+	w.grammars(s, tokens)
 	dropNumberRuns(s, tokens)
 	dropNumbersNear(s, tokens)
 	dropInitials(s, tokens)
@@ -238,7 +241,7 @@ func onlyTimes(low []byte) bool {
 		}
 		run = 0
 	}
-	return times > 0 && times <= 3 && run > 0
+	return times > 0 && times <= 3 && run > 0 && !HasNHSNumber(strings.ReplaceAll(string(low), "x", " "))
 }
 
 // camel decides on words run together, each known: ThorAbd, HeadNeck.
@@ -264,7 +267,7 @@ func (w *words) number(s string) bool {
 		return false
 	}
 	if i := strings.IndexAny(s, ".,"); i >= 0 {
-		return i <= 4 && len(s)-i-1 <= 6
+		return i <= 4 && len(s)-i-1 <= 6 && len(s) <= 8 // 943.4765919 is no measurement
 	}
 	return len(s) < 4 || len(s) == 4 && (s < "1880" || s > "2100")
 }

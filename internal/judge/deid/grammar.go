@@ -1,0 +1,376 @@
+package deid
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// The grammars stand behind the vocabulary: they take out what words and numbers that may stay by themselves form together, such as a postcode of
+// an area's letters and digits, a date in words, or a person's name that is an ordinary word. What they name is British usage first; dates, mail
+// and web addresses are everybody's.
+
+// Words of the vocabulary that are common family or given names as well. In a name's position (after a title, beside an initial or an unknown name)
+// they are names. Of those in nameLike the position has to be plainer: they stand beside unknown words often.
+var (
+	nameWords = wordSet(`gray grey green stone wall day sharp field fields english french german bright dixon max glass rod star swan major parent palm iris violet omar
+		tia thor carina bravo cord long short hodgkins couinaud mills weeks branch delta norm`)
+	nameLike = wordSet(`stones bone bones brain angle beam beat blade block blood cap chest clip couch crown daily dark days drain early echo fast focus foot frame free gross
+		hand head heel high key lamp large leg legs level light limb line low main man manual mar minor nail nails neck new numbers pain plate port post press prior ray rays
+		reader real rest ring rings rule sample shot shoulder skin slide small smart sole speed spot square stack stand steam swallow target tender thin toe tongue trace
+		tree tube twist wash wide wire`)
+)
+
+// Titles that are nothing else, titles that are modalities in capitals (MR, DR, MS, SR), and words that a name follows.
+var (
+	titles     = wordSet("mrs miss prof professor mister reverend madam mme herr frau")
+	halfTitles = wordSet("mr dr ms sr")
+	nameCues   = wordSet(`doctor sir sister nurse matron lady lord consultant pt patient name by attn referrer ref reader operator surgeon radiologist radiographer physician
+		technologist tech typist signed dictated registrar gp`)
+)
+
+var months12 = func() map[string]bool {
+	m := map[string]bool{"sept": true}
+	for _, name := range months {
+		m[strings.ToLower(name)] = true
+		m[strings.ToLower(name[:3])] = true
+	}
+	return m
+}()
+
+var ordinals = wordSet(`first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth
+	nineteenth twentieth thirtieth twenty thirty st nd rd th`)
+
+var ageWords = wordSet("y yo yr yrs year years yrold yearold yof yom")
+
+// Words after a name that make it a street's or a place's, and words that a number of a room or a line follows.
+var (
+	streets = wordSet(`street road avenue lane drive crescent terrace gardens grove mews cottage close court st rd ave ln`)
+	places  = wordSet(`ward unit hospital clinic hospice infirmary surgery practice lodge house centre center school nursery`)
+	rooms   = wordSet(`ward bed bay room cubicle flat ext extension bleep pager tel telephone phone fax plot box mobile`)
+	cues    = wordSet(`id no nr number ref reference mrn nhs chi gmc nmc hcn hosp acc accession case record pin dob born unit serial`)
+)
+
+// measures are the letters that four digits may follow without a space: TR2500 is a parameter, MR2500 may be a number of a record.
+var measures = wordSet("te tr ti td b bval bvalue fov kv kvp mas ms us mgy gy cgy hz khz mhz hu mm um ml mbq tesla venc nex t x")
+
+// postcode is a British postcode: an area's letters, a district, a sector and a unit (BS 7666).
+var postcode = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(?:AB|AL|B|BA|BB|BD|BF|BH|BL|BN|BR|BS|BT|BX|CA|CB|CF|CH|CM|CO|CR|CT|CV|CW|DA|DD|DE|DG|DH|DL|DN|DT|DY|E|EC|EH|EN|EX|FK|FY|G|GL|GU|GY|HA|HD|HG|HP|HR|` +
+		`HS|HU|HX|IG|IM|IP|IV|JE|KA|KT|KW|KY|L|LA|LD|LE|LL|LN|LS|LU|M|ME|MK|ML|N|NE|NG|NN|NP|NR|NW|OL|OX|PA|PE|PH|PL|PO|PR|RG|RH|RM|S|SA|SE|SG|SK|SL|SM|SN|SO|SP|SR|SS|ST|SW|SY|TA|` +
+		`TD|TF|TN|TQ|TR|TS|TW|UB|W|WA|WC|WD|WF|WN|WR|WS|WV|YO|ZE)[0-9][0-9A-Z]?[ .-]{0,2}[0-9][ABD-HJLNP-UW-Z]{2}\b|\bGIR ?0AA\b`)
+})
+
+var address = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\S*@\S*|\b(?:https?|ftps?|file|mailto|smb):\S+|\bwww\.\S+|\\\\\S+|\b[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.(?:com|org|net|gov|edu|uk|ie|de|eu|info|local|lan|internal)\b\S*`)
+})
+
+// grammars takes out what the words and numbers of s form together.
+func (w *words) grammars(s string, tokens []token) {
+	if len(tokens) == 0 {
+		return
+	}
+	var space [128]byte
+	low := space[:0]
+	digits, signs := 0, false
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c |= 0x20
+		case c == '_':
+			c = ' '
+		case digit(c):
+			digits++
+		case c == '@', c == '.', c == ':', c == '\\':
+			signs = true
+		}
+		low = append(low, c)
+	}
+	text := string(low)
+	if digits >= 2 {
+		for _, at := range postcode().FindAllStringIndex(text, -1) {
+			dropSpan(tokens, at[0], at[1])
+		}
+	}
+	if signs {
+		for _, at := range address().FindAllStringIndex(text, -1) {
+			dropSpan(tokens, at[0], at[1])
+		}
+	}
+	at := func(i int) string {
+		if i < 0 || i >= len(tokens) {
+			return ""
+		}
+		return text[tokens[i].start:tokens[i].end]
+	}
+	gap := func(i int) string { return text[tokens[i].end:tokens[i+1].start] } // between i and the one after
+	for i := range tokens {
+		t := &tokens[i]
+		word := at(i)
+		switch t.kind {
+		case tokenNumber:
+			w.numberGrammar(tokens, i, at, gap)
+		case tokenWord:
+			switch {
+			case months12[word]:
+				w.monthGrammar(tokens, i, at)
+			case !t.keep && !halfTitles[word] && !titles[word]:
+			case monthNumber(word), agedWord(word, w.ages), pathNumber(tokens, i, at, gap):
+				t.keep = false
+			case recordNumber(word):
+				t.keep = false
+			}
+			placeGrammar(tokens, i, at, gap)
+		}
+	}
+	dropNames(s, tokens, at, gap)
+}
+
+func dropSpan(tokens []token, from, to int) {
+	for i := range tokens {
+		if tokens[i].start < to && tokens[i].end > from {
+			tokens[i].keep = false
+		}
+	}
+}
+
+// monthGrammar takes out a month with the days, ordinals and years around it.
+func (w *words) monthGrammar(tokens []token, i int, at func(int) string) {
+	dated := false
+	around := func(step int) {
+		for k, n := i+step, 0; k >= 0 && k < len(tokens) && n < 3; k, n = k+step, n+1 {
+			v := at(k)
+			switch {
+			case tokens[k].kind == tokenNumber && len(v) <= 4 && !strings.ContainsAny(v, ".,"), ordinals[v], dayNumber(v):
+				tokens[k].keep = false
+				dated = true
+			case v == "of" || v == "the":
+			default:
+				return
+			}
+		}
+	}
+	around(-1)
+	around(1)
+	if dated || !w.known(at(i)) { // MAR is metal artefact reduction, OCT a modality
+		tokens[i].keep = false
+	}
+}
+
+// dayNumber reports 3rd, 21st.
+func dayNumber(v string) bool {
+	n := 0
+	for n < len(v) && digit(v[n]) {
+		n++
+	}
+	if n == 0 || n > 2 {
+		return false
+	}
+	switch v[n:] {
+	case "st", "nd", "rd", "th":
+		return true
+	}
+	return false
+}
+
+// monthNumber reports a month with digits on it: 12mar19.
+func monthNumber(v string) bool {
+	i := 0
+	for i < len(v) && digit(v[i]) {
+		i++
+	}
+	j := i
+	for j < len(v) && letter(v[j]) {
+		j++
+	}
+	return (i > 0 || j < len(v)) && i <= 2 && months12[v[i:j]] && onlyDigits(v[j:])
+}
+
+func onlyDigits(v string) bool {
+	for i := range len(v) {
+		if !digit(v[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// agedWord reports an age with its unit on it: above 89 (93y, 93F), or any where the profile has ages in bands.
+func agedWord(v string, any bool) bool {
+	n, i := 0, 0
+	for i < len(v) && i < 3 && digit(v[i]) {
+		n = n*10 + int(v[i]-'0')
+		i++
+	}
+	unit := v[i:]
+	if i < 2 || n > 130 {
+		return false
+	}
+	return (ageWords[unit] || unit == "f" || unit == "m") && (n > 89 || any && ageWords[unit])
+}
+
+// recordNumber reports four digits on two or three letters that are no measure's.
+func recordNumber(v string) bool {
+	i := 0
+	for i < len(v) && letter(v[i]) {
+		i++
+	}
+	return (i == 2 || i == 3) && len(v)-i == 4 && onlyDigits(v[i:]) && !measures[v[:i]]
+}
+
+// pathNumber reports the head of a number as laboratories and registries write them, S19-4471 or 19S/4471, and takes out its tail.
+func pathNumber(tokens []token, i int, at func(int) string, gap func(int) string) bool {
+	v := at(i)
+	if i+1 >= len(tokens) || len(v) < 3 || len(v) > 5 || tokens[i+1].kind != tokenNumber || len(at(i+1)) < 3 {
+		return false
+	}
+	if g := gap(i); g != "-" && g != "/" && g != " " || g == " " && len(at(i+1)) < 5 {
+		return false
+	}
+	letters, digits := 0, 0
+	for k := range len(v) {
+		if digit(v[k]) {
+			digits++
+		} else {
+			letters++
+		}
+	}
+	if digits != 2 || letters > 3 || !(digit(v[0]) && digit(v[1]) || digit(v[len(v)-1]) && digit(v[len(v)-2])) {
+		return false
+	}
+	tokens[i+1].keep = false
+	return true
+}
+
+// numberGrammar takes out numbers that what stands before or after them makes somebody's: ages, rooms, lines, records, months of a year.
+func (w *words) numberGrammar(tokens []token, i int, at func(int) string, gap func(int) string) {
+	t, v := &tokens[i], at(i)
+	if strings.ContainsAny(v, ".,") {
+		return
+	}
+	n := 0
+	for k := range min(len(v), 6) {
+		n = n*10 + int(v[k]-'0')
+	}
+	if len(v) <= 3 && n <= 130 && (n > 89 || w.ages) {
+		after := ageWords[at(i+1)] && len(gap(i)) <= 2
+		before := i > 0 && (at(i-1) == "aged" || at(i-1) == "age" || at(i-1) == "aet")
+		if after || before {
+			t.keep = false
+		}
+	}
+	if i > 0 && len(gap(i-1)) <= 3 {
+		switch before := at(i - 1); {
+		case rooms[before]:
+			t.keep = false
+		case cues[before] && len(v) >= 4:
+			t.keep = false
+		}
+	}
+	// 03/19: a month of a year.
+	if i+1 < len(tokens) && len(v) == 2 && (v[0] == '0' || v[0] == '1' && v[1] <= '2') && tokens[i+1].kind == tokenNumber && gap(i) == "/" && len(at(i+1)) == 2 {
+		t.keep, tokens[i+1].keep = false, false
+	}
+	// 14 Stone Lane: a house.
+	for k := i + 1; k < len(tokens) && k <= i+4 && tokens[k].kind == tokenWord; k++ {
+		if streets[at(k)] {
+			if len(at(k)) < 4 && k > i+3 {
+				break
+			}
+			for j := i; j <= k; j++ {
+				tokens[j].keep = false
+			}
+			break
+		}
+	}
+}
+
+// placeGrammar takes out a name before the word that makes it a street's or a ward's.
+func placeGrammar(tokens []token, i int, at func(int) string, gap func(int) string) {
+	if i == 0 || strings.Trim(gap(i-1), " ") != "" {
+		return
+	}
+	word, before := at(i), at(i-1)
+	if streets[word] && len(word) > 3 && word != "close" && word != "drive" || places[word] {
+		if nameWords[before] || nameLike[before] && streets[word] {
+			tokens[i-1].keep = false
+		}
+	}
+}
+
+// dropNames takes out words of the vocabulary that stand where a name does.
+func dropNames(s string, tokens []token, at func(int) string, gap func(int) string) {
+	near := func(i int) bool { return len(gap(i)) <= 3 && strings.Trim(gap(i), " .,:;^'") == "" }
+	single := func(i int) bool { return tokens[i].end-tokens[i].start == 1 && tokens[i].kind == tokenWord }
+	for i := range tokens {
+		word := at(i)
+		if tokens[i].kind != tokenWord {
+			continue
+		}
+		certain := titles[word] || halfTitles[word] && mixedCase(s[tokens[i].start:tokens[i].end])
+		cue := nameCues[word] || halfTitles[word]
+		if !certain && !cue {
+			continue
+		}
+		if certain {
+			tokens[i].keep = false
+		}
+		for k, n := i+1, 0; k < len(tokens) && n < 4 && near(k-1) && tokens[k].kind != tokenNumber; k, n = k+1, n+1 {
+			v := at(k)
+			switch {
+			case nameWords[v], nameLike[v] && (n == 0 || single(k-1)) && mixedCase(s[tokens[k].start:tokens[k].end]), certain && n == 0:
+				tokens[k].keep = false
+			case !tokens[k].keep, single(k):
+			default:
+				n = 4
+			}
+		}
+	}
+	for i := range tokens {
+		v := at(i)
+		// Components of a name: FAMILY^GIVEN.
+		if i+1 < len(tokens) && strings.Contains(gap(i), "^") && (nameWords[v] || nameLike[v] || nameWords[at(i+1)] || nameLike[at(i+1)]) {
+			tokens[i].keep, tokens[i+1].keep = false, false
+		}
+		if !tokens[i].keep || !nameWords[v] {
+			continue
+		}
+		// Beside an initial (J. Gray, Gray J), or an unknown word (Anthony Gray; Gray, Anthony).
+		for _, k := range [...]int{i - 1, i + 1} {
+			if k < 0 || k >= len(tokens) || !near(min(i, k)) {
+				continue
+			}
+			switch {
+			case tokens[k].kind == tokenWord && !tokens[k].keep && len(at(k)) >= 2 && !strings.ContainsAny(at(k), "0123456789"), tokens[k].kind == tokenOther:
+				tokens[i].keep = false
+			case single(k) && (strings.IndexByte("lrtxnv", at(k)[0]) < 0 || strings.Contains(gap(min(i, k)), ".")):
+				tokens[i].keep, tokens[k].keep = false, false
+			}
+		}
+	}
+}
+
+// mixedCase reports a capital followed by small letters.
+func mixedCase(s string) bool {
+	return len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z'
+}
+
+// identifies reports what no text that has been cleaned may hold, whoever it is of: an NHS, CHI or Health and Care number, a British postcode, a
+// mail or web address. It knows nothing of how the text was made.
+func identifies(v []byte) bool {
+	digits, signs := 0, false
+	for _, c := range v {
+		switch {
+		case digit(c):
+			digits++
+		case c == '@', c == ':', c == '\\':
+			signs = true
+		}
+	}
+	if digits < 2 && !signs {
+		return false
+	}
+	text := strings.ReplaceAll(string(v), "_", " ")
+	return digits >= 2 && postcode().MatchString(text) || digits >= 10 && HasNHSNumber(text) || signs && address().MatchString(text)
+}
