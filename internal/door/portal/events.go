@@ -134,10 +134,7 @@ func (d *Door) events(w http.ResponseWriter, r *http.Request, watch func(ctx con
 	ctx, cancel := context.WithTimeout(r.Context(), streamFor)
 	defer context.AfterFunc(d.draining, cancel)()
 	who := func() (delivery.Caller, error) {
-		if r.Header.Get("Authorization") != "" {
-			return delivery.Caller(caller), nil
-		}
-		now, err := d.Session(r)
+		now, err := web.Again(r)
 		if err == nil && now.Actor != caller.Actor {
 			err = fault.New(fault.Denied, "follow deposits", "", "the session has ended")
 		}

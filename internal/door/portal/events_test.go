@@ -230,6 +230,27 @@ func TestStreamsAreBoundedAndEnd(t *testing.T) {
 	// The node is ended by the test's end, which fails if it is not well; streams are still open then.
 }
 
+// Nor does a token that was revoked.
+func TestStreamEndsWithItsToken(t *testing.T) {
+	n, base, _ := start(t, "")
+	secret, actor := tokenFor(t, n, "steward", policy.Steward, "default")
+	events, _ := listen(t, base, "/deposits/events", secret)
+	hear(t, events, "the deposits", func(told) bool { return true })
+	if err := n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error { return n.Stores.Identity.RevokeToken(tx, actor) }); err != nil {
+		t.Fatal(err)
+	}
+	for late := time.After(20 * time.Second); ; {
+		select {
+		case _, open := <-events:
+			if !open {
+				return
+			}
+		case <-late:
+			t.Fatal("it hears still, 20 seconds after its token was revoked")
+		}
+	}
+}
+
 // A session that has ended hears nothing more.
 func TestStreamEndsWithItsSession(t *testing.T) {
 	n, base, link := start(t, "")

@@ -3,6 +3,7 @@ package upload
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -18,18 +19,18 @@ type answer struct {
 	http.ResponseWriter
 	r        *http.Request
 	x        *exchange
-	control  *http.ResponseController
+	body     io.Reader // of the request, as the front gives it
 	draining context.Context
 
 	failed int // the status of a problem; 0: none
-	body   strings.Builder
+	text   strings.Builder
 }
 
 func (a *answer) SetReadDeadline(t time.Time) error {
-	if t.After(time.Now()) {
-		return nil
+	if !t.IsZero() && !t.After(time.Now()) {
+		web.Interrupt(a.body)
 	}
-	return a.control.SetReadDeadline(t)
+	return nil
 }
 
 func (a *answer) SetWriteDeadline(time.Time) error { return nil }
@@ -63,8 +64,8 @@ func (a *answer) WriteHeader(code int) {
 
 func (a *answer) Write(p []byte) (int, error) {
 	if a.failed != 0 {
-		if a.body.Len() < 256 {
-			a.body.Write(p)
+		if a.text.Len() < 256 {
+			a.text.Write(p)
 		}
 		return len(p), nil
 	}
@@ -78,7 +79,7 @@ func (a *answer) end() {
 	}
 	err := a.x.err
 	if err == nil {
-		code, _, _ := strings.Cut(a.body.String(), ":")
+		code, _, _ := strings.Cut(a.text.String(), ":")
 		err = a.protocol(code)
 	}
 	a.fail(err)

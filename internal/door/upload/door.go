@@ -147,13 +147,13 @@ func (d *Door) through(h http.HandlerFunc) http.Handler {
 	inner := d.tus.Middleware(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{who: callerOf(r)}
-		a := &answer{ResponseWriter: w, r: r, x: x, control: http.NewResponseController(w), draining: d.draining}
+		a := &answer{ResponseWriter: w, r: r, x: x, body: r.Body, draining: d.draining}
 		if err := x.checksum(r.Header.Get("Upload-Checksum")); err != nil {
 			a.fail(err)
 			return
 		}
 		r.Header.Del("X-HTTP-Method-Override") // the route was chosen already
-		stop := context.AfterFunc(d.draining, func() { _ = a.control.SetReadDeadline(time.Now()) })
+		stop := context.AfterFunc(d.draining, func() { web.Interrupt(a.body) })
 		defer stop()
 		x.body = &counted{ReadCloser: r.Body}
 		id := r.PathValue("id")

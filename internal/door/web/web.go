@@ -19,8 +19,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -103,6 +105,17 @@ func CallerOf(r *http.Request) Caller {
 	return c
 }
 
+type frontKey struct{}
+
+// Again asks anew who sent a request: an answer that lasts may outlast a session or a token. Without a front before it, a request is as it came.
+func Again(r *http.Request) (Caller, error) {
+	f, ok := r.Context().Value(frontKey{}).(*Front)
+	if !ok {
+		return CallerOf(r), nil
+	}
+	return f.identify(r)
+}
+
 // WithCaller makes a request of the caller's, for tests.
 func WithCaller(r *http.Request, c Caller) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
@@ -158,7 +171,7 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		Fail(a, r, err)
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+	r = r.WithContext(context.WithValue(context.WithValue(r.Context(), callerKey{}, caller), frontKey{}, f))
 	h, pattern := mux.Handler(r)
 	if pattern == "" {
 		// Nothing matches: the mux knows whether another method would.
@@ -303,21 +316,55 @@ type slowBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	begun   time.Time
-	until   time.Time
 	waited  time.Duration // in reads alone: what the node takes to work is not the sender's fault
 	n       atomic.Int64
+
+	mu          sync.Mutex
+	until       time.Time
+	interrupted bool
+}
+
+// Interrupt ends the reading of a request's body, now and for good: a read that waits fails at once, and so does each that comes after. A deadline that is set for the
+// connection does not, because the next read sets it anew. body is that of a request behind a front.
+func Interrupt(body io.Reader) {
+	b, ok := body.(*slowBody)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interrupted = true
+	_ = b.control.SetReadDeadline(time.Unix(1, 0))
+}
+
+// wait gives the next read its time, and reports whether there is none.
+func (b *slowBody) wait(now time.Time) (interrupted bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.interrupted && now.After(b.until.Add(-stall+time.Second)) {
+		b.until = now.Add(stall)
+		_ = b.control.SetReadDeadline(b.until)
+	}
+	return b.interrupted
+}
+
+// ended gives the node as long as it takes for what it still has to do.
+func (b *slowBody) ended() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.interrupted {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
 	now := time.Now()
-	if now.After(b.until.Add(-stall + time.Second)) {
-		b.until = now.Add(stall)
-		_ = b.control.SetReadDeadline(b.until)
+	if b.wait(now) {
+		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		// What the node still has to do takes as long as it takes.
-		_ = b.control.SetReadDeadline(time.Time{})
+		b.ended()
 	}
 	b.waited += time.Since(now)
 	total := b.n.Add(int64(n))

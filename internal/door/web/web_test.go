@@ -220,3 +220,52 @@ func (l *one) Close() error {
 }
 
 func (l *one) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Whoever is to end does not wait for a body that does not come, whether it is being read at that moment or is read only afterwards.
+func TestInterrupt(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		failed := make(chan error, 1)
+		reading := make(chan struct{})
+		var log bytes.Buffer
+		s := httptest.NewServer(front(&log, map[string]http.HandlerFunc{"POST /take": func(_ http.ResponseWriter, r *http.Request) {
+			body := r.Body
+			if first {
+				Interrupt(body)
+			} else {
+				go func() { <-reading; Interrupt(body) }()
+			}
+			b := make([]byte, 10)
+			var err error
+			for n := 0; err == nil; {
+				n, err = body.Read(b)
+				if n > 0 && !first {
+					close(reading)
+				}
+			}
+			failed <- err
+		}}, nil))
+		pr, pw := io.Pipe()
+		go func() {
+			r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/take", pr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Authorization", "Bearer good")
+			if resp, err := http.DefaultClient.Do(r); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		go pw.Write([]byte("a"))
+		select {
+		case err := <-failed:
+			if err == nil || errors.Is(err, io.EOF) {
+				t.Errorf("interrupted before it was read %v: %v", first, err)
+			}
+		case <-time.After(stall / 2):
+			t.Errorf("interrupted before it was read %v: it is still being read", first)
+		}
+		pw.Close()
+		s.Close()
+	}
+}
