@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
@@ -452,6 +454,51 @@ func TestExpiry(t *testing.T) {
 		}
 		x.wantStored(f)
 	})
+}
+
+// Pieces that arrive while the time of their upload runs out are not swept away from under their sender: what is answered is there.
+func TestSweepLeavesWhatArrives(t *testing.T) {
+	x := start(t, "", upload.Limits{})
+	f := make([]byte, 1<<20)
+	at := x.create("ann", x.batch("ann"), 1, f)
+	r, w := io.Pipe()
+	ended := make(chan answer, 1)
+	go func() {
+		a, _ := x.try("ann", "PATCH", at, headers{"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}, r)
+		ended <- a
+	}()
+	const n = 600_000
+	if _, err := w.Write(f[:n]); err != nil {
+		t.Fatal(err)
+	}
+	id := path.Base(at)
+	until(t, "being written", func() bool {
+		st, err := os.Stat(filepath.Join(x.cfg.Data, "spool", id))
+		return err == nil && st.Size() > 256<<10
+	})
+	past := func() {
+		if err := x.n.Uploads.DB.Write(t.Context(), func(tx *db.Tx) error { return x.n.Uploads.Uploads.Extend(tx, id, time.Now().Add(-time.Hour)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past()
+	if err := x.n.Uploads.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if a := <-ended; a.code != 204 || a.offset() != n {
+		t.Fatalf("%d %d %s", a.code, a.offset(), a.body)
+	}
+	if a := x.do("ann", "HEAD", at, nil, nil); a.code != 200 || a.offset() != n {
+		t.Errorf("what was answered is gone: %d %d", a.code, a.offset())
+	}
+	past()
+	if err := x.n.Uploads.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := x.do("ann", "HEAD", at, nil, nil); a.code != 404 || len(x.spooled()) != 0 {
+		t.Errorf("what nobody goes on with stays: %d", a.code)
+	}
 }
 
 // The sweep runs by itself.

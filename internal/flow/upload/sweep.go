@@ -37,35 +37,31 @@ func (f *Flow) Handlers() map[string]jobs.Handler {
 // Sweep removes uploads whose time has come and pieces that belong to none, and ends batches that have fallen quiet.
 func (f *Flow) Sweep(ctx context.Context) error {
 	for {
-		gone, err := f.Uploads.Expired(ctx, time.Now(), sweepPage)
+		now := time.Now()
+		due, err := f.Uploads.Expired(ctx, now, sweepPage)
 		if err != nil {
 			return err
 		}
-		abandoned := int64(0)
-		for _, u := range gone {
-			if u.Fate == "" {
-				abandoned++
+		// What somebody works on at this moment goes on.
+		var gone []string
+		var turns []func()
+		for _, u := range due {
+			if release, idle := f.idle(u.ID); idle {
+				gone, turns = append(gone, u.ID), append(turns, release)
 			}
 		}
-		err = f.DB.Write(ctx, func(tx *db.Tx) error {
-			for _, u := range gone {
-				if err := f.Uploads.Remove(tx, u.ID); err != nil {
-					return err
-				}
-			}
-			if abandoned == 0 {
-				return nil
-			}
-			return f.Audit.Append(tx, audit.Entry{Actor: "node", Action: "remove uploads", Object: "uploads that nobody went on with", Outcome: fmt.Sprintf("removed %d", abandoned)})
-		})
+		gone, err = f.expire(ctx, gone, now)
+		for _, id := range gone {
+			f.forget(id)
+			f.clear(id)
+		}
+		for _, release := range turns {
+			release()
+		}
 		if err != nil {
 			return err
 		}
-		for _, u := range gone {
-			f.forget(u.ID)
-			f.clear(u.ID)
-		}
-		if len(gone) < sweepPage {
+		if len(due) < sweepPage || len(gone) == 0 {
 			break
 		}
 	}
@@ -98,4 +94,56 @@ func (f *Flow) Sweep(ctx context.Context) error {
 		}
 	}
 	return f.DB.Write(ctx, func(tx *db.Tx) error { return f.Uploads.RemoveEmpty(tx, time.Now().Add(-f.Limits.Told)) })
+}
+
+// expire forgets those of these uploads whose time has come, and says which those are.
+func (f *Flow) expire(ctx context.Context, ids []string, now time.Time) (gone []string, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		gone = gone[:0]
+		abandoned := 0
+		for _, id := range ids {
+			there, arriving, err := f.Uploads.Expire(tx, id, now)
+			if err != nil {
+				return err
+			}
+			if there {
+				gone = append(gone, id)
+			}
+			if arriving {
+				abandoned++
+			}
+		}
+		if abandoned == 0 {
+			return nil
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: "node", Action: "remove uploads", Object: "uploads that nobody went on with", Outcome: fmt.Sprintf("removed %d", abandoned)})
+	})
+	if err != nil {
+		gone = nil
+	}
+	return gone, err
+}
+
+// idle takes the turn to work on an upload if nobody has it.
+func (f *Flow) idle(id string) (release func(), ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.arriving[id]
+	if p == nil {
+		p = &piece{turn: make(chan struct{}, 1)}
+		f.arriving[id] = p
+	}
+	select {
+	case p.turn <- struct{}{}:
+	default:
+		return nil, false
+	}
+	return func() {
+		f.mu.Lock()
+		if f.arriving[id] == p && !p.known {
+			delete(f.arriving, id) // made for the turn alone
+		}
+		f.mu.Unlock()
+		<-p.turn
+	}, true
 }

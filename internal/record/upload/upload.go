@@ -237,6 +237,19 @@ func (r *Record) Remove(tx *db.Tx, id string) error {
 	return err
 }
 
+// Expire forgets an upload if its time has come: there says that it had, arriving, that it had no fate yet.
+func (r *Record) Expire(tx *db.Tx, id string, now time.Time) (there, arriving bool, err error) {
+	var fate string
+	err = tx.QueryRow(`SELECT fate FROM upload WHERE id = ? AND expires < ?`, id, db.Micros(now)).Scan(&fate)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	return true, fate == "", r.Remove(tx, id)
+}
+
 // RemoveEmpty forgets batches that ended before a moment and have no uploads any more.
 func (r *Record) RemoveEmpty(tx *db.Tx, endedBefore time.Time) error {
 	_, err := tx.Exec(`DELETE FROM upload_batch WHERE ended > 0 AND ended < ? AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.batch = upload_batch.id)`, db.Micros(endedBefore))
