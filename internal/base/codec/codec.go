@@ -54,6 +54,9 @@ func (e *Broken) Error() string {
 // MaxPixels bounds one frame: the largest detector of a mammograph has 30 million.
 const MaxPixels = 128 << 20
 
+// maxDecoded bounds the bytes of a decoded frame: a code stream of a few kilobytes may make any number of them.
+const maxDecoded = 256 << 20
+
 // Check says what in the description cannot be, or is not supported.
 func (m *Image) Check() error {
 	switch {
@@ -67,6 +70,8 @@ func (m *Image) Check() error {
 		return &Unsupported{"pixels of other than 1, 8, 16 or 32 bits"}
 	case m.Stored < 1 || m.Stored > m.Allocated || m.HighBit < m.Stored-1 || m.HighBit >= m.Allocated:
 		return &Broken{Reason: "bits allocated, bits stored and high bit do not go together"}
+	case m.size() > maxDecoded:
+		return &Unsupported{"a frame of this size"}
 	}
 	return nil
 }

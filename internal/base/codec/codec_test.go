@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -148,6 +150,31 @@ func segments(parts ...[]byte) []byte {
 		b = append(b, p...)
 	}
 	return b
+}
+
+// A few kilobytes that say they are gigabytes are not given memory.
+func TestBombs(t *testing.T) {
+	var bomb bytes.Buffer
+	w, err := flate.NewWriter(&bomb, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for range 300 {
+		w.Write(zeros)
+	}
+	w.Close()
+	of := Image{Rows: 8192, Columns: 16384, Samples: 3, Allocated: 32, Stored: 32, HighBit: 31, Photometric: "RGB"}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = Decode(&dicom.TransferSyntax{UID: deflatedUID, Encapsulated: true}, of, bomb.Bytes())
+	runtime.ReadMemStats(&after)
+	if _, ok := errors.AsType[*Unsupported](err); !ok {
+		t.Errorf("%v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("%d bytes of code take %d of memory", bomb.Len(), took)
+	}
 }
 
 func TestRLE(t *testing.T) {
