@@ -23,9 +23,6 @@ func (d *Door) registerAsk(mux web.Routes) {
 	mux.HandleFunc("POST /questions/{question}", d.page(d.changeQuestion))
 }
 
-// maxForm bounds the body of a form in which somebody writes: four bytes a character, each of them escaped.
-const maxForm = 64 << 10
-
 // askAddress is where a question about this page is asked. It carries the page's path, and of its query the collection alone: a search, or the secret of a link,
 // goes nowhere.
 func askAddress(r *http.Request) string {
@@ -119,9 +116,6 @@ type askedPage struct {
 }
 
 func (d *Door) takeQuestion(r *request) (*page, error) {
-	if err := r.form("ask"); err != nil {
-		return nil, err
-	}
 	p := askPage{About: r.PostFormValue("about"), Subject: r.PostFormValue("subject"), Text: r.PostFormValue("text"), Contact: r.PostFormValue("contact")}
 	if !local(p.About) {
 		p.About = ""
@@ -242,20 +236,8 @@ func (d *Door) linkWith(r *request, token, text string, failure error) (*page, e
 	return threadPage(questionPage{Thread: t, Action: "/questions/link", Token: token, Text: text}, failure), nil
 }
 
-// form reads a form in which somebody writes.
-func (r *request) form(attempt string) error {
-	r.Body = http.MaxBytesReader(r.w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return fault.New(fault.TooLarge, attempt, "", "the form is larger than "+size(maxForm))
-	}
-	return nil
-}
-
 func (d *Door) changeQuestion(r *request) (*page, error) {
 	if err := r.signedIn(); err != nil {
-		return nil, err
-	}
-	if err := r.form("change question"); err != nil {
 		return nil, err
 	}
 	id, err := question.ParseID(r.PathValue("question"))
@@ -292,9 +274,6 @@ func correctable(err error) bool {
 }
 
 func (d *Door) changeByLink(r *request) (*page, error) {
-	if err := r.form("change question"); err != nil {
-		return nil, err
-	}
 	token := r.PostFormValue("t")
 	var err error
 	switch r.PostFormValue("do") {

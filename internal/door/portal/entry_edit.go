@@ -21,16 +21,16 @@ import (
 func (d *Door) registerWriting(mux web.Routes) {
 	mux.HandleFunc("GET /entries", d.page(d.entries))
 	mux.HandleFunc("GET /directory/new", d.page(d.newEntry))
-	mux.HandleFunc("POST /directory/new", d.page(d.createEntry))
+	mux.HandleFunc("POST /directory/new", d.reading(d.createEntry))
 	mux.HandleFunc("GET /directory/{entry}/edit", d.page(d.editEntry))
-	mux.HandleFunc("POST /directory/{entry}/edit", d.page(d.saveEntry))
-	mux.HandleFunc("POST /directory/{entry}/publish", d.page(d.publishEntry))
+	mux.HandleFunc("POST /directory/{entry}/edit", d.reading(d.saveEntry))
+	mux.HandleFunc("POST /directory/{entry}/publish", d.reading(d.publishEntry))
 	mux.HandleFunc("POST /directory/{entry}/retire", d.page(d.retireEntry))
 	mux.HandleFunc("GET /directory/{entry}/revisions", d.page(d.revisions))
 	mux.HandleFunc("GET /directory/words", d.diseaseWords)
 	mux.HandleFunc("GET /directory/import", d.page(d.importPage))
-	mux.HandleFunc("POST /directory/import", d.page(d.readImport))
-	mux.HandleFunc("POST /directory/import/store", d.page(d.storeImport))
+	mux.HandleFunc("POST /directory/import", d.reading(d.readImport))
+	mux.HandleFunc("POST /directory/import/store", d.reading(d.storeImport))
 	mux.HandleFunc("GET /directory/template.csv", d.template)
 }
 

@@ -17,7 +17,7 @@ import (
 
 func (d *Door) registerHeld(mux web.Routes) {
 	mux.HandleFunc("GET /held", d.page(d.held))
-	mux.HandleFunc("POST /held", d.page(d.decideHeld))
+	mux.HandleFunc("POST /held", d.reading(d.decideHeld))
 	mux.HandleFunc("GET /held/{item}", d.page(d.heldItem))
 	mux.HandleFunc("GET /held/{item}/picture", d.heldPicture)
 }

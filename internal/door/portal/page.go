@@ -3,6 +3,7 @@ package portal
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	ui "github.com/vitrine-imaging/vitrine/web"
 )
@@ -99,8 +101,40 @@ func parse(f *files) (*pages, error) {
 	return p, nil
 }
 
-// page makes a handler of a page's function. A page is drawn whole before its first byte is sent: what fails in a template is a problem, not half a page.
+// page makes a handler of a page's function. A page is drawn whole before its first byte is sent: what fails in a template is a problem, not half a page. A form is read
+// before the function is asked.
 func (d *Door) page(do func(*request) (*page, error)) http.HandlerFunc {
+	return d.reading(func(r *request) (*page, error) {
+		if err := r.form(); err != nil {
+			return nil, err
+		}
+		return do(r)
+	})
+}
+
+// maxForm bounds the body of a form in which somebody writes: four bytes a character, each of them escaped.
+const maxForm = 64 << 10
+
+// form reads a form of a page: it is short, and in memory alone. A form with files would be written to temporary files, whoever sends it, and is none of a page's.
+func (r *request) form() error {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), "/"); strings.EqualFold(strings.TrimSpace(kind), "multipart") {
+		return web.Refuse(http.StatusUnsupportedMediaType, "read form", "it is not sent as a form of this page", "Send it from the page.")
+	}
+	r.Body = http.MaxBytesReader(r.w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fault.New(fault.TooLarge, "read form", "", "the form is larger than "+size(maxForm))
+		}
+		return fault.New(fault.Invalid, "read form", "", "it cannot be read")
+	}
+	return nil
+}
+
+// reading is page for a function that reads the body by itself, within bounds of its own.
+func (d *Door) reading(do func(*request) (*page, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		req := &request{Request: r, caller: web.CallerOf(r), w: w}
 		p, err := do(req)

@@ -79,7 +79,7 @@ func New(p Parts) (*Door, error) {
 // Register adds the door's routes, which expect a [web.Front] before them.
 func (d *Door) Register(mux web.Routes) {
 	mux.HandleFunc("GET /static/{file...}", d.files.serve)
-	mux.HandleFunc("POST /theme", setTheme)
+	mux.HandleFunc("POST /theme", d.page(setTheme))
 	d.registerDirectory(mux)
 	d.registerEntries(mux)
 	d.registerCollections(mux)
@@ -142,15 +142,15 @@ func local(address string) bool {
 }
 
 // setTheme keeps the reader's choice of light or dark. It is a cookie, because the page is drawn before any script could ask.
-func setTheme(w http.ResponseWriter, r *http.Request) {
+func setTheme(r *request) (*page, error) {
 	theme := "dark"
 	if c, err := r.Cookie("theme"); err == nil && c.Value == "dark" {
 		theme = "light"
 	}
-	http.SetCookie(w, &http.Cookie{Name: "theme", Value: theme, Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), SameSite: http.SameSiteLaxMode})
+	http.SetCookie(r.w, &http.Cookie{Name: "theme", Value: theme, Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), SameSite: http.SameSiteLaxMode})
 	to := r.PostFormValue("back")
 	if !local(to) {
 		to = "/"
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	return &page{to: to}, nil
 }
