@@ -22,6 +22,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -175,7 +177,7 @@ func (u *university) set(do func()) {
 }
 
 // enrolled runs a node whose people a university vouches for.
-func enrolled(t *testing.T, u *university, roles ...string) (*node.Node, string) {
+func enrolled(t *testing.T, database string, u *university, roles ...string) (*node.Node, string) {
 	t.Helper()
 	p := &signin.Provider{Issuer: u.at.URL, ClientID: clientID, Secret: clientSecret, Name: "Example University"}
 	for _, text := range roles {
@@ -185,7 +187,7 @@ func enrolled(t *testing.T, u *university, roles ...string) (*node.Node, string)
 		}
 		p.Roles = append(p.Roles, r)
 	}
-	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Demo: true, HTTP: "127.0.0.1:0", OIDC: p})
+	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0", OIDC: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,9 +213,11 @@ func accounts(t *testing.T, n *node.Node) []identity.Account {
 }
 
 // Whom the provider vouches for is known by issuer and subject: at first without any role, later again as the same.
-func TestProviderLetsIn(t *testing.T) {
+func TestProviderLetsIn(t *testing.T) { dbtest.EachURL(t, providerLetsIn) }
+
+func providerLetsIn(t *testing.T, database string) {
 	u := newUniversity(t)
-	n, base := enrolled(t, u)
+	n, base := enrolled(t, database, u)
 	v := visit(t, base)
 	if _, body, _ := v.do("GET", "/signin?next=/help", nil); !strings.Contains(body, "Continue with Example University") || !strings.Contains(body, "/signin/provider?next=%2fhelp") {
 		t.Error("the provider is not offered")
@@ -340,7 +344,7 @@ func TestProviderLies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUniversity(t)
-			n, base := enrolled(t, u)
+			n, base := enrolled(t, "", u)
 			u.tells = c.tells
 			if c.lie != nil {
 				u.lie = c.lie(u)
@@ -378,9 +382,11 @@ func changed(token string) string {
 }
 
 // An answer is taken once, and by the browser that asked alone.
-func TestProviderReplay(t *testing.T) {
+func TestProviderReplay(t *testing.T) { dbtest.EachURL(t, providerReplay) }
+
+func providerReplay(t *testing.T, database string) {
 	u := newUniversity(t)
-	_, base := enrolled(t, u)
+	_, base := enrolled(t, database, u)
 	v := visit(t, base)
 	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	get := func(v *visitor, address string) *http.Response {
@@ -458,9 +464,11 @@ func follow(v *visitor, body string) (int, string, string) {
 }
 
 // An account takes an identity, keeps it for itself, and gives it up; an invitation can be taken up by one.
-func TestProviderLinks(t *testing.T) {
+func TestProviderLinks(t *testing.T) { dbtest.EachURL(t, providerLinks) }
+
+func providerLinks(t *testing.T, database string) {
 	u := newUniversity(t)
-	n, base := enrolled(t, u)
+	n, base := enrolled(t, database, u)
 	boss := admin.Caller{Actor: "operator", Grants: []policy.Grant{{Role: policy.Admin, Collection: policy.AllCollections}}}
 	come := func(name string) (*visitor, identity.Account) {
 		a, link, err := n.SignIn.Invite(t.Context(), boss, name, []policy.Grant{{Role: policy.Researcher, Collection: "default"}}, time.Hour)
@@ -525,10 +533,39 @@ func TestProviderLinks(t *testing.T) {
 	}
 }
 
-// Groups of the provider give and take the roles that stand for them, and touch no others.
-func TestProviderGroups(t *testing.T) {
+// Where it cannot be told whether an invited account has an app, the provider's word alone opens nothing.
+func TestProviderInDoubt(t *testing.T) { dbtest.EachURL(t, providerInDoubt) }
+
+func providerInDoubt(t *testing.T, database string) {
 	u := newUniversity(t)
-	n, base := enrolled(t, u, "imaging=researcher@default", "wardens=steward")
+	n, base := enrolled(t, database, u)
+	boss := admin.Caller{Actor: "operator", Grants: []policy.Grant{{Role: policy.Admin, Collection: policy.AllCollections}}}
+	_, link, err := n.SignIn.Invite(t.Context(), boss, "One", []policy.Grant{{Role: policy.Researcher, Collection: "default"}}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(`ALTER TABLE authenticator RENAME TO elsewhere`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	v := visit(t, base)
+	_, body, _ := v.do("POST", "/signin/provider", url.Values{"t": {link.Reveal()}})
+	if status, _, at := follow(v, body); status < 400 {
+		t.Errorf("%d at %s", status, at)
+	}
+	if status, _, at := v.do("GET", "/questions", nil); status == 200 && at == "/questions" {
+		t.Error("they are in")
+	}
+}
+
+// Groups of the provider give and take the roles that stand for them, and touch no others.
+func TestProviderGroups(t *testing.T) { dbtest.EachURL(t, providerGroups) }
+
+func providerGroups(t *testing.T, database string) {
+	u := newUniversity(t)
+	n, base := enrolled(t, database, u, "imaging=researcher@default", "wardens=steward")
 	u.claims = map[string]any{"groups": []string{"wardens", "unknown"}}
 	visit(t, base).do("GET", "/signin/provider", nil)
 	a := accounts(t, n)[0]
@@ -551,7 +588,7 @@ func TestProviderGroups(t *testing.T) {
 func TestProviderDown(t *testing.T) {
 	u := newUniversity(t)
 	u.down = true
-	_, base := enrolled(t, u)
+	_, base := enrolled(t, "", u)
 	v := visit(t, base)
 	status, body, _ := v.do("GET", "/signin/provider", nil)
 	if status != 503 || !strings.Contains(body, "Example University does not answer") || !strings.Contains(body, "Sign in with a passkey") {
@@ -573,10 +610,12 @@ func TestProviderDown(t *testing.T) {
 }
 
 // Who signs out is told that the provider may still know them, and where to change that.
-func TestProviderSignOut(t *testing.T) {
+func TestProviderSignOut(t *testing.T) { dbtest.EachURL(t, providerSignOut) }
+
+func providerSignOut(t *testing.T, database string) {
 	u := newUniversity(t)
 	u.end = true
-	_, base := enrolled(t, u)
+	_, base := enrolled(t, database, u)
 	v := visit(t, base)
 	v.do("GET", "/signin/provider", nil)
 	_, body, at := v.do("POST", "/signout", url.Values{})

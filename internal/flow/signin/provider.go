@@ -306,8 +306,11 @@ func (f *Flow) FinishProvider(ctx context.Context, from, base, ceremony string, 
 			if err != nil {
 				return err
 			}
-			if _, err := f.Identity.Authenticator(ctx, id); err == nil {
+			switch _, err := f.Identity.Authenticator(ctx, id); {
+			case err == nil:
 				return fault.New(fault.Denied, "link identity", "", "this account has an authenticator app: sign in by the link first, then link "+f.provider.Name+" on your account's page")
+			case !fault.Is(err, fault.NotFound): // whether it has one is not known: then nobody comes in without it
+				return err
 			}
 			if err := f.link(tx, known, account.ID, id, p); err != nil {
 				return err

@@ -380,6 +380,9 @@ func scanSession(row interface{ Scan(...any) error }) (s Session, err error) {
 
 // AddLink registers a link that signs in once, until a moment.
 func (r *Record) AddLink(tx *db.Tx, secret Secret, account string, ends time.Time) error {
+	if _, err := tx.Exec(`DELETE FROM sign_in_link WHERE ends <= ?`, db.Micros(time.Now())); err != nil {
+		return err
+	}
 	sum := secret.digest()
 	_, err := tx.Exec(`INSERT INTO sign_in_link (hash, account, ends) VALUES (?, ?, ?)`, sum[:], account, db.Micros(ends))
 	return err
