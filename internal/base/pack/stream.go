@@ -1,11 +1,15 @@
 package pack
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"hash/crc32"
+	"io"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -106,6 +110,63 @@ func (st *Stream) Write(p []byte) (int, error) {
 		p = p[n:]
 	}
 	return total, nil
+}
+
+// Move begins another record with the bulk that came so far, and ends this one without keeping it: whose it is was not known before. What this one was encrypted under need
+// be known to nobody. through sees the bulk as it passes; it may be nil.
+func (st *Stream) Move(ctx context.Context, id keys.ID, key keys.Key, through io.Writer) (*Stream, error) {
+	defer st.Abort() // whatever cannot be removed now is nobody's, and removed at the next start
+	if st.done {
+		return nil, fault.New(fault.Internal, "move stream", "", "it has ended")
+	}
+	if st.err != nil {
+		return nil, st.err
+	}
+	to, err := st.s.stream(ctx, id, key, st.header.Chunk)
+	if err != nil {
+		return nil, err
+	}
+	var w io.Writer = to
+	if through != nil {
+		w = io.MultiWriter(to, through)
+	}
+	if err := st.again(ctx, w); err != nil {
+		return nil, errors.Join(err, to.Abort())
+	}
+	return to, nil
+}
+
+// again writes the bulk that came so far.
+func (st *Stream) again(ctx context.Context, w io.Writer) error {
+	name := st.header.Ref.Pack.String()
+	unavailable := func(err error) error { return fault.Wrap(fault.Unavailable, "move stream", name, err) }
+	f, err := st.s.disk.open(name + ".large")
+	if err != nil {
+		return unavailable(err)
+	}
+	defer f.Close()
+	written := io.NewSectionReader(f, 2*block, st.off-2*block)
+	r := io.MultiReader(bufio.NewReaderSize(written, streamBuffer), bytes.NewReader(st.buf.b[:st.n]))
+	b := make([]byte, st.header.Chunk+tagSize)
+	for i := range st.index {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(r, b); err != nil {
+			return unavailable(err)
+		}
+		st.label.set(Bulk, i, false, true, st.header.Chunk)
+		plain, err := st.c.aead.Open(b[:0], st.label.nonce[:], b, st.label.data[:])
+		if err != nil {
+			return fault.New(fault.Corrupt, "move stream", name, "what was written is not there any more")
+		}
+		if _, err := w.Write(plain); err != nil {
+			return err
+		}
+	}
+	clear(b)
+	_, err = w.Write(st.plain.b[:st.np])
+	return err
 }
 
 // seal encrypts a chunk behind what waits to be written.

@@ -191,58 +191,97 @@ type claimKey struct {
 	sop        string
 }
 
+// claim is one SOP Instance UID of which something is on its way. Whose bytes are durable first has it: in that order the catalogue gets them.
 type claim struct {
-	digest  [32]byte
+	users   int // tickets that are not settled
 	durable bool
-	answer  Receipt // what its sender is told
+	digest  [32]byte // of what became durable first
+	answer  Receipt  // what its sender is told
+}
+
+// ticket is an instance that is on its way.
+type ticket struct {
+	c        *claims
+	key      claimKey
+	on       *claim
+	digest   [32]byte
+	answer   Receipt // what its sender is to be told, unless it turns out to be a conflict
+	conflict bool    // other bytes became durable before it did
+	done     bool
 }
 
 func (c *claims) init() { c.by = map[claimKey]*claim{} }
 
-// claim marks an instance as on its way; the functions say that it has become durable, and that it needs the mark no more. conflict says that another one,
-// with other bytes, was marked since known was asked.
-func (c *Custody) claim(w *ward, sop string, digest [32]byte, answer Receipt) (durable, settled func(), conflict bool) {
-	k := claimKey{w.row.ID, sop}
-	mine := &claim{digest: digest, answer: answer}
+// claim says that an instance comes. It has to be settled. What is known is asked for afterwards, so that nothing that came before is overlooked.
+func (c *Custody) claim(w *ward, sop string, digest [32]byte) *ticket {
+	t := &ticket{c: &c.claims, key: claimKey{w.row.ID, sop}, digest: digest}
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
-	if on := c.claims.by[k]; on != nil {
-		return func() {}, func() {}, on.digest != digest
+	if t.on = c.claims.by[t.key]; t.on == nil {
+		t.on = &claim{}
+		c.claims.by[t.key] = t.on
 	}
-	c.claims.by[k] = mine
-	locked := func(do func()) func() {
-		return func() {
-			c.claims.mu.Lock()
-			do()
-			c.claims.mu.Unlock()
-		}
+	t.on.users++
+	return t
+}
+
+// durable says that the instance is on stable storage.
+func (t *ticket) durable() {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	if !t.on.durable {
+		t.on.durable, t.on.digest, t.on.answer = true, t.digest, t.answer
+		return
 	}
-	return locked(func() { mine.durable = true }), locked(func() { delete(c.claims.by, k) }), false
+	t.conflict = t.conflict || t.on.digest != t.digest
+}
+
+// conflicts reports that other bytes were faster.
+func (t *ticket) conflicts() bool {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	return t.conflict
+}
+
+// settled says that the instance is in the catalogue, or never will be. More than once is no more than once.
+func (t *ticket) settled() {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	if t.done {
+		return
+	}
+	t.done = true
+	if t.on.users--; t.on.users == 0 {
+		delete(t.c.by, t.key)
+	}
 }
 
 // before is what is here of an instance already.
 type before struct {
-	conflict bool    // other bytes alone, here or on their way
+	conflict bool    // other bytes alone, on stable storage
 	again    bool    // the same bytes, on stable storage
 	refused  bool    // the same bytes, which a steward has refused
 	outcome  Outcome // of these: Duplicate, or Held or Conflict if they are held
 	reasons  []Reason
 }
 
-// known says what is here, or on its way, under this UID. The catalogue has the last word when two come at once; this saves the space.
-func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, digest [32]byte) (before, error) {
+// known says what is here under the UID of an instance that has its ticket. The catalogue has the last word when two come at once; this saves the space.
+func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, t *ticket) (before, error) {
+	digest := t.digest
 	c.claims.mu.Lock()
-	if on := c.claims.by[claimKey{w.row.ID, sop}]; on != nil {
+	other := t.on.durable && t.on.digest != digest
+	if t.on.durable && !other {
 		defer c.claims.mu.Unlock()
-		b := before{conflict: on.digest != digest, again: on.digest == digest && on.durable, outcome: on.answer.Outcome, reasons: on.answer.Reasons}
+		b := before{again: true, outcome: t.on.answer.Outcome, reasons: t.on.answer.Reasons}
 		if b.outcome == Kept {
 			b.outcome = Duplicate
 		}
 		return b, nil
 	}
 	c.claims.mu.Unlock()
+	// One of another subject that was new too is not found here; the catalogue finds it, and holds this one.
 	if p.seen.first(sop) {
-		return before{}, nil
+		return before{conflict: other}, nil
 	}
 	k, err := c.catalogue.Known(ctx, w.row.ID, catalogue.SOPUID(sop), digest)
 	if err != nil {
@@ -255,7 +294,7 @@ func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, dig
 			k = other
 		}
 	}
-	b := before{conflict: k.Conflict, again: k.Again, refused: k.Refused, outcome: Duplicate}
+	b := before{conflict: k.Conflict || other && !k.Again, again: k.Again, refused: k.Refused, outcome: Duplicate}
 	switch k.State {
 	case policy.Held:
 		b.outcome = Held

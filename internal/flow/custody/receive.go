@@ -3,6 +3,7 @@ package custody
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
@@ -166,7 +168,14 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	}
 	values, around := bulkSum(a.data)
 	digest := p.digest(fingerprint(a.data.Syntax().UID, values, around...))
-	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
+	t := c.claim(a.dep.ward, res.SOPInstanceUID, digest)
+	kept := false
+	defer func() {
+		if !kept {
+			t.settled()
+		}
+	}()
+	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, t)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
@@ -182,17 +191,17 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	var other bool
-	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest, a.answer(res, here.conflict))
+	t.answer = a.answer(res, here.conflict)
+	e.durable, e.settled = t.durable, t.settled
 	rec := &pack.Record{KeyID: p.keyID, Key: p.key, Meta: meta, Head: head, Bulk: bulk, Tag: e}
 	if !layout.Deflated && len(bulk) == len(a.data.Bulks()) {
 		rec.BulkSum = &values
 	}
 	if _, err = c.packs.Append(ctx, rec); err != nil {
-		e.settled()
 		return Receipt{}, a.failed(err)
 	}
-	return a.answer(res, here.conflict || other), nil
+	kept = true
+	return a.answer(res, here.conflict || t.conflicts()), nil
 }
 
 // complete holds an instance without study or series, and files it under UIDs that are made of its own.
@@ -308,39 +317,86 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	} else {
 		rd = dicom.NewReader(src, a.in.Syntax, limits)
 	}
+	var p *person
+	var st *pack.Stream
+	defer func() {
+		if st != nil {
+			st.Abort() // nothing, once it is committed
+		}
+	}()
+	// What the header teaches is what bulk values are searched for.
+	var first *deid.Result
+	meet := func() error {
+		if err := a.inspect(); err != nil {
+			return err
+		}
+		var err error
+		if p, err = c.person(ctx, a.dep.ward, deid.Identify(a.data)); err != nil {
+			return a.failed(err)
+		}
+		if first, err = p.clean.Clean(a.data); err != nil {
+			return a.failed(err)
+		}
+		if len(first.NewTerms) > 0 {
+			a.taught = p
+		}
+		return nil
+	}
+	var found []deid.Reason
+	early := earlyValues{found: &found}
+	// move gives the stream to whom it is of, once that is known.
+	move := func() error {
+		early.matcher = nil
+		if first.ScanBulk {
+			early.matcher = p.clean.Matcher()
+		}
+		to, err := st.Move(ctx, p.keyID, p.key, &early)
+		if err != nil {
+			st = nil
+			return a.failed(err)
+		}
+		early.end()
+		st = to
+		return nil
+	}
 	v, err := rd.Next()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Receipt{}, a.unreadable(err)
 	}
 	a.data = rd.Dataset()
-	if err := a.inspect(); err != nil {
+	if v != nil && v.Tag <= dicom.TagStudyInstanceUID {
+		// Whose it is comes behind this value: until then the stream is nobody's.
+		var nobody keys.Key
+		rand.Read(nobody[:])
+		st, err = c.packs.Stream(ctx, keys.ID{}, nobody)
+	} else if err = meet(); err != nil {
 		return Receipt{}, err
+	} else {
+		st, err = c.packs.Stream(ctx, p.keyID, p.key)
 	}
-	p, err := c.person(ctx, a.dep.ward, deid.Identify(a.data))
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	// What the header teaches is what bulk values are searched for.
-	first, err := p.clean.Clean(a.data)
-	if err != nil {
-		return Receipt{}, a.failed(err)
-	}
-	if len(first.NewTerms) > 0 {
-		a.taught = p
-	}
-	st, err := c.packs.Stream(ctx, p.keyID, p.key)
-	if err != nil {
-		return Receipt{}, a.failed(err)
-	}
-	defer st.Abort() // nothing, once it is committed
-	var found []deid.Reason
 	for v != nil {
+		if p == nil && v.Tag > dicom.TagStudyInstanceUID {
+			a.data = rd.Dataset()
+			if err := meet(); err != nil {
+				return Receipt{}, err
+			}
+			if err := move(); err != nil {
+				return Receipt{}, err
+			}
+		}
 		var scan *deid.BulkScanner
-		if first.ScanBulk {
+		if p != nil && first.ScanBulk {
 			scan = p.clean.Matcher().NewBulkScanner()
 		}
-		if err := a.pass(v, st, sum, scan); err != nil {
+		n, err := a.pass(v, st, sum, scan)
+		if err != nil {
 			return Receipt{}, err
+		}
+		if p == nil {
+			early.add(v.Tag.String(), n)
 		}
 		if scan != nil && scan.Hit() {
 			found = append(found, scan.Reason(v.Tag.String()))
@@ -350,6 +406,14 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 		}
 	}
 	a.data = rd.Dataset()
+	if p == nil {
+		if err := meet(); err != nil {
+			return Receipt{}, err
+		}
+		if err := move(); err != nil {
+			return Receipt{}, err
+		}
+	}
 	if err := a.inspect(); err != nil {
 		return Receipt{}, err
 	}
@@ -383,7 +447,14 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 		off += b.Len
 	}
 	digest := p.digest(fingerprint(a.data.Syntax().UID, [32]byte(sum.Sum(nil)), original.Head))
-	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, digest)
+	t := c.claim(a.dep.ward, res.SOPInstanceUID, digest)
+	kept := false
+	defer func() {
+		if !kept {
+			t.settled()
+		}
+	}()
+	here, err := c.known(ctx, a.dep.ward, p, res.SOPInstanceUID, t)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
@@ -398,17 +469,65 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	var other bool
-	e.durable, e.settled, other = c.claim(a.dep.ward, res.SOPInstanceUID, digest, a.answer(res, here.conflict))
+	t.answer = a.answer(res, here.conflict)
+	e.durable, e.settled = t.durable, t.settled
 	if _, err := st.Commit(ctx, meta, r.Head, e); err != nil {
-		e.settled()
 		return Receipt{}, a.failed(err)
 	}
-	return a.answer(res, here.conflict || other), nil
+	kept = true
+	return a.answer(res, here.conflict || t.conflicts()), nil
 }
 
-// pass lets one bulk value go by: into the pack, the digest and, where text may hide in it, the gate.
-func (a *arrival) pass(v *dicom.Value, st io.Writer, sum hash.Hash, scan *deid.BulkScanner) error {
+// earlyValues searches the bulk values that came before it was known whose they are, when they go by once more.
+type earlyValues struct {
+	matcher *deid.Matcher // nil: they are not searched
+	scan    *deid.BulkScanner
+	values  []earlyValue
+	found   *[]deid.Reason
+}
+
+type earlyValue struct {
+	where string
+	size  int64
+}
+
+func (e *earlyValues) add(where string, size int64) {
+	e.values = append(e.values, earlyValue{where, size})
+}
+
+func (e *earlyValues) Write(p []byte) (int, error) {
+	total := len(p)
+	for e.matcher != nil && len(p) > 0 {
+		for len(e.values) > 0 && e.values[0].size == 0 {
+			e.end()
+		}
+		if len(e.values) == 0 {
+			return 0, fault.New(fault.Internal, "receive instance", "", "more comes back than was written")
+		}
+		if e.scan == nil {
+			e.scan = e.matcher.NewBulkScanner()
+		}
+		n := int(min(int64(len(p)), e.values[0].size))
+		e.scan.Write(p[:n])
+		e.values[0].size -= int64(n)
+		p = p[n:]
+	}
+	return total, nil
+}
+
+// end is that of the value that goes by.
+func (e *earlyValues) end() {
+	if e.scan != nil && e.scan.Hit() {
+		*e.found = append(*e.found, e.scan.Reason(e.values[0].where))
+	}
+	e.scan = nil
+	if len(e.values) > 0 {
+		e.values = e.values[1:]
+	}
+}
+
+// pass lets one bulk value go by: into the pack, the digest and, where text may hide in it, the gate. It gives its length.
+func (a *arrival) pass(v *dicom.Value, st io.Writer, sum hash.Hash, scan *deid.BulkScanner) (size int64, err error) {
 	w := io.MultiWriter(st, sum)
 	if scan != nil {
 		w = io.MultiWriter(st, sum, scan)
@@ -419,14 +538,15 @@ func (a *arrival) pass(v *dicom.Value, st io.Writer, sum hash.Hash, scan *deid.B
 		n, err := v.Read(*buf)
 		if n > 0 {
 			if _, werr := w.Write((*buf)[:n]); werr != nil {
-				return a.failed(werr)
+				return size, a.failed(werr)
 			}
+			size += int64(n)
 		}
 		if errors.Is(err, io.EOF) {
-			return nil
+			return size, nil
 		}
 		if err != nil {
-			return a.unreadable(err)
+			return size, a.unreadable(err)
 		}
 	}
 }
