@@ -138,6 +138,7 @@ func scanSaved(row interface{ Scan(...any) error }) (s Saved, found []ID, whole 
 		err = json.Unmarshal([]byte(fresh), &s.Fresh)
 	}
 	if err != nil {
+		s.Query, s.Fresh = Query{}, nil
 		return s, nil, false, fault.New(fault.Corrupt, "read saved search", "search "+s.ID.String(), "what is stored is not readable")
 	}
 	s.Found = len(found)
@@ -154,7 +155,7 @@ func (f *Finder) SavedSearches(ctx context.Context, owner string) ([]Saved, erro
 	var all []Saved
 	for rows.Next() {
 		s, _, _, err := scanSaved(rows)
-		if err != nil {
+		if err != nil && !fault.Is(err, fault.Corrupt) { // one that cannot be read any more can be deleted
 			return nil, db.Fault("list saved searches", err)
 		}
 		all = append(all, s)
@@ -209,6 +210,9 @@ func (f *Finder) CheckSaved(ctx context.Context) ([]Alert, error) {
 		for _, id := range ids {
 			after = int64(id)
 			a, err := f.check(ctx, id)
+			if fault.Is(err, fault.Corrupt) {
+				continue // one that cannot be read any more keeps nobody else from being told
+			}
 			if err != nil {
 				return alerts, err
 			}

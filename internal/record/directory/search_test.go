@@ -456,6 +456,40 @@ func TestSavedSearches(t *testing.T) {
 	})
 }
 
+// A saved search that cannot be read any more keeps nobody from being told, and its owner can delete it.
+func TestSavedSearchThatCannotBeRead(t *testing.T) {
+	eachLibrary(t, func(l *library) {
+		l.shelf()
+		ctx := context.Background()
+		q := directory.Query{Filters: map[directory.Facet][]string{directory.FacetModality: {"MR"}}}
+		broken, err := l.finder.SaveSearch(ctx, "person-1", "one", q, true)
+		if err != nil {
+			l.Fatal(err)
+		}
+		if _, err := l.finder.SaveSearch(ctx, "person-1", "two", q, true); err != nil {
+			l.Fatal(err)
+		}
+		l.write(func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE directory_saved SET query = 'sort=as-it-was-once' WHERE id = ?`, int64(broken.ID))
+			return err
+		})
+		e := directorytest.Minimal()
+		e.Title, e.Modalities = "Prostate", []string{"MR"}
+		l.publish("prostate", e)
+		alerts, err := l.finder.CheckSaved(ctx)
+		if err != nil || len(alerts) != 1 || alerts[0].Search.Name != "two" {
+			l.Errorf("%+v, %v", alerts, err)
+		}
+		all, err := l.finder.SavedSearches(ctx, "person-1")
+		if err != nil || len(all) != 2 {
+			l.Errorf("%+v, %v", all, err)
+		}
+		if err := l.finder.DeleteSearch(ctx, "person-1", broken.ID); err != nil {
+			l.Error(err)
+		}
+	})
+}
+
 // BenchmarkFind measures searches over 10,000 collections of 1,000,000 people. It prints the slowest of a hundred of each kind.
 func BenchmarkFind(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgresql"} {
