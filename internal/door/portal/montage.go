@@ -1,6 +1,8 @@
 package portal
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"image/jpeg"
 	"net/http"
@@ -18,7 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 )
 
-// montage draws a picture that was picked for a collection's page, or the first of them. It is drawn anew each time, of what is released at that moment.
+// montage draws a picture that was picked for a collection's page, or the first of them. Each time it is decided anew whether it may be seen: of what is released at that moment.
 func (d *Door) montage(w http.ResponseWriter, r *http.Request) {
 	q := &request{Request: r, caller: web.CallerOf(r), w: w}
 	if err := d.drawPicked(q); err != nil {
@@ -56,7 +58,16 @@ func (d *Door) sendPicture(r *request, p directoryflow.Shown, o render.Options) 
 		return err
 	}
 	defer x.Close()
-	img, err := d.Delivery.Draw(r.Context(), x, int(p.Frame), o)
+	b, err := d.drawn.get(drawnOf{x.ID, x.Ref, p.Frame, p.Window}, func() ([]byte, error) {
+		// Whoever goes away leaves the picture to who comes next.
+		img, err := d.Delivery.Draw(context.WithoutCancel(r.Context()), x, int(p.Frame), o)
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		err = jpeg.Encode(&b, img, &jpeg.Options{Quality: 88})
+		return b.Bytes(), err
+	})
 	if _, ok := errors.AsType[*render.Unsupported](err); ok {
 		return web.Refuse(http.StatusNotImplemented, "see a picked picture", "this node draws no pictures of this kind", "Pick another one.")
 	}
@@ -68,12 +79,14 @@ func (d *Door) sendPicture(r *request, p directoryflow.Shown, o render.Options) 
 	}
 	h := r.w.Header()
 	h.Set("Content-Type", "image/jpeg")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	return jpeg.Encode(r.w, img, &jpeg.Options{Quality: 88})
+	_, err = r.w.Write(b)
+	return err
 }
 
 // pickedView is a picture of the page as who arranges it sees it.

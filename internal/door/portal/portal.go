@@ -52,6 +52,7 @@ type Door struct {
 	files  *files
 	viewer *viewer
 
+	drawn    drawn
 	streams  streams
 	draining context.Context // ends when the node does
 	drain    context.CancelFunc
