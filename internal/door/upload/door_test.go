@@ -523,6 +523,19 @@ func TestSolo(t *testing.T) {
 	})
 }
 
+// A file of its own that is not taken leaves no deposit that waits for it.
+func TestSoloThatIsNotTaken(t *testing.T) {
+	x := start(t, "", upload.Limits{Uploads: 1})
+	x.create("ann", x.batch("ann"), 1, make([]byte, 100))
+	if a := x.do("ann", "POST", "/upload", headers{"Upload-Length": "100"}, nil); a.code != 413 {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	until(t, "ended", func() bool {
+		all, err := x.n.Stores.Catalogue.Deposits(t.Context(), kept, "", 0, 10)
+		return err == nil && len(all) == 2 && !all[0].Ended.IsZero() && all[1].Ended.IsZero()
+	})
+}
+
 // While a file is half here, nothing of it lies in clear below the data folder, nor does its name.
 func TestNothingInClear(t *testing.T) {
 	x := start(t, "", upload.Limits{})

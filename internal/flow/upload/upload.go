@@ -282,22 +282,9 @@ func (f *Flow) deposit(ctx context.Context, id catalogue.DepositID) (*custody.De
 }
 
 // Create begins an upload.
-func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (State, error) {
+func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed error) {
 	if w.Size < 0 || w.Size > f.Limits.File {
 		return State{}, fault.New(fault.TooLarge, attempt, "", "the file is larger than is taken here")
-	}
-	solo := w.Batch == 0
-	if solo {
-		b, err := f.Begin(ctx, who, w.Collection)
-		if err != nil {
-			return State{}, err
-		}
-		w.Batch, w.Ordinal = b.ID, 1
-	} else if _, err := f.own(ctx, who, w.Batch); err != nil {
-		return State{}, err
-	}
-	if w.Ordinal < 1 || w.Ordinal > MaxOrdinal {
-		return State{}, fault.New(fault.Invalid, attempt, "", "the number of the file in its batch is missing, or none")
 	}
 	// It lies there twice for a moment: here, and in its pack.
 	free, total, err := f.Spool.Room()
@@ -306,6 +293,24 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (State, error) {
 	}
 	if free-2*w.Size < min(total/50, 1<<30) {
 		return State{}, fault.Wrap(fault.Unavailable, attempt, "", ErrFull)
+	}
+	solo := w.Batch == 0
+	if solo {
+		b, err := f.Begin(ctx, who, w.Collection)
+		if err != nil {
+			return State{}, err
+		}
+		w.Batch, w.Ordinal = b.ID, 1
+		defer func() {
+			if failed != nil {
+				_ = f.end(context.WithoutCancel(ctx), w.Batch) // nothing comes of it; what cannot be ended now falls quiet
+			}
+		}()
+	} else if _, err := f.own(ctx, who, w.Batch); err != nil {
+		return State{}, err
+	}
+	if w.Ordinal < 1 || w.Ordinal > MaxOrdinal {
+		return State{}, fault.New(fault.Invalid, attempt, "", "the number of the file in its batch is missing, or none")
 	}
 	var id spool.ID
 	rand.Read(id[:])
