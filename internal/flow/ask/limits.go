@@ -1,12 +1,12 @@
 package ask
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
 // act is what is limited.
@@ -42,21 +42,6 @@ type who struct {
 
 const everybody = "all visitors"
 
-// network is the part of an address that one household or office shares: of IPv6 the first 64 bits.
-func network(from string) string {
-	a, err := netip.ParseAddr(from)
-	if err != nil {
-		return "address " + from
-	}
-	a = a.Unmap()
-	if a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return "address " + p.String()
-		}
-	}
-	return "address " + a.String()
-}
-
 // take notes an act, or refuses it as a fault.Denied.
 func (l *limits) take(c admin.Caller, from string, a act) error {
 	l.mu.Lock()
@@ -89,9 +74,9 @@ func (l *limits) take(c admin.Caller, from string, a act) error {
 	case c.Actor != "":
 		all = []bound{{who{"person " + c.Actor, a}, saysOfPerson}}
 	case a == asks:
-		all = []bound{{who{network(from), a}, asksOfAddress}, {who{everybody, a}, asksOfVisitors}}
+		all = []bound{{who{"address " + identity.Network(from), a}, asksOfAddress}, {who{everybody, a}, asksOfVisitors}}
 	default:
-		all = []bound{{who{network(from), a}, saysOfAddress}}
+		all = []bound{{who{"address " + identity.Network(from), a}, saysOfAddress}}
 	}
 	for _, b := range all {
 		recent := l.by[b.who]

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -200,6 +201,21 @@ func TestNothingOpensTheDoor(t *testing.T) {
 }
 
 // An address that fails again and again waits longer each time; others do not.
+// Whoever has one address of IPv6 has 2^64 of them: they are counted as one.
+func TestTriesOfANetwork(t *testing.T) {
+	tr := &tries{}
+	for i := range freeTries {
+		tr.failed(fmt.Sprintf("2001:db8:0:1::%d", i))
+		tr.failed(fmt.Sprintf("192.0.2.%d", i))
+	}
+	denied(t, "another address of the network", tr.allow("2001:db8:0:1:ffff::1"))
+	for _, other := range []string{"2001:db8:0:2::1", "192.0.2.1", "::ffff:192.0.2.2", "", "no address"} {
+		if err := tr.allow(other); err != nil {
+			t.Errorf("%q: %v", other, err)
+		}
+	}
+}
+
 func TestTries(t *testing.T) {
 	now := time.Now()
 	tr := &tries{now: func() time.Time { return now }}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
 // tries slows down who fails to get in again and again from one address: after a few failures each further one doubles the wait, up to a bound. It is kept in
@@ -39,6 +40,7 @@ func (t *tries) clock() time.Time {
 
 // allow reports, as a fault.Denied, an address that has to wait.
 func (t *tries) allow(from string) error {
+	from = identity.Network(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f := t.by[from]; f != nil && t.clock().Before(f.until) {
@@ -48,6 +50,7 @@ func (t *tries) allow(from string) error {
 }
 
 func (t *tries) failed(from string) {
+	from = identity.Network(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.clock()
