@@ -135,6 +135,25 @@ type File struct {
 	sum    hash.Hash
 	synced int64 // of the file
 	named  bool  // its name is on stable storage
+	broken error // the disk did not take something: what was not synced by then is gone
+}
+
+// fdatasync is the system's; tests put one that fails in its place.
+var fdatasync = unix.Fdatasync
+
+// sync makes the file reach stable storage. A system that could not write something says so once, and calls it written from then on: so what is not known to be there is taken
+// off, and the file is to be loaded anew.
+func (f *File) sync(w *os.File) error {
+	err := fdatasync(int(w.Fd()))
+	if err == nil {
+		f.synced = f.end
+		return nil
+	}
+	f.broken = fault.New(fault.Unavailable, "sync spool", f.id.String(), "the disk did not take what was written")
+	if f.synced > 0 {
+		_ = w.Truncate(f.synced) // where that fails too, nothing more can be done here
+	}
+	return f.broken
 }
 
 func (s *Store) file(id ID, key keys.Key) (*File, error) {
@@ -254,6 +273,9 @@ func (f *File) Append(ctx context.Context, r io.Reader, check func(size int64) e
 	const attempt = "append to spool"
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken != nil {
+		return 0, f.broken
+	}
 	w, err := os.OpenFile(f.s.path(f.id), os.O_WRONLY, 0)
 	if err != nil {
 		return 0, fault.Wrap(fault.Unavailable, attempt, f.id.String(), causeOf(err))
@@ -274,6 +296,9 @@ func (f *File) Append(ctx context.Context, r io.Reader, check func(size int64) e
 		}
 		if n > 0 {
 			if err := f.write(w, b[:n]); err != nil {
+				if f.broken != nil {
+					return 0, err
+				}
 				// The record is not whole, so it is none.
 				_ = w.Truncate(f.end) // where that fails too, loading finds the torn end
 				return f.size - mark.size, fault.Wrap(fault.Unavailable, attempt, f.id.String(), causeOf(err))
@@ -326,10 +351,7 @@ func (f *File) write(w *os.File, b []byte) error {
 	f.size += int64(len(b))
 	f.end += int64(len(rec))
 	if f.end-f.synced >= syncEvery {
-		if err := unix.Fdatasync(int(w.Fd())); err != nil {
-			return err
-		}
-		f.synced = f.end
+		return f.sync(w)
 	}
 	return nil
 }
@@ -339,6 +361,9 @@ func (f *File) Sync() error {
 	const attempt = "sync spool"
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken != nil {
+		return f.broken
+	}
 	if f.synced == f.end && f.named {
 		return nil
 	}
@@ -347,8 +372,8 @@ func (f *File) Sync() error {
 		return fault.Wrap(fault.Unavailable, attempt, f.id.String(), causeOf(err))
 	}
 	defer w.Close()
-	if err := unix.Fdatasync(int(w.Fd())); err != nil {
-		return fault.Wrap(fault.Unavailable, attempt, f.id.String(), causeOf(err))
+	if err := f.sync(w); err != nil {
+		return err
 	}
 	if !f.named {
 		if err := f.s.syncFolder(); err != nil {
@@ -356,7 +381,6 @@ func (f *File) Sync() error {
 		}
 		f.named = true
 	}
-	f.synced = f.end
 	return nil
 }
 

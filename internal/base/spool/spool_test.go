@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
@@ -260,6 +261,40 @@ func TestFullDisk(t *testing.T) {
 }
 
 // Nothing lies there in clear, nor does a name say anything.
+// A disk that fails to write says so once, and then as if nothing had been: what it lost is never told of as being there.
+func TestDiskThatForgets(t *testing.T) {
+	s, id, key := fresh(t)
+	f := create(t, s, id, key)
+	one, two := noise(300_000), noise(400_000)
+	appendAll := func(b []byte) error {
+		_, err := f.Append(t.Context(), bytes.NewReader(b), nil)
+		return err
+	}
+	if err := errors.Join(appendAll(one), f.Sync(), appendAll(two)); err != nil {
+		t.Fatal(err)
+	}
+	system := fdatasync
+	t.Cleanup(func() { fdatasync = system })
+	fdatasync = func(int) error { return unix.EIO }
+	if err := f.Sync(); !fault.Is(err, fault.Unavailable) {
+		t.Fatal(err)
+	}
+	fdatasync = system
+	if err := f.Sync(); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("what was lost is said to be there: %v", err)
+	}
+	if err := appendAll(two); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("it goes on behind what was lost: %v", err)
+	}
+	f = load(t, s, id, key)
+	if err := f.Sync(); err != nil || !bytes.Equal(content(t, f), one) {
+		t.Errorf("%d bytes are there, %v", f.Size(), err)
+	}
+	if err := errors.Join(appendAll(two), f.Sync()); err != nil || !bytes.Equal(content(t, f), append(one, two...)) {
+		t.Errorf("%d bytes, %v", f.Size(), err)
+	}
+}
+
 func TestNothingInClear(t *testing.T) {
 	s, id, key := fresh(t)
 	f := create(t, s, id, key)

@@ -577,7 +577,11 @@ func (f *Flow) finish(ctx context.Context, who Caller, p *piece) error {
 	}
 	fate, reasons, err := f.hand(ctx, p)
 	if err != nil {
-		return errors.Join(err, p.file.Sync()) // it stays, to be handed over when it can be
+		serr := p.file.Sync() // it stays, to be handed over when it can be
+		if serr != nil {
+			f.forget(p.row.ID) // what is there is read anew
+		}
+		return errors.Join(err, serr)
 	}
 	err = f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if err := f.Uploads.Settle(tx, p.row.ID, fate, reasons, time.Now().Add(f.Limits.Told)); err != nil {
