@@ -203,6 +203,12 @@ func enrolled(t *testing.T, database string, u *university, roles ...string) (*n
 	return n, "http://" + n.HTTPAddr()
 }
 
+// eachDatabase runs a test for a node on either database; an empty address is the node's own SQLite.
+func eachDatabase(t *testing.T, test func(t *testing.T, database string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, "") })
+	t.Run("postgresql", func(t *testing.T) { test(t, dbtest.PostgresURL(t)) })
+}
+
 func accounts(t *testing.T, n *node.Node) []identity.Account {
 	t.Helper()
 	all, err := n.Stores.Identity.Accounts(t.Context())
@@ -213,7 +219,7 @@ func accounts(t *testing.T, n *node.Node) []identity.Account {
 }
 
 // Whom the provider vouches for is known by issuer and subject: at first without any role, later again as the same.
-func TestProviderLetsIn(t *testing.T) { dbtest.EachURL(t, providerLetsIn) }
+func TestProviderLetsIn(t *testing.T) { eachDatabase(t, providerLetsIn) }
 
 func providerLetsIn(t *testing.T, database string) {
 	u := newUniversity(t)
@@ -382,7 +388,7 @@ func changed(token string) string {
 }
 
 // An answer is taken once, and by the browser that asked alone.
-func TestProviderReplay(t *testing.T) { dbtest.EachURL(t, providerReplay) }
+func TestProviderReplay(t *testing.T) { eachDatabase(t, providerReplay) }
 
 func providerReplay(t *testing.T, database string) {
 	u := newUniversity(t)
@@ -464,7 +470,7 @@ func follow(v *visitor, body string) (int, string, string) {
 }
 
 // An account takes an identity, keeps it for itself, and gives it up; an invitation can be taken up by one.
-func TestProviderLinks(t *testing.T) { dbtest.EachURL(t, providerLinks) }
+func TestProviderLinks(t *testing.T) { eachDatabase(t, providerLinks) }
 
 func providerLinks(t *testing.T, database string) {
 	u := newUniversity(t)
@@ -534,7 +540,7 @@ func providerLinks(t *testing.T, database string) {
 }
 
 // Where it cannot be told whether an invited account has an app, the provider's word alone opens nothing.
-func TestProviderInDoubt(t *testing.T) { dbtest.EachURL(t, providerInDoubt) }
+func TestProviderInDoubt(t *testing.T) { eachDatabase(t, providerInDoubt) }
 
 func providerInDoubt(t *testing.T, database string) {
 	u := newUniversity(t)
@@ -561,7 +567,7 @@ func providerInDoubt(t *testing.T, database string) {
 }
 
 // Groups of the provider give and take the roles that stand for them, and touch no others.
-func TestProviderGroups(t *testing.T) { dbtest.EachURL(t, providerGroups) }
+func TestProviderGroups(t *testing.T) { eachDatabase(t, providerGroups) }
 
 func providerGroups(t *testing.T, database string) {
 	u := newUniversity(t)
@@ -610,7 +616,7 @@ func TestProviderDown(t *testing.T) {
 }
 
 // Who signs out is told that the provider may still know them, and where to change that.
-func TestProviderSignOut(t *testing.T) { dbtest.EachURL(t, providerSignOut) }
+func TestProviderSignOut(t *testing.T) { eachDatabase(t, providerSignOut) }
 
 func providerSignOut(t *testing.T, database string) {
 	u := newUniversity(t)

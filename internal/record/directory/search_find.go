@@ -105,7 +105,12 @@ func (f *Finder) rebuild(ctx context.Context) error {
 	if x := f.cur.Load(); x != nil {
 		after = x.change
 	}
-	// Before entries and numbers are read: what changes meanwhile makes the next search look again.
+	// Before entries and numbers are read: what changes meanwhile makes the next search look again. An entry whose text is not there yet waits for that search too, or it would
+	// never be found by its words.
+	var indexed int64
+	if err := f.d.QueryRow(ctx, `SELECT change FROM directory_text_state WHERE one = 1`).Scan(&indexed); err != nil {
+		return err
+	}
 	s, err := f.counts.Last(ctx)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
@@ -132,7 +137,7 @@ func (f *Finder) rebuild(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return db.Fault("search directory", err)
 	}
-	for {
+	for after < indexed {
 		changed, err := f.entries.Changes(ctx, after, 500)
 		if err != nil {
 			return err
@@ -142,7 +147,9 @@ func (f *Finder) rebuild(ctx context.Context) error {
 		}
 		for i := range changed {
 			e := &changed[i]
-			after = e.Change
+			if after = min(e.Change, indexed); e.Change > indexed {
+				break
+			}
 			if e.State == Published {
 				f.docs[e.ID] = newDoc(e, texts[e.ID])
 			} else {

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -452,6 +454,47 @@ func TestSavedSearches(t *testing.T) {
 		}
 		if known := c.Groups[0].Rows[2]; known.Name != "By disease" || !slices.Equal(known.Cells[1], []string{"Not recorded: 20"}) {
 			l.Errorf("whose disease is not recorded: %+v", known)
+		}
+	})
+}
+
+// What is published while others search is found by its words, as soon as it is there and for good.
+func TestPublishedWhileSearched(t *testing.T) {
+	eachLibrary(t, func(l *library) {
+		ctx := context.Background()
+		const n = 300
+		word := func(i int) string { // no word is a form of another
+			return "zq" + strings.NewReplacer("0", "b", "1", "c", "2", "d", "3", "f", "4", "g", "5", "k", "6", "m", "7", "p", "8", "q", "9", "t").Replace(fmt.Sprintf("%04d", i)) + "ox"
+		}
+		var searching sync.WaitGroup
+		done := make(chan struct{})
+		for range 2 {
+			searching.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if _, err := l.finder.Find(ctx, directory.Query{}); err != nil {
+						l.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for i := range n {
+			e := directorytest.Minimal()
+			e.Title = word(i)
+			l.publish(directory.ID(fmt.Sprint("e", i)), e)
+		}
+		close(done)
+		searching.Wait()
+		for i := range n {
+			r, err := l.finder.Find(ctx, directory.Query{Text: word(i)})
+			if err != nil || r.Total == 0 || string(r.Hits[0].ID) != fmt.Sprint("e", i) {
+				l.Errorf("%s: %d found, %v", word(i), r.Total, err)
+			}
 		}
 	})
 }
