@@ -290,3 +290,40 @@ func FuzzRecode(f *testing.F) {
 		}
 	})
 }
+
+// The value to paint with is in the image's colours, and what is painted in those of the code stream.
+func TestMaskColours(t *testing.T) {
+	pool := testPool(t)
+	r := rand.New(rand.NewPCG(35, 36))
+	syntax, _ := dicom.LookupTransferSyntax(jpegSyntaxes[0xc0])
+	for _, c := range []struct {
+		said       string
+		adobe      int
+		fill, want [4]uint32
+	}{
+		{"RGB", 1, [4]uint32{}, [4]uint32{0, 128, 128}},
+		{"RGB", 1, [4]uint32{255, 0, 0}, [4]uint32{76, 85, 255}},
+		{"RGB", 0, [4]uint32{255, 0, 0}, [4]uint32{255, 0, 0}},
+		{"YBR_FULL_422", 0, [4]uint32{0, 128, 128}, [4]uint32{}},
+		{"YBR_FULL_422", 0, [4]uint32{76, 85, 255}, [4]uint32{254, 0, 0}},
+		{"YBR_FULL_422", 1, [4]uint32{0, 128, 128}, [4]uint32{0, 128, 128}},
+	} {
+		p := picture{0xc0, 8, 32, 32, [][2]int{{1, 1}, {1, 1}, {1, 1}}, 0, false, c.adobe}
+		of := p.image()
+		of.Photometric = c.said
+		got, err := pool.Mask(t.Context(), syntax, of, p.draw(r), []image.Rectangle{image.Rect(9, 9, 14, 14)}, c.fill)
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		f, err := pool.Decode(t.Context(), syntax, of, got.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range 3 { // as near as quantisation allows: steps of no more than 20/8
+			if d := f.value(10*32+10, k) - int64(c.want[k]); d < -2 || d > 2 {
+				t.Errorf("%+v: component %d is %d", c, k, f.value(10*32+10, k))
+			}
+		}
+	}
+}

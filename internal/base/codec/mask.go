@@ -50,7 +50,11 @@ func (p *Pool) Mask(ctx context.Context, syntax *dicom.TransferSyntax, of Image,
 		}
 	}
 	if len(clipped) == 0 {
-		return Masked{Bytes: bytes.Clone(frame)}, nil
+		b := bytes.Clone(frame)
+		if syntax.Encapsulated {
+			b = even(b)
+		}
+		return Masked{Bytes: b}, nil
 	}
 	switch {
 	case !syntax.Encapsulated:
@@ -273,7 +277,9 @@ func (p *Pool) maskCode(ctx context.Context, m method, syntax *dicom.TransferSyn
 		return Masked{}, err
 	}
 	after.interleave()
-	if after.Image != before.Image || !bytes.Equal(after.Pixels, before.Pixels) {
+	again, ok := headerOf(m, code)
+	again.planar = head.planar
+	if !ok || again != head || after.Image != before.Image || !bytes.Equal(after.Pixels, before.Pixels) {
 		return Masked{}, unequal(m.String())
 	}
 	return Masked{even(code), boxes}, nil

@@ -19,7 +19,7 @@ func (p *Pool) exactly(ctx context.Context, m method, head *stream, frame []byte
 			return nil, err
 		}
 		return func(f *Frame) ([]byte, error) {
-			q := ask(m, head, f)
+			q := requestOf(m, head, f)
 			code, err := p.encode(ctx, q, f.words(int(q.word)))
 			if err != nil {
 				return nil, err
@@ -32,7 +32,7 @@ func (p *Pool) exactly(ctx context.Context, m method, head *stream, frame []byte
 		return nil, err
 	}
 	return func(f *Frame) ([]byte, error) {
-		q := ask(m, head, f)
+		q := requestOf(m, head, f)
 		q.order = order
 		samples := f.words(int(q.word))
 		// The encoder of HTJ2K takes bytes or words, and colours of bytes only, which it transforms.
@@ -55,8 +55,8 @@ func (p *Pool) exactly(ctx context.Context, m method, head *stream, frame []byte
 	}, nil
 }
 
-// ask is the request to encode a frame's samples.
-func ask(m method, head *stream, f *Frame) *request {
+// requestOf is the request to encode a frame's samples.
+func requestOf(m method, head *stream, f *Frame) *request {
 	q := &request{method: m, word: 1, signed: head.signed, samples: uint8(f.Samples), rows: uint16(f.Rows), columns: uint16(f.Columns), precision: uint8(head.precision), transform: head.transformed}
 	if head.precision > 8 {
 		q.word = 2

@@ -13,10 +13,10 @@ import (
 )
 
 // made encodes an image without loss as a stream of the given method says of itself.
-func made(t *testing.T, pool *Pool, m method, head stream, of Image, pixels []byte) ([]byte, error) {
+func made(t testing.TB, pool *Pool, m method, head stream, of Image, pixels []byte) ([]byte, error) {
 	t.Helper()
 	f := &Frame{of, pixels}
-	q := ask(m, &head, f)
+	q := requestOf(m, &head, f)
 	samples := f.words(int(q.word))
 	wide := m == methodHTJ2K && (q.precision != 8 || q.signed)
 	if wide {
@@ -47,6 +47,7 @@ func TestMaskReversible(t *testing.T) {
 		{methodJPEG2000, "1.2.840.10008.1.2.4.90", []int{1, 2, 7, 8, 9, 12, 15, 16}, 1, false},
 		{methodJPEG2000, "1.2.840.10008.1.2.4.91", []int{9, 12, 16}, 1, true},
 		{methodJPEG2000, "1.2.840.10008.1.2.4.90", []int{8}, 3, false},
+		{methodJPEG2000, "1.2.840.10008.1.2.4.90", []int{7}, 3, false}, // not transformed
 		{methodHTJ2K, "1.2.840.10008.1.2.4.201", []int{2, 7, 8, 9, 12, 15, 16}, 1, false},
 		{methodHTJ2K, "1.2.840.10008.1.2.4.202", []int{9, 12, 16}, 1, true},
 		{methodHTJ2K, "1.2.840.10008.1.2.4.203", []int{8}, 3, false},
@@ -62,7 +63,7 @@ func TestMaskReversible(t *testing.T) {
 				}
 			}
 			name := fmt.Sprintf("%s, %d bits, %d samples, signed %v", syntax.Name, precision, c.samples, c.signed)
-			head := stream{rows: of.Rows, columns: of.Columns, samples: c.samples, precision: precision, signed: c.signed, transformed: c.samples == 3 && c.m != methodJPEGLS}
+			head := stream{rows: of.Rows, columns: of.Columns, samples: c.samples, precision: precision, signed: c.signed, transformed: c.samples == 3 && c.m != methodJPEGLS && precision == 8}
 			frame, err := made(t, pool, c.m, head, of, pixels)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -134,6 +135,17 @@ func TestMaskHoldsLoss(t *testing.T) {
 	of, pixels := losslessImage(r, 8, 1, image.Pt(64, 64))
 	head := stream{rows: 64, columns: 64, samples: 1, precision: 8}
 	box := []image.Rectangle{image.Rect(3, 3, 9, 9)}
+	// Colours of HTJ2K are not known to be written as they were if they are not transformed.
+	rgb, colours := losslessImage(r, 8, 3, image.Pt(64, 64))
+	ht, _ := dicom.LookupTransferSyntax("1.2.840.10008.1.2.4.201")
+	frame, err := made(t, pool, methodHTJ2K, stream{rows: 64, columns: 64, samples: 3, precision: 8, transformed: true}, rgb, colours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame[bytes.Index(frame, []byte{0xff, 0x52})+8] = 0
+	if got, err := pool.Mask(t.Context(), ht, rgb, frame, box, [4]uint32{}); !errors.As(err, new(*Unsupported)) || got.Bytes != nil {
+		t.Errorf("HTJ2K without a transformation of colours: %v", err)
+	}
 	for m, uid := range map[method]string{methodJPEGLS: "1.2.840.10008.1.2.4.81", methodJPEG2000: "1.2.840.10008.1.2.4.91", methodHTJ2K: "1.2.840.10008.1.2.4.203"} {
 		syntax, _ := dicom.LookupTransferSyntax(uid)
 		frame, err := made(t, pool, m, head, of, pixels)
@@ -170,7 +182,7 @@ func TestEncodersFail(t *testing.T) {
 	}
 	for _, verb := range []string{"codec-sleeper", "codec-crasher", "codec-copier"} {
 		p := poolOf(t, Options{Command: command(t, verb), Frame: 100 * time.Millisecond})
-		q := ask(methodJPEGLS, &head, &Frame{of, pixels})
+		q := requestOf(methodJPEGLS, &head, &Frame{of, pixels})
 		if code, err := p.encode(t.Context(), q, pixels); verb != "codec-copier" && (err == nil || code != nil || !errors.As(err, new(*Unsupported))) {
 			t.Errorf("%s: %v", verb, err)
 		}
@@ -179,5 +191,52 @@ func TestEncodersFail(t *testing.T) {
 		} else if verb == "codec-copier" && err.Error() != unequal("JPEG-LS").Error() {
 			t.Errorf("%s: %v", verb, err)
 		}
+	}
+}
+
+// A JPEG-LS code stream with a scan for each component is masked too: its planes are those of the image.
+func TestMaskScansOfJPEGLS(t *testing.T) {
+	pool := testPool(t)
+	r := rand.New(rand.NewPCG(33, 34))
+	syntax, _ := dicom.LookupTransferSyntax("1.2.840.10008.1.2.4.80")
+	of, pixels := losslessImage(r, 8, 3, image.Pt(50, 40))
+	frame := []byte{0xff, markerSOI, 0xff, markerSOF55, 0, 17, 8, 0, 40, 0, 50, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0}
+	grey := Image{Rows: 40, Columns: 50, Samples: 1, Allocated: 8, Stored: 8, HighBit: 7, Photometric: "MONOCHROME2"}
+	for c := range 3 {
+		plane := make([]byte, 2000)
+		for i := range plane {
+			plane[i] = pixels[3*i+c]
+		}
+		one, err := made(t, pool, methodJPEGLS, stream{rows: 40, columns: 50, samples: 1, precision: 8}, grey, plane)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := segmentsOf(methodJPEGLS, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			if s.marker == markerSOS {
+				s.data = bytes.Clone(s.data)
+				s.data[1] = byte(c + 1)
+				frame = s.append(frame)
+			}
+		}
+	}
+	frame = append(frame, 0xff, markerEOI)
+	before, err := pool.Decode(t.Context(), syntax, of, bytes.Clone(frame))
+	if err != nil || !before.Planar || worst(&before, &Frame{of, pixels}) != 0 {
+		t.Fatalf("it is read otherwise: %v", err)
+	}
+	got, err := pool.Mask(t.Context(), syntax, of, frame, []image.Rectangle{image.Rect(10, 10, 20, 15)}, [4]uint32{1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := pool.Decode(t.Context(), syntax, of, bytes.Clone(got.Bytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := differs(&before, &after, got.Boxes); d != "" || after.value(10*50+10, 2) != 3 || after.value(14*50+19, 0) != 1 {
+		t.Errorf("it is masked otherwise: %s", d)
 	}
 }
