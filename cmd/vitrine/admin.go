@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
 
@@ -62,6 +63,7 @@ type office interface {
 	PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error)
 	RetireEntry(ctx context.Context, id string) error
 	CountPeople(ctx context.Context) (directoryflow.Counting, error)
+	Risk(ctx context.Context, id string, k int) (*risk.Report, error)
 	People(ctx context.Context) ([]signin.PersonView, error)
 	AddPerson(ctx context.Context, n signin.NewPerson) (signin.PersonView, error)
 	Person(ctx context.Context, id string) (signin.PersonView, error)

@@ -3,14 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"strconv"
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 )
 
 type collectionsCmd struct {
 	Create collectionCreateCmd `cmd:"" help:"Create a collection."`
 	List   collectionListCmd   `cmd:"" help:"List the collections."`
 	Show   collectionShowCmd   `cmd:"" help:"Show a collection and where its deposits stand."`
+	Risk   collectionRiskCmd   `cmd:"" help:"Measure how far its people are alike in what is told of them, and what would make them so."`
 }
 
 type collectionCreateCmd struct {
@@ -104,4 +108,81 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 		fmt.Fprintf(s.out, "%-13s %s\n", r[0], cell(r[1]))
 	}
 	return nil
+}
+
+type collectionRiskCmd struct {
+	adminFlags
+	ID string `arg:"" help:"The collection."`
+	K  int    `name:"k" default:"5" placeholder:"N" help:"How many people should be alike at least. Default: ${default}."`
+}
+
+func (c *collectionRiskCmd) Help() string {
+	return `Somebody who knows a few things of a person (sex, age, diagnosis, stage, when and on which device they were examined) may find them in a collection. People of whom the same is told hide among each
+other: k-anonymity is how many they are at least. Each person counts once, by what is admitted or released and by the clinical facts that were imported.
+
+With people in smaller classes than --k the exit code is 3, so that a script can ask before it publishes.`
+}
+
+// Run measures.
+func (c *collectionRiskCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	r, err := o.Risk(ctx, c.ID, c.K)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		if err := s.value(r); err != nil {
+			return err
+		}
+	} else {
+		c.tell(s, r)
+	}
+	if r.Below > 0 {
+		return partial
+	}
+	return nil
+}
+
+func (c *collectionRiskCmd) tell(s *streams, r *risk.Report) {
+	switch {
+	case r.People == 0:
+		fmt.Fprintf(s.out, "Nobody counts in %s yet: nothing is admitted.\n", c.ID)
+		return
+	case r.Below == 0:
+		fmt.Fprintf(s.out, "Of each of the %s in %s the same is told as of %d others or more.\n", people(r.People), c.ID, r.Smallest-1)
+		return
+	}
+	fmt.Fprintf(s.out, "%s in %s; of %d of them the same is told as of fewer than %d others, and %d stand alone.\n", people(r.People), c.ID, r.Below, r.Wanted-1, r.Alone)
+	if len(r.Tells) > 0 {
+		t := &table{head: []string{"SINGLED OUT BY", "PEOPLE"}}
+		for _, one := range r.Tells[:min(len(r.Tells), 10)] {
+			t.add(strings.Join(one.Fields, ", "), strconv.Itoa(one.People))
+		}
+		fmt.Fprintln(s.out)
+		s.print(t)
+	}
+	if m := r.Mend; m != nil && len(m.Steps) > 0 {
+		t := &table{head: []string{"TELL MORE COARSELY", "NOW", "THEN"}}
+		for _, step := range m.Steps {
+			t.add(step.Field, step.Now, step.Then)
+		}
+		fmt.Fprintln(s.out)
+		s.print(t)
+		if m.Below > 0 {
+			fmt.Fprintf(s.out, "Even then %s would have to be left out.\n", people(m.Below))
+		} else {
+			fmt.Fprintf(s.out, "Then the smallest class has %s.\n", people(m.Smallest))
+		}
+	}
+}
+
+func people(n int) string {
+	if n == 1 {
+		return "1 person"
+	}
+	return strconv.Itoa(n) + " people"
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -252,4 +253,12 @@ func (l *local) CountPeople(ctx context.Context) (directoryflow.Counting, error)
 	}
 	n, err := d.Count(ctx, l.who)
 	return directoryflow.ViewCounting(n), err
+}
+
+func (l *local) Risk(ctx context.Context, id string, k int) (*risk.Report, error) {
+	d, err := l.directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.Risk(ctx, l.who, collection.ID(id), k)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
 
@@ -138,4 +139,9 @@ func (r *remote) RetireEntry(ctx context.Context, id string) error {
 
 func (r *remote) CountPeople(ctx context.Context) (n directoryflow.Counting, err error) {
 	return n, r.c.JSON(ctx, http.MethodPost, nil, nil, &n, "api", "directory", "counts")
+}
+
+func (r *remote) Risk(ctx context.Context, id string, k int) (*risk.Report, error) {
+	report := new(risk.Report)
+	return report, r.c.JSON(ctx, http.MethodGet, url.Values{"k": {strconv.Itoa(k)}}, nil, report, "api", "collections", id, "risk")
 }

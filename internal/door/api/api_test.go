@@ -163,6 +163,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/held?collection=default", "", in(policy.Steward), 200, false},
 		{"GET", "/api/held/1", "", in(policy.Steward), 404, false},
 		{"GET", "/api/collections/default/held", "", in(policy.Steward), 200, false},
+		{"GET", "/api/collections/default/risk?k=3", "", in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections/default/held/accept", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/held/refuse", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},

@@ -24,6 +24,9 @@ func (d *Door) directoryRoutes() []route {
 			text: "Read descriptions of collections and store them as entries. With draft=true nothing is stored: the answer says what would be, and what was not understood.", gives: "Import",
 			query: []string{"format", "draft", "update", "publish", "note", "id", "collection"}, sends: []string{"text/csv", "application/json", "application/ld+json"}, do: d.importEntries},
 		{method: "POST", path: "/api/directory/counts", name: "countPeople", text: "Count people now, by the same rules as every night.", gives: "Counting", do: d.countPeople},
+		{method: "GET", path: "/api/collections/{collection}/risk", name: "measureRisk",
+			text:  "How far the people of a collection are alike in what is told of them (k-anonymity), who is singled out by which fields, and which coarser fields would mend it.",
+			gives: "Risk", query: []string{"k"}, do: d.risk},
 		{method: "GET", path: "/api/directory/{entry}", public: true, name: "getEntry", text: "A directory entry: its newest revision for who may write it, what is published for everybody else.", gives: "DirectoryEntry",
 			query: []string{"draft"}, do: d.entry},
 		{method: "PUT", path: "/api/directory/{entry}", name: "putEntry", text: "Store a revision of an entry, and publish it if it says so.", takes: "NewRevision", gives: "DirectoryEntry", do: d.putEntry},
@@ -32,6 +35,18 @@ func (d *Door) directoryRoutes() []route {
 		{method: "PUT", path: "/api/directory/{entry}/publication", name: "publishEntry", text: "Show a revision to everybody.", takes: "Publication", gives: "DirectoryEntry", do: d.publishEntry},
 		{method: "DELETE", path: "/api/directory/{entry}/publication", name: "retireEntry", text: "Take an entry out of the directory. Its revisions stay.", do: d.retireEntry},
 	}
+}
+
+func (d *Door) risk(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	k, err := r.number("k", 5)
+	if err != nil {
+		return nil, err
+	}
+	return d.Directory.Risk(r.Context(), r.who, id, int(min(k, directoryflow.MostAlike+1)))
 }
 
 func (r *request) entry() (directory.ID, error) {

@@ -86,6 +86,7 @@ func (d *Door) Register(mux web.Routes) {
 	d.registerCollections(mux)
 	d.registerHeld(mux)
 	d.registerSettings(mux)
+	d.registerRisk(mux)
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)

@@ -21,6 +21,7 @@ type Person struct {
 type PersonStudy struct {
 	Date       string // YYYYMMDD, shifted; may be empty
 	Age        string // Patient's Age (PS3.5 AS), 057Y; may be empty
+	Ethnic     string // Ethnic Group, as it is kept; may be empty
 	Modalities []string
 	Instances  int64 // admitted or released
 	Released   bool  // some of them are released
@@ -56,7 +57,7 @@ func (r *Record) EachPerson(ctx context.Context, c collection.ID, do func(*Perso
 		}
 		if study != last {
 			last = study
-			p.Studies = append(p.Studies, PersonStudy{Date: date, Age: ageIn(attributes), Instances: admitted + released, Released: released > 0})
+			p.Studies = append(p.Studies, PersonStudy{Date: date, Age: ageIn(attributes), Ethnic: textIn(attributes, "00102160"), Instances: admitted + released, Released: released > 0})
 		}
 		if p.Sex == "" {
 			p.Sex = sex
@@ -75,15 +76,38 @@ func (r *Record) EachPerson(ctx context.Context, c collection.ID, do func(*Perso
 
 // ageIn is Patient's Age (0010,1010) out of a study's further attributes, without decoding the others: a million studies are read for a count.
 func ageIn(attributes string) string {
-	_, rest, ok := strings.Cut(attributes, `"00101010":`)
+	age := textIn(attributes, "00101010")
+	if len(age) != 4 {
+		return ""
+	}
+	return age
+}
+
+// textIn is the first value of an attribute out of a DICOM JSON object, as it is written there.
+func textIn(attributes, tag string) string {
+	_, rest, ok := strings.Cut(attributes, `"`+tag+`":`)
 	if !ok {
 		return ""
 	}
 	rest, _, _ = strings.Cut(rest, "}")
 	_, rest, _ = strings.Cut(rest, `["`)
-	age, _, ok := strings.Cut(rest, `"`)
-	if !ok || len(age) != 4 {
-		return ""
-	}
-	return age
+	text, _, _ := strings.Cut(rest, `"`)
+	return text
+}
+
+// EachDevice gives the maker and model of every device that made something of a person who counts, as "maker, model": each of a person's devices once or more often.
+func (r *Record) EachDevice(ctx context.Context, c collection.ID, do func(who subject.ID, device string) error) error {
+	return forRows(r.reader(ctx), `SELECT s.subject, e.attributes FROM series e JOIN study s ON s.id = e.study
+		WHERE s.collection = ? AND e.admitted + e.released > 0 ORDER BY s.subject, e.id`, []any{string(c)}, func(rows *sql.Rows) error {
+		var id subject.ID
+		var attributes string
+		if err := rows.Scan(&id, &attributes); err != nil {
+			return err
+		}
+		maker, model := textIn(attributes, "00080070"), textIn(attributes, "00081090")
+		if maker == "" && model == "" {
+			return nil
+		}
+		return do(id, maker+", "+model)
+	})
 }
