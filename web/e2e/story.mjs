@@ -150,7 +150,8 @@ try {
     }
     await page.goto(`${origin}/collections/lantern`);
     await look(stuart, "collection");
-    check("what is on the page is published", !(await lists.innerText()).includes("not published"));
+    const studies = await page.locator("main .card").allInnerTexts(); // what narrows them names every state
+    check("what is on the page is published", studies.length > 0 && !studies.some((s) => s.includes("not published")), studies.join(" | "));
   }
   await leaves(stuart);
 
