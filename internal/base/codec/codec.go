@@ -1,4 +1,4 @@
-// Package codec turns a frame of a DICOM image, as it is stored, into samples.
+// Package codec turns a frame of a DICOM image, as it is stored, into samples, and into one with boxes painted over.
 //
 // Native and deflated pixels and RLE are read here, by [Decode]. JPEG, JPEG-LS, JPEG 2000 and HTJ2K are decoded by a [Pool]: by WebAssembly in a child
 // process that is killed when it takes too long or too much memory ([Work] is that process). docs/decisions/0002-pixels.md says why, and what it costs.
@@ -6,7 +6,10 @@
 // It promises: a frame may be anything, and makes an error at worst, of that frame alone; what comes out is of the size that the image says, or an error; a
 // code stream of another size, depth or number of components than the image is not decoded; nothing of one frame is ever seen in another.
 //
-// It is for looking at images, not for diagnosis.
+// [Pool.Mask] paints boxes of a frame over in the transfer syntax that it has, [Strip] removes from a code stream what can carry text, and [ClearUnused] what is left in
+// bits that no sample has. docs/decisions/0006-masking.md says how, and what is not masked.
+//
+// Decoding is for looking at images, not for diagnosis.
 package codec
 
 import (

@@ -29,6 +29,8 @@ type Masked struct {
 // are changed, and the coefficients of all others are the same: Boxes are grown to these blocks, and where colours have fewer samples than luminance by the pixel
 // around them that decoders mix colour into.
 //
+// A frame of single bits begins with a byte, as [dicom.Frames] gives it; of several native ones, whoever puts it back has to shift it.
+//
 // A box that lies wholly outside the image is an error: something is amiss with whoever asks. Where boxes cannot be painted so, it is [*Unsupported], and the image is to
 // be held. Other errors are those of [Pool.Decode], and one if what was made does not decode to what it should.
 func (p *Pool) Mask(ctx context.Context, syntax *dicom.TransferSyntax, of Image, frame []byte, boxes []image.Rectangle, fill [4]uint32) (Masked, error) {

@@ -20,12 +20,12 @@ import (
 type Options struct {
 	Command []string      // the program of a worker, which calls [Work], with its arguments
 	Workers int           // at a time; 2
-	Frame   time.Duration // how long a frame may take; 30 s
+	Frame   time.Duration // how long decoding a frame may take; 30 s. Encoding one may take four times as long
 	Start   time.Duration // how long a worker may take to be ready, which includes compiling the decoders once; 2 min
 	Idle    time.Duration // how long a worker waits for the next frame before it is let go; 2 min
 }
 
-// Pool decodes frames, starting workers when they are needed. It is safe for use by many goroutines.
+// Pool decodes and masks frames, starting workers when they are needed. It is safe for use by many goroutines.
 type Pool struct {
 	o    Options
 	room *semaphore.Weighted
@@ -118,7 +118,7 @@ func widen(b []byte, signed bool) []byte {
 
 // encode has a worker encode samples without loss, by pixel, in words of one byte or two. What cannot be encoded is [*Unsupported].
 func (p *Pool) encode(ctx context.Context, q *request, samples []byte) ([]byte, error) {
-	q.encode, q.limit, q.size = true, p.o.Frame, uint32(len(samples))
+	q.encode, q.limit, q.size = true, 4*p.o.Frame, uint32(len(samples)) // encoders are slower, and samples are never made to be slow
 	code, err := p.ask(ctx, q, samples)
 	if b, ok := errors.AsType[*Broken](err); ok {
 		err = &Unsupported{"masking " + b.Error()}
@@ -137,7 +137,7 @@ func (p *Pool) ask(ctx context.Context, q *request, frame []byte) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
-		pixels, result, err := w.ask(q, frame, p.o.Frame)
+		pixels, result, err := w.ask(q, frame, q.limit)
 		switch {
 		case err == nil && result == outcomeDone:
 			p.put(w)
