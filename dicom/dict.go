@@ -1,6 +1,7 @@
 package dicom
 
 import (
+	"iter"
 	"sort"
 	"strings"
 )
@@ -140,6 +141,28 @@ func privateIn(span []PrivateEntry, group uint16, low byte) *PrivateEntry {
 	return nil
 }
 
+// UIDNamed is the UID that PS3.6 A gives a name to: "CT Image Storage" or, as toolkits write it, "CTImageStorage". Case does not count.
+func UIDNamed(name string) (string, bool) {
+	fold := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'A' && r <= 'Z':
+				return r | 0x20
+			case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+				return r
+			}
+			return -1
+		}, s)
+	}
+	want := fold(name)
+	for _, u := range uidNames {
+		if want != "" && fold(u[1]) == want {
+			return u[0], true
+		}
+	}
+	return "", false
+}
+
 // UIDName is the name that PS3.6 A gives a UID: of a SOP class, a transfer syntax, a well-known frame of reference and so on.
 func UIDName(uid string) (string, bool) {
 	n := sort.Search(len(uidNames), func(i int) bool { return uidNames[i][0] >= uid })
@@ -147,4 +170,15 @@ func UIDName(uid string) (string, bool) {
 		return "", false
 	}
 	return uidNames[n][1], true
+}
+
+// Entries are the elements that the dictionary has, in the order of their tags; of a repeating element the first.
+func Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for i := range dictEntries {
+			if !yield(&dictEntries[i]) {
+				return
+			}
+		}
+	}
 }

@@ -23,6 +23,7 @@ type CLI struct {
 	Serve       serveCmd       `cmd:"" group:"node" help:"Run a node: receive, clean, keep, and give back images."`
 	Deidentify  deidentifyCmd  `cmd:"" group:"images" help:"Clean DICOM files of identity, without server or network."`
 	Deposit     depositCmd     `cmd:"" group:"images" help:"Give DICOM files to a collection of a node."`
+	Profiles    profilesCmd    `cmd:"" name:"profile" group:"images" help:"List, explain, check and test profiles of de-identification."`
 	Find        findCmd        `cmd:"" group:"images" help:"Search studies, series or instances."`
 	Get         getCmd         `cmd:"" group:"images" help:"Fetch images, verified, into a folder."`
 	Collections collectionsCmd `cmd:"" name:"collection" group:"node" help:"Create and list collections."`

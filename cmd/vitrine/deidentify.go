@@ -20,7 +20,7 @@ import (
 type deidentifyCmd struct {
 	Src     []string `arg:"" name:"src" help:"DICOM files, or folders of them."`
 	Out     string   `required:"" placeholder:"DIR" help:"Folder for the cleaned files, outside the sources."`
-	Profile string   `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited; one of the first three with options, as in basic+clean-descriptors. Default: ${default}."`
+	Profile string   `default:"research" placeholder:"NAME|FILE" help:"Profile of de-identification: research, basic, public or as-deposited; one of the first three with options, as in basic+clean-descriptors; or a YAML file of a collection's own rules. Default: ${default}."`
 	Key     string   `placeholder:"FILE" help:"Key from which pseudonyms, UIDs and dates follow; made if the file does not exist. The same key gives the same output. Without it, a key is drawn for this run alone."`
 	Report  string   `placeholder:"FILE" help:"Write what became of each input as JSON; it holds nothing identifiable."`
 	Map     string   `placeholder:"FILE" help:"Write which output came of which input as TSV. CONFIDENTIAL: it leads back to the patients."`
@@ -178,6 +178,9 @@ func (c *deidentifyCmd) summary(cli *CLI, s *streams, r *deid.Report) {
 		}
 	}
 	fmt.Fprintf(s.out, "%s: %d cleaned, %d held, %d refused\n", count(len(r.Items), "file"), counts[deid.Cleaned], counts[deid.Held], counts[deid.Refused])
+	if r.Digest != "" && !cli.Quiet {
+		s.say("By %s %s, file %s.", r.Profile, r.Version, r.Digest[:12])
+	}
 	why.print(s)
 	if counts[deid.Held]+counts[deid.Refused] > 0 && c.Report == "" && !cli.Quiet {
 		s.say("Nothing was written for what is held or refused. --report FILE lists every item, --map FILE which file it is.")

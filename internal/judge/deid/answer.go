@@ -21,7 +21,7 @@ var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture
 // its text has to be read, and what the rules leave of it is the vocabulary's. What cannot be seen by looking is not among them: overlays in unused bits, raw
 // data, large values, what lies elsewhere; nor documents, of which the rules leave nothing; nor what the gate has found.
 var looking = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodePhotograph: true, CodeLabel: true, CodeFace: true, CodeText: true, CodeWaveform: true,
-	CodeSOPClass: true, CodeWriting: true, CodeUnsure: true}
+	CodeSOPClass: true, CodeRule: true, CodeWriting: true, CodeUnsure: true}
 
 // Settles reports a reason that the answer sets aside.
 func (a Answer) Settles(r Reason) bool {

@@ -27,8 +27,12 @@ func benchImage(b *testing.B) ([]byte, []dicom.BulkRef, *dicom.TransferSyntax) {
 }
 
 func BenchmarkClean(b *testing.B) {
-	head, bulk, ts := benchImage(b)
 	p, _ := Lookup("research")
+	benchmarkClean(b, p)
+}
+
+func benchmarkClean(b *testing.B, p *Profile) {
+	head, bulk, ts := benchImage(b)
 	ds, err := dicom.ParseHead(head, bulk, ts, dicom.Limits{})
 	if err != nil {
 		b.Fatal(err)

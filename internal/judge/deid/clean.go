@@ -18,6 +18,11 @@ type work struct {
 	last     []dicom.Tag
 	orig     [][]byte
 	pointers bool // a content item is pointed to by its place
+
+	// Of a profile with rules of its own.
+	variant  *variant
+	variants map[string]*variant // by what objects let apply
+	hits     []int32             // entries that each rule decided on
 }
 
 // block is a private block met within one parent.
@@ -36,9 +41,9 @@ func (w *work) key(t dicom.Tag, v []byte) []byte {
 	return w.keyBuf
 }
 
-// opKey is the memo's key for what an operation makes of a value: of content items, one element has several.
-func (w *work) opKey(op opcode, t dicom.Tag, v []byte) []byte {
-	w.keyBuf = append(w.keyBuf[:0], byte(op), byte(t>>24), byte(t>>16), byte(t>>8), byte(t))
+// opKey is the memo's key for what an operation makes of a value: of content items, one element has several, and so it has by a collection's own rules.
+func (w *work) opKey(r rule, t dicom.Tag, v []byte) []byte {
+	w.keyBuf = append(w.keyBuf[:0], byte(r.op), byte(r.own>>8), byte(r.own), byte(t>>24), byte(t>>16), byte(t>>8), byte(t))
 	w.keyBuf = append(w.keyBuf, v...)
 	return w.keyBuf
 }
@@ -65,6 +70,10 @@ func (s *Subject) prepare(ds *dicom.Dataset) {
 		s.work.rules = make([]rule, n)
 	}
 	s.work.rules = s.work.rules[:n]
+	if s.profile.own != nil {
+		s.prepareOwn(ds)
+		return
+	}
 	known := s.profile.rulesNow()
 	content := false
 	for i := range n {
@@ -147,6 +156,9 @@ func (s *Subject) CleanAnswered(ds *dicom.Dataset, by Answer) (*Result, error) {
 		res.Rendered = ds.Render()
 		res.Actions.Kept = len(s.work.rules)
 		return res, nil
+	}
+	if why := s.heldByRule(ds); len(why) > 0 {
+		outcome, reasons = Held, append(reasons, why...)
 	}
 	if by != 0 {
 		if reasons = slices.DeleteFunc(reasons, by.Settles); len(reasons) == 0 {
@@ -286,6 +298,7 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		return res.stop(Held, found...), nil
 	}
 	res.Rendered = out
+	res.Rules = c.ruleCounts()
 	return res, nil
 }
 
@@ -327,9 +340,22 @@ func (c *pass) item(i int) bool {
 func (c *pass) entry(i int) bool {
 	r := c.work.rules[i]
 	el := c.ds.At(i)
+	if r.own != 0 {
+		c.work.hits[r.own-1]++
+		if r.op != opPrivate && el.Tag.IsPrivate() {
+			return c.ownPrivate(i, r, c.blockOf(i))
+		}
+		if c.ds.IsBulk(i) && r.op != opRemove && r.op != opOwnEmpty {
+			c.holds = append(c.holds, Reason{CodeBulk, c.ds.Path(i), "a large value that is no pixel data"})
+			return false
+		}
+	}
 	switch r.op {
 	case opRemove:
 		c.remove(i)
+		return false
+	case opOwnEmpty:
+		c.ownEmpty(i, r)
 		return false
 	case opCreator:
 		c.open(i)
@@ -352,6 +378,10 @@ func (c *pass) entry(i int) bool {
 	if el.ValueStart == el.ValueEnd && !c.ds.IsBulk(i) {
 		if r.op == opPseudonym {
 			c.set(i, []byte(c.pseudonym), &c.res.Actions.Replaced)
+			return false
+		}
+		if r.op == opOwnReplace {
+			c.apply(i, r, c.ownValue(r, nil))
 			return false
 		}
 		if r.op == opBasic && c.resolved(i, r) == ActionX {
@@ -394,7 +424,11 @@ func (c *pass) agreed(i int, want dicom.VR) (dicom.VR, bool) {
 	switch {
 	case want == dicom.VRSQ || el.IsSequence():
 		return dicom.VRSQ, want == dicom.VRSQ && (el.IsSequence() || el.ValueStart == el.ValueEnd)
-	case vr == want, vr == dicom.VRUN, !vr.Known(), vr.IsText() && want.IsText():
+	case vr == want, vr == dicom.VRUN, !vr.Known():
+		return want, true
+	case isTemporal(vr) && !isTemporal(want):
+		return want, false // the gate takes what is written as a date for one that has been shifted
+	case vr.IsText() && want.IsText():
 		return want, true
 	case vr.IsText() || want.IsText():
 		return want, false
@@ -403,6 +437,10 @@ func (c *pass) agreed(i int, want dicom.VR) (dicom.VR, bool) {
 		return vr, true
 	}
 	return vr, numeric(vr) && numeric(want)
+}
+
+func isTemporal(vr dicom.VR) bool {
+	return vr == dicom.VRDA || vr == dicom.VRDT || vr == dicom.VRTM
 }
 
 // numeric reports the VRs of single numbers.
@@ -650,7 +688,7 @@ func (c *pass) privateValue(i int, vr dicom.VR) bool {
 	if c.ds.IsBulk(i) {
 		return false
 	}
-	if w := el.VR; w != vr && w != dicom.VRUN && w.Known() && (w.IsText() != vr.IsText() || w.WordSize() != vr.WordSize()) {
+	if w := el.VR; w != vr && w != dicom.VRUN && w.Known() && (w.IsText() != vr.IsText() || w.WordSize() != vr.WordSize() || isTemporal(w) != isTemporal(vr)) {
 		return false
 	}
 	v := c.ds.Value(i)

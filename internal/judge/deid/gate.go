@@ -190,6 +190,9 @@ func (m *Matcher) counts(ds *dicom.Dataset, k int, b []byte, end int, p pattern)
 			if bytes.ContainsFunc(b[el.ValueStart:el.ValueEnd], unicode.IsLetter) {
 				return true
 			}
+			if m.keepsDates && p.kind == TermBirthDate && vr != dicom.VRTM {
+				return true // where dates are the true ones, a birth date is one
+			}
 			return p.kind != TermDate && p.kind != TermBirthDate && n > 8
 		case dicom.VRDS, dicom.VRIS:
 			return n >= 7 && wholeNumber(b[el.ValueStart:el.ValueEnd], start-int(el.ValueStart), end-int(el.ValueStart))

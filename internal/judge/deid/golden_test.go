@@ -113,7 +113,7 @@ func TestGolden(t *testing.T) {
 				}
 				after = dump(out)
 			}
-			report, err := json.MarshalIndent(Report{p.Name, p.Version, []Item{NewItem(1, r, "")}}, "", "  ")
+			report, err := json.MarshalIndent(Report{Profile: p.Name, Version: p.Version, Items: []Item{NewItem(1, r, "")}}, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,7 @@ const (
 	CodeFace       = "face"               // a face could be rendered
 	CodeWaveform   = "waveform-text"      // annotations of a waveform, which version 1 held
 	CodeBulk       = "large-value"        // a large value that is no pixel data
+	CodeRule       = "profile-rule"       // a rule of the collection's own holds it
 	CodeLexicon    = "lexicon"            // more identifiers than a lexicon holds
 	CodeUnreadable = "unreadable"         // the result could not be encoded or read again
 	CodeIdentifier = "identifier"         // finding: an element that identifies has a value

@@ -31,7 +31,11 @@ func (p *Profile) method() string {
 	if p.base != nil {
 		name = p.base.Name
 	}
-	values := append([]string{"Vitrine " + name + " " + p.Version}, p.changed...)
+	values := []string{"Vitrine " + name + " " + Version}
+	if p.own != nil {
+		values = []string{"Vitrine " + p.Name + " " + p.Version, p.own.digestText(), "on " + name + " " + Version}
+	}
+	values = append(values, p.changed...)
 	return strings.Join(append(values, editionText), `\`)
 }
 
@@ -40,10 +44,15 @@ func methodValue(v string) bool {
 	if v == editionText {
 		return true
 	}
-	for _, p := range profiles {
-		if v == "Vitrine "+p.Name+" "+p.Version {
-			return true
+	// A profile's name and version are the same for a whole collection: they say nothing of a subject.
+	for _, begin := range []string{"Vitrine ", "on "} {
+		if rest, ok := strings.CutPrefix(v, begin); ok {
+			name, version, ok := strings.Cut(rest, " ")
+			return ok && plainID(name) && profileVersion(version)
 		}
+	}
+	if digest, ok := strings.CutPrefix(v, "rules sha256:"); ok {
+		return len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
 	}
 	if rest, ok := strings.CutPrefix(v, "with"); ok {
 		_, ok = ParseOption(strings.TrimPrefix(strings.TrimPrefix(rest, "out"), " "))
@@ -75,7 +84,7 @@ func markerValue(s string) bool {
 // temporal is what (0028,0303) says.
 func (p *Profile) temporal() string {
 	switch {
-	case p.has(RetainModifiedDates):
+	case p.shifts(), p.own != nil && p.own.coarse:
 		return "MODIFIED"
 	case p.has(RetainFullDates):
 		return "UNMODIFIED"
@@ -119,7 +128,7 @@ func (p *Profile) markersFor(ts *dicom.TransferSyntax, painted bool) (*markers, 
 	m.equipment, err = dicom.NewBuilder(plain).Items(func(b *dicom.Builder) {
 		b.String(dicom.TagManufacturer, equipment)
 		b.String(dicom.TagManufacturerModelName, equipment)
-		b.String(dicom.TagSoftwareVersions, p.Version)
+		b.String(dicom.TagSoftwareVersions, Version)
 		b.Sequence(dicom.TagPurposeOfReferenceCodeSequence, code(purposeCode, purposeMeaning))
 	})
 	if err != nil {

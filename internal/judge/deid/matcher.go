@@ -21,12 +21,15 @@ type Matcher struct {
 
 	// keepsUIDs says that UIDs stay as they are: they may stand in the output, and what their digits say counts.
 	keepsUIDs bool
+	// keepsDates says the same of dates.
+	keepsDates bool
 }
 
 // Matcher builds the automaton of a lexicon for objects that the profile has cleaned.
 func (p *Profile) Matcher(l *Lexicon) *Matcher {
 	m := NewMatcher(l)
 	m.keepsUIDs = p.has(RetainUIDs)
+	m.keepsDates = !p.shifts()
 	return m
 }
 

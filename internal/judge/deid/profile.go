@@ -26,8 +26,9 @@ type Profile struct {
 	// HoldFaces holds images of heads, from which a face can be rendered.
 	HoldFaces bool
 
-	base    *Profile // the named profile that this one was made from; nil: it is one
-	changed []string // what was changed of it, as (0012,0063) says it
+	base    *Profile  // the named profile that this one was made from; nil: it is one
+	changed []string  // what was changed of it, as (0012,0063) says it
+	own     *ownRules // a collection's own; nil: none
 
 	rules   atomic.Pointer[map[dicom.Tag]rule]
 	learn   sync.Mutex
@@ -82,7 +83,7 @@ func Profiles() []string {
 func (p *Profile) has(o Option) bool { return p.Options&o != 0 }
 
 // shifts reports that dates are not the true ones: then no true one may stand beside them.
-func (p *Profile) shifts() bool { return p.has(RetainModifiedDates) }
+func (p *Profile) shifts() bool { return p.has(RetainModifiedDates) || p.own != nil && p.own.shifts }
 
 // opcode is what is done to an element, before its value is looked at.
 type opcode uint8
@@ -122,6 +123,7 @@ type rule struct {
 	vr    dicom.VR // the dictionary's
 	term  TermKind // what its value is to the lexicon
 	size  uint8    // bytes of a number that stands alone; 0: any
+	own   uint16   // number of the collection's own rule that decides, from 1; 0: none does
 }
 
 // rulesNow is a snapshot of the rules that are known; learned adds one.
@@ -175,7 +177,7 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 			r.size = 4
 		}
 	}
-	if op, _, ok := p.own(t, row); ok {
+	if op, _, ok := p.decided(t, row); ok {
 		r.op = op
 		return r, true
 	}
@@ -197,7 +199,7 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 // byTable applies a row of Table E.1-1: an option that keeps, else one that cleans, else the Basic Profile. Where dates are modified, no option keeps
 // a true one.
 func (p *Profile) byTable(row Row, vr dicom.VR) opcode {
-	temporal := vr == dicom.VRDA || vr == dicom.VRDT || vr == dicom.VRTM
+	temporal := isTemporal(vr)
 	if vr == dicom.VRUI && row.Basic != ActionX {
 		if p.has(RetainUIDs) && row.Keep&RetainUIDs != 0 {
 			return opKeepUID
@@ -271,7 +273,7 @@ func (p *Profile) byVR(e *dicom.Entry) opcode {
 		return opKeep
 	case dicom.VRDA, dicom.VRDT, dicom.VRTM:
 		switch {
-		case p.shifts():
+		case p.has(RetainModifiedDates):
 			return opDate
 		case p.has(RetainFullDates):
 			return opKeepDate
@@ -285,8 +287,8 @@ func (p *Profile) byVR(e *dicom.Entry) opcode {
 	return opRemove // PN, AE, AS, UR, OB, UN and retired text that no row speaks of
 }
 
-// own are the decisions that the table leaves open or that go beyond it; docs/deidentification.md gives each reason.
-func (p *Profile) own(t dicom.Tag, row Row) (op opcode, why string, ok bool) {
+// decided are the decisions that the table leaves open or that go beyond it; docs/deidentification.md gives each reason.
+func (p *Profile) decided(t dicom.Tag, row Row) (op opcode, why string, ok bool) {
 	switch t {
 	case dicom.TagPatientName, dicom.TagPatientID, dicom.TagClinicalTrialSubjectID:
 		return opPseudonym, "the subject's pseudonym stands for whatever names them", true

@@ -41,6 +41,9 @@ type Result struct {
 	Findings []Reason // under as-deposited: what looks identifiable; else what there is to know of an object that passes
 	Actions  Actions
 
+	// Rules says how many elements each of the collection's own rules decided on.
+	Rules []RuleCount
+
 	// Rendered is the clean data set but for its bulk values; nil unless Cleaned.
 	Rendered *dicom.Rendered
 
@@ -61,9 +64,21 @@ type Result struct {
 
 // Report is what `vitrine deidentify` writes. It holds nothing identifiable, nor a digest of an input.
 type Report struct {
-	Profile string `json:"profile"`
-	Version string `json:"version"`
-	Items   []Item `json:"items"`
+	Profile string     `json:"profile"`
+	Version string     `json:"version"`
+	Table   string     `json:"table,omitempty"`  // edition of PS3.15 Table E.1-1
+	Digest  string     `json:"digest,omitempty"` // SHA-256 of the file of the collection's own rules
+	Rules   []RuleView `json:"rules,omitempty"`  // that items name
+	Items   []Item     `json:"items"`
+}
+
+// NewReport is the head of a report on what a profile did.
+func NewReport(p *Profile) *Report {
+	r := &Report{Profile: p.Name, Version: p.Version, Rules: p.Rules(), Digest: p.Digest()}
+	if !p.AsDeposited {
+		r.Table = TableEdition
+	}
+	return r
 }
 
 // Item is one input of a report, in the order of the inputs, counted from 1.
@@ -73,11 +88,13 @@ type Item struct {
 	Output  *string  `json:"output"` // path under the output folder; null if nothing was written
 	Reasons []Reason `json:"reasons"`
 	Actions Actions  `json:"actions"`
+
+	Rules []RuleCount `json:"rules,omitempty"` // of the collection's own, and how many elements each decided on
 }
 
 // NewItem is the report's line for a result.
 func NewItem(n int, r *Result, output string) Item {
-	it := Item{Item: n, Outcome: r.Outcome, Reasons: append(append([]Reason{}, r.Reasons...), r.Findings...), Actions: r.Actions}
+	it := Item{Item: n, Outcome: r.Outcome, Reasons: append(append([]Reason{}, r.Reasons...), r.Findings...), Actions: r.Actions, Rules: r.Rules}
 	if output != "" {
 		it.Output = &output
 	}

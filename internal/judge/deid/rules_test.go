@@ -251,6 +251,18 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
+// A number or a text that is written as a date does not pass as a shifted one.
+func TestDateInDisguise(t *testing.T) {
+	for _, vr := range []dicom.VR{dicom.VRDA, dicom.VRDT, dicom.VRTM} {
+		ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) {
+			b.Raw(dicom.TagKVP, vr, []byte(birth))
+			b.Raw(0x00190011, dicom.VRLO, []byte("SIEMENS MR HEADER"))
+			b.Raw(0x0019110C, vr, []byte(birth))
+		})
+		mustClean(t, ds, "research")
+	}
+}
+
 // Every row of Table E.1-1 does under each profile what the row says.
 func TestEveryRow(t *testing.T) {
 	if len(tableRows) != 621-4+34 {

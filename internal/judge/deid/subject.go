@@ -55,6 +55,9 @@ func (s *Subject) forget() {
 	s.matcher = nil
 	s.memo = map[string]memoized{}
 	s.words = words{echo: s.lexicon.echoWords(), ages: s.profile.Generalise}
+	if s.profile.own != nil {
+		s.words.own = s.profile.own.words
+	}
 }
 
 // uid is the UID that stands for an original one.

@@ -313,7 +313,7 @@ func TestAsDeposited(t *testing.T) {
 func TestReport(t *testing.T) {
 	r, _ := mustClean(t, sampleCT(t, dicom.ExplicitVRLittleEndian, nil), "research")
 	held := (&Result{}).stop(Held, Reason{CodePixels, "(0008,0016)", "text"})
-	b, err := json.Marshal(Report{"research", Version, []Item{NewItem(1, r, "a/b.dcm"), NewItem(2, held, "")}})
+	b, err := json.Marshal(Report{Profile: "research", Version: Version, Items: []Item{NewItem(1, r, "a/b.dcm"), NewItem(2, held, "")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import "strings"
 type words struct {
 	echo  map[string]struct{} // lower-case words of the subject's identifiers
 	extra map[string]struct{} // further words of the element at hand
+	own   map[string]struct{} // further words of the profile
 
 	// enumerated says that the value at hand is one of a list: a word of the vocabulary is that word, whatever the subject is called.
 	enumerated bool
@@ -20,6 +21,9 @@ func (w *words) known(s string) bool {
 	_, ok := vocabulary()[s]
 	if !ok {
 		_, ok = w.extra[s]
+	}
+	if !ok {
+		_, ok = w.own[s]
 	}
 	return ok
 }

@@ -28,7 +28,7 @@ func (c *pass) value(i int, r rule, vr dicom.VR) {
 	raw := c.ds.Value(i)
 	remember := len(raw) <= maxRemembered && r.op != opScheme && plainText(raw)
 	if remember {
-		if m, ok := c.memo[string(c.work.opKey(r.op, c.ds.At(i).Tag, raw))]; ok {
+		if m, ok := c.memo[string(c.work.opKey(r, c.ds.At(i).Tag, raw))]; ok {
 			c.apply(i, r, m)
 			return
 		}
@@ -38,7 +38,7 @@ func (c *pass) value(i int, r rule, vr dicom.VR) {
 		if len(c.memo) >= maxMemo {
 			clear(c.memo)
 		}
-		c.memo[string(c.work.opKey(r.op, c.ds.At(i).Tag, raw))] = m
+		c.memo[string(c.work.opKey(r, c.ds.At(i).Tag, raw))] = m
 	}
 	c.apply(i, r, m)
 }
@@ -128,7 +128,15 @@ func (c *pass) layer(i int) {
 
 // decide judges a value by its rule.
 func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
+	if r.own != 0 {
+		if more := c.profile.own.rules[r.own-1].words; more != nil {
+			c.words.extra = more
+			defer func() { c.words.extra = nil }()
+		}
+	}
 	switch r.op {
+	case opOwnReplace, opOwnGeneralise:
+		return c.ownValue(r, raw)
 	case opUID:
 		return c.uids(raw)
 	case opProfile:

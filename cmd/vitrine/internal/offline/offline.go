@@ -252,7 +252,8 @@ func (it *item) unreadable(err error) {
 
 // report has an item for each input. Those that an interruption left over are held.
 func (r *run) report(err error) *deid.Report {
-	rep := &deid.Report{Profile: r.Profile.Name, Version: r.Profile.Version, Items: make([]deid.Item, len(r.items))}
+	rep := deid.NewReport(r.Profile)
+	rep.Items = make([]deid.Item, len(r.items))
 	for i := range r.items {
 		it := &r.items[i].result
 		if it.Outcome == "" || it.Outcome == deid.Cleaned && err != nil && !r.out.committed(r.items[i].name) {
