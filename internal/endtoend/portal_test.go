@@ -104,17 +104,17 @@ func writeOne(t *testing.T, dir string, s *sample.Study, i int) {
 	}
 }
 
-// A new person comes, sends a folder and sees it arrive; a steward looks at what is held and publishes; a researcher finds it and sees it: all with the keyboard.
+// A new person comes, sends a folder and sees it arrive; a steward looks at what is held, publishes, and describes the collection; a researcher finds it and sees it: all with the keyboard.
 func TestStory(t *testing.T) {
 	n := serve(t, setup{})
-	folder := n.fill(t)
+	folder := n.fill(t, "tyndale") // what the steward writes of LANTERN is a part of the story
 	inBrowser(t, "story.mjs", "--origin", n.localhost(), "--link", n.firstLink(), "--folder", folder, "--out", filepath.Join(testdata.Root(t), "build", "story"))
 	n.verify()
 }
 
-// fill makes the trial of the demonstration, with a slice or two of each study and its clinical table, published and described in the directory; and gives the folder of a
-// person who is not in it yet: a CT, and an ultrasound image that waits for a steward.
-func (n *served) fill(t *testing.T) (folder string) {
+// fill makes the trial of the demonstration, with a slice or two of each study and its clinical table, published; the directory's entries that are named; and gives the
+// folder of a person who is not in it yet: a CT, and an ultrasound image that waits for a steward.
+func (n *served) fill(t *testing.T, entries ...string) (folder string) {
 	t.Helper()
 	dir := t.TempDir()
 	cohorts := sample.Cohorts(1)
@@ -151,7 +151,7 @@ func (n *served) fill(t *testing.T) (folder string) {
 	if err := sample.WriteEntries(dir); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"lantern", "tyndale"} {
+	for _, id := range entries {
 		n.admin("directory", "import", filepath.Join(dir, "entries", id+".json"), "--id", id, "--publish")
 	}
 	n.admin("directory", "count")
@@ -175,6 +175,6 @@ func TestPages(t *testing.T) {
 		t.Skip("the long form alone: VITRINE_SOAK=1")
 	}
 	n := serve(t, setup{})
-	n.fill(t)
+	n.fill(t, "lantern", "tyndale")
 	inBrowser(t, "pages.mjs", "--origin", n.localhost(), "--link", n.firstLink(), "--out", filepath.Join(testdata.Root(t), "build", "pages"))
 }

@@ -1,11 +1,21 @@
 // A person without a mouse: everything is reached with the Tab key, as assistive technology and many hands do it.
 
+let tabs = 0;
+
+/** How often the Tab key was pressed since this was last asked. */
+export function keys() {
+  const n = tabs;
+  tabs = 0;
+  return n;
+}
+
 /** Presses Tab until the target, or something in it, has the focus. */
 export async function reach(page, target, most = 400) {
   await target.waitFor({ state: "attached" });
   const there = () => target.evaluate((e) => e === document.activeElement || e.contains(document.activeElement));
   for (let i = 0; i < most; i++) {
     if (await there()) return;
+    tabs++;
     await page.keyboard.press("Tab");
   }
   throw new Error(`the keyboard does not reach ${target}`);
@@ -40,6 +50,13 @@ export async function choose(page, select, label) {
     if (i > 200) throw new Error(`${select} has no option ${label}`);
     await page.keyboard.press("ArrowDown");
   }
+}
+
+/** Writes into a field that offers what it knows, and takes the first that it offers. */
+export async function offered(page, field, text) {
+  await write(page, field, text);
+  await page.waitForFunction((f) => f.getAttribute("aria-activedescendant"), await field.elementHandle());
+  await page.keyboard.press("Enter");
 }
 
 /** Gives files to an input whose chooser the keyboard opens. */

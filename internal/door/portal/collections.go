@@ -123,7 +123,9 @@ type collectionPage struct {
 	MayDeposit bool
 	MayManage  bool
 	Entry      string // the address of its page in the directory; empty: none is published
-	MayPick    bool
+	// MayDescribe says that the caller writes the collection's entry.
+	MayDescribe bool
+	MayPick     bool
 }
 
 const pageOfStudies = 48
@@ -145,6 +147,7 @@ func (d *Door) collection(r *request) (*page, error) {
 		return policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: a, Collection: string(id), State: s}).Allow
 	}
 	p.MayPublish, p.MayDeposit = may(policy.Publish, policy.Admitted), may(policy.Deposit, policy.NoState)
+	p.MayDescribe = may(policy.EditEntry, policy.NoState)
 	p.MayManage = admin.MayManage(r.admin(), id)
 	switch counts, err := d.Desk.Intake(r.Context(), r.admin(), id); {
 	case err == nil:

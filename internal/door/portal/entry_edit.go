@@ -79,10 +79,18 @@ type inputView struct {
 	Options                            []optionView
 	Chosen                             int
 	Search                             bool // the list is long
-	Rows                               [][]inputView
+	Rows                               []rowView
+	Saved                              int  // how many of them are not empty
+	Faulty                             bool // a row has a problem
 	Uses                               []useInput
 	Problem, Gap                       string
 	Needed                             bool
+}
+
+// rowView is a row of inputs, and those that are folded away.
+type rowView struct {
+	Inputs, More []inputView
+	Open         bool // something that is folded away wants attention
 }
 
 type useInput struct {
@@ -102,8 +110,24 @@ type modifierInput struct {
 type partView struct {
 	ID, Title, About string
 	Inputs           []inputView
+	More             []inputView // folded away
+	MoreFilled       int
+	MoreOpen         bool // something in them wants attention
 	Filled, Asked    int
 	Problems         int
+}
+
+// MoreNames are what is folded away, for who looks for one of it.
+func (p partView) MoreNames() string {
+	var names []string
+	for _, in := range p.More {
+		name := in.Label
+		if second := name[1:2]; second == strings.ToLower(second) { // no abbreviation
+			name = strings.ToLower(name[:1]) + name[1:]
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
 }
 
 type entryForm struct {
@@ -133,6 +157,9 @@ type gapView struct {
 }
 
 var rowIndex = regexp.MustCompile(`\[(\d+)\]`)
+
+// emptyRows follow those of a list that are filled in.
+const emptyRows = 3
 
 // inputOf is the name of the form's input that a path of the document belongs to.
 func inputOf(path string) string {
@@ -229,28 +256,45 @@ func (f *entryForm) view(v url.Values, problems map[string]string) {
 			switch x.kind {
 			case "rows":
 				n := rowsIn(v, x.path)
-				for i := range n + 2 {
-					var row []inputView
+				for i := range n + emptyRows {
+					var row rowView
 					for _, c := range x.columns {
-						row = append(row, input(c, x.path+"."+strconv.Itoa(i)+"."+c.path))
-						if row[len(row)-1].Problem != "" {
+						cell := input(c, x.path+"."+strconv.Itoa(i)+"."+c.path)
+						if cell.Problem != "" {
 							pv.Problems++
+							in.Faulty = true
+						}
+						if c.more {
+							row.More = append(row.More, cell)
+							row.Open = row.Open || cell.Problem != ""
+						} else {
+							row.Inputs = append(row.Inputs, cell)
 						}
 					}
 					in.Rows = append(in.Rows, row)
 				}
+				in.Saved = n
 			case "use":
 				in.Needed = true
 				for i := range max(1, rowsIn(v, x.path)) + 1 {
 					in.Uses = append(in.Uses, useOfForm(v, i, input))
 				}
 			}
-			pv.Asked++
-			if in.Value != "" || in.Chosen > 0 || len(in.Rows) > 2 || len(in.Uses) > 2 || len(in.Uses) > 0 && in.Uses[0].Permission.Value != "" {
-				pv.Filled++
-			}
 			if in.Problem != "" {
 				pv.Problems++
+			}
+			filled := in.Value != "" || in.Chosen > 0 || in.Saved > 0 || len(in.Uses) > 2 || len(in.Uses) > 0 && in.Uses[0].Permission.Value != ""
+			if x.more {
+				pv.More = append(pv.More, in)
+				pv.MoreOpen = pv.MoreOpen || in.Problem != "" || in.Faulty
+				if filled {
+					pv.MoreFilled++
+				}
+				continue
+			}
+			pv.Asked++
+			if filled {
+				pv.Filled++
 			}
 			pv.Inputs = append(pv.Inputs, in)
 		}
@@ -290,20 +334,24 @@ func (d *Door) entryFormPage(f *entryForm, v url.Values, problems map[string]str
 	return &page{file: "entryedit", title: title, section: "/collections", help: "describe", data: f, status: status}
 }
 
-// locals are collections of this node that the caller may describe and nobody has yet.
-func (d *Door) locals(r *request, chosen string) ([]optionView, error) {
+// locals are collections of this node that the caller may describe and nobody has yet; begun is the entry of the chosen one, if somebody has.
+func (d *Door) locals(r *request, chosen string) (out []optionView, begun directory.ID, err error) {
 	all, err := d.Desk.ListCollections(r.Context(), r.admin())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	drafts, err := d.Directory.Drafts(r.Context(), r.admin())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var out []optionView
 	for _, c := range all {
-		if !policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.EditEntry, Collection: string(c.ID)}).Allow ||
-			slices.ContainsFunc(drafts, func(s directory.Stored) bool { return s.Entry.Collection == string(c.ID) }) {
+		if !policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.EditEntry, Collection: string(c.ID)}).Allow {
+			continue
+		}
+		if i := slices.IndexFunc(drafts, func(s directory.Stored) bool { return s.Entry.Collection == string(c.ID) }); i >= 0 {
+			if string(c.ID) == chosen {
+				begun = drafts[i].ID
+			}
 			continue
 		}
 		label := string(c.ID)
@@ -312,7 +360,7 @@ func (d *Door) locals(r *request, chosen string) ([]optionView, error) {
 		}
 		out = append(out, optionView{ID: string(c.ID), Label: label, On: string(c.ID) == chosen})
 	}
-	return out, nil
+	return out, begun, nil
 }
 
 func (d *Door) newEntry(r *request) (*page, error) {
@@ -322,9 +370,13 @@ func (d *Door) newEntry(r *request) (*page, error) {
 	chosen := r.URL.Query().Get("collection")
 	f := &entryForm{New: true, Entry: directory.Entry{Holding: directory.Elsewhere}}
 	_, f.Elsewhere = r.mayWriteSome()
+	var begun directory.ID
 	var err error
-	if f.Locals, err = d.locals(r, chosen); err != nil {
+	if f.Locals, begun, err = d.locals(r, chosen); err != nil {
 		return nil, err
+	}
+	if begun != "" {
+		return &page{to: "/directory/" + string(begun) + "/edit"}, nil
 	}
 	if slices.ContainsFunc(f.Locals, func(o optionView) bool { return o.On }) {
 		if f.Entry, err = d.prefilled(r, collection.ID(chosen)); err != nil {
@@ -380,7 +432,7 @@ func (d *Door) createEntry(r *request) (*page, error) {
 		f.Entry.Holding, f.Entry.Collection = directory.Here, c
 	}
 	_, f.Elsewhere = r.mayWriteSome()
-	if f.Locals, err = d.locals(r, f.Entry.Collection); err != nil {
+	if f.Locals, _, err = d.locals(r, f.Entry.Collection); err != nil {
 		return nil, err
 	}
 	var problems map[string]string

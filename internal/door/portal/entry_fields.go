@@ -20,6 +20,7 @@ type field struct {
 	read              func(e *directory.Entry, v url.Values, say func(path, text string))
 	columns           []field // of rows: their inputs
 	of                func(e *directory.Entry) bool
+	more              bool // few know or need it: folded away until somebody looks
 }
 
 // part is a section of the form.
@@ -140,6 +141,41 @@ func declaredOf(path, label, help string, at func(d *directory.Declared) *int64)
 		}}
 }
 
+// declaredAsOf is the day of what a custodian declares.
+func declaredAsOf() field {
+	const path = "declared.asOf"
+	return field{path: path, label: "Counted on", help: "YYYY-MM-DD.", kind: "line", most: 10, of: isElsewhere,
+		write: func(e *directory.Entry, v url.Values) {
+			if e.Declared != nil {
+				v.Set(path, e.Declared.AsOf)
+			}
+		},
+		read: func(e *directory.Entry, v url.Values, _ func(string, string)) {
+			s := strings.TrimSpace(v.Get(path))
+			if e.Holding == directory.Here || s == "" && e.Declared == nil {
+				return
+			}
+			if e.Declared == nil {
+				e.Declared = &directory.Declared{}
+			}
+			e.Declared.AsOf = s
+		}}
+}
+
+// more folds fields away.
+func more(fields ...field) []field {
+	for i := range fields {
+		fields[i].more = true
+	}
+	return fields
+}
+
+// dataSets are other data sets that this one has to do with.
+func dataSets(path, label, help string, at func(e *directory.Entry) *[]directory.Link) field {
+	return rows(path, label, help, at, col("title", "Title", func(r *directory.Link) *string { return &r.Title }), col("url", "Address", func(r *directory.Link) *string { return &r.URL }),
+		col("pid", "DOI or other lasting identifier", func(r *directory.Link) *string { return &r.PID }))
+}
+
 func isElsewhere(e *directory.Entry) bool { return e.Holding != directory.Here }
 
 // between a code and what it means in a line of diseases.
@@ -221,7 +257,7 @@ func rows[T any](path, label, help string, at func(e *directory.Entry) *[]T, col
 			*at(e) = out
 		}}
 	for _, c := range columns {
-		f.columns = append(f.columns, field{path: c.name, label: c.label, kind: c.kind, list: c.list})
+		f.columns = append(f.columns, field{path: c.name, label: c.label, kind: c.kind, list: c.list, more: c.more})
 	}
 	return f
 }
@@ -249,11 +285,18 @@ type input[T any] struct {
 	list              *vocabulary.List
 	put               func(row *T, v url.Values, name string)
 	get               func(row *T, v url.Values, name string, say func(string, string))
+	more              bool // folded away
+}
+
+func colMore[T any](name, label string, at func(row *T) *string) input[T] {
+	c := col(name, label, at)
+	c.more = true
+	return c
 }
 
 func col[T any](name, label string, at func(row *T) *string) input[T] {
-	return input[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, *at(row)) },
-		func(row *T, v url.Values, n string, _ func(string, string)) {
+	return input[T]{name: name, label: label, kind: "line", put: func(row *T, v url.Values, n string) { v.Set(n, *at(row)) },
+		get: func(row *T, v url.Values, n string, _ func(string, string)) {
 			*at(row) = strings.Join(strings.Fields(v.Get(n)), " ")
 		}}
 }
@@ -265,19 +308,19 @@ func colOf[T any](name, label string, l *vocabulary.List, at func(row *T) *strin
 }
 
 func colFlag[T any](name, label string, at func(row *T) *bool) input[T] {
-	return input[T]{name, label, "flag", nil, func(row *T, v url.Values, n string) {
+	return input[T]{name: name, label: label, kind: "flag", put: func(row *T, v url.Values, n string) {
 		if *at(row) {
 			v.Set(n, "yes")
 		}
-	}, func(row *T, v url.Values, n string, _ func(string, string)) { *at(row) = v.Get(n) != "" }}
+	}, get: func(row *T, v url.Values, n string, _ func(string, string)) { *at(row) = v.Get(n) != "" }}
 }
 
 func colNumber[T any](name, label string, at func(row *T) **int) input[T] {
-	return input[T]{name, label, "number", nil, func(row *T, v url.Values, n string) {
+	return input[T]{name: name, label: label, kind: "number", put: func(row *T, v url.Values, n string) {
 		if k := *at(row); k != nil {
 			v.Set(n, strconv.Itoa(*k))
 		}
-	}, func(row *T, v url.Values, n string, say func(string, string)) {
+	}, get: func(row *T, v url.Values, n string, say func(string, string)) {
 		s := strings.TrimSpace(v.Get(n))
 		if s == "" {
 			*at(row) = nil
@@ -294,8 +337,8 @@ func colNumber[T any](name, label string, at func(row *T) **int) input[T] {
 
 // words are a few terms with spaces or commas between: modalities of a timepoint.
 func colWords[T any](name, label string, l *vocabulary.List, at func(row *T) *[]string) input[T] {
-	return input[T]{name, label, "line", nil, func(row *T, v url.Values, n string) { v.Set(n, strings.Join(*at(row), ", ")) },
-		func(row *T, v url.Values, n string, say func(string, string)) {
+	return input[T]{name: name, label: label, kind: "line", put: func(row *T, v url.Values, n string) { v.Set(n, strings.Join(*at(row), ", ")) },
+		get: func(row *T, v url.Values, n string, say func(string, string)) {
 			var out []string
 			for _, s := range strings.FieldsFunc(v.Get(n), func(r rune) bool { return r == ',' || r == ';' }) {
 				if s = strings.TrimSpace(s); s == "" {
@@ -446,7 +489,7 @@ func magnifications() field {
 
 // parts is the form, in the order in which somebody knows the answers.
 var parts = []part{
-	{"what", "What it is", "What a list shows first.", []field{
+	{"what", "What it is", "What a list shows first.", slices.Concat([]field{
 		line("title", "Title", "What people call it, and cite.", 150, func(e *directory.Entry) *string { return &e.Title }),
 		line("acronym", "Short name", "", 40, func(e *directory.Entry) *string { return &e.Acronym }),
 		text("abstract", "In a sentence or two", "People decide by these lines whether to read on.", 255, func(e *directory.Entry) *string { return &e.Abstract }),
@@ -454,8 +497,16 @@ var parts = []part{
 		lines("keywords", "Other words for it", "One a line.", func(e *directory.Entry) *[]string { return &e.Keywords }),
 		one("status", "Does it still grow?", "", vocabulary.CollectionStatus, func(e *directory.Entry) *string { return &e.Status }),
 		many("types", "What kind of collection", "", vocabulary.CollectionType, func(e *directory.Entry) *[]string { return &e.Types }),
-	}},
-	{"who", "Who keeps it", "A request goes to an organisation; questions go to a mailbox that outlives people.", []field{
+	}, more(
+		lines("aliases", "Other names", "One a line.", func(e *directory.Entry) *[]string { return &e.Aliases }),
+		line("origin", "Its identifier elsewhere", "What another register calls it: an address, DOI or UUID.", 500, func(e *directory.Entry) *string { return &e.Origin }),
+		line("language", "Language of the data", "Two letters: cy. Empty: English.", 2, func(e *directory.Entry) *string { return &e.Language }),
+		many("purposes", "Why it was gathered", "", vocabulary.Purpose, func(e *directory.Entry) *[]string { return &e.Purposes }),
+		many("settings", "Where it came about", "", vocabulary.Setting, func(e *directory.Entry) *[]string { return &e.Settings }),
+		many("inclusion", "What decided who is in it", "", vocabulary.Inclusion, func(e *directory.Entry) *[]string { return &e.Inclusion }),
+		one("reason", "Why it is registered", "", vocabulary.RegistrationReason, func(e *directory.Entry) *string { return &e.Reason }),
+	))},
+	{"who", "Who keeps it", "A request goes to an organisation; questions go to a mailbox that outlives people.", slices.Concat([]field{
 		line("custodian.name", "Organisation", "", 150, func(e *directory.Entry) *string { return &e.Custodian.Name }),
 		one("custodian.kind", "Of which kind", "", vocabulary.OrganisationKind, func(e *directory.Entry) *string { return &e.Custodian.Kind }),
 		line("custodian.country", "Country", "Two capitals: GB.", 2, func(e *directory.Entry) *string { return &e.Custodian.Country }),
@@ -464,12 +515,15 @@ var parts = []part{
 		line("contact.url", "Or a form", "https://...", 1000, func(e *directory.Entry) *string { return &e.Contact.URL }),
 		line("contact.name", "Who answers", "The name of the team.", 150, func(e *directory.Entry) *string { return &e.Contact.Name }),
 		line("lead.name", "Who leads it", "", 150, func(e *directory.Entry) *string { return &e.Lead.Name }),
-		line("lead.orcid", "Lead's ORCID", "0000-0002-1825-0097", 19, func(e *directory.Entry) *string { return &e.Lead.ORCID }),
-		line("lead.institution", "Lead's institution", "", 150, func(e *directory.Entry) *string { return &e.Lead.Institution }),
 		rows("networks", "Belongs to", "Trial groups, consortia, federations.", func(e *directory.Entry) *[]directory.Network { return &e.Networks },
 			col("name", "Name", func(r *directory.Network) *string { return &r.Name }), col("url", "Address", func(r *directory.Network) *string { return &r.URL })),
-	}},
-	{"held", "What is in it", "People search by disease and kind of image before anything else.", []field{
+	}, more(
+		line("custodian.url", "The organisation's page", "https://...", 1000, func(e *directory.Entry) *string { return &e.Custodian.URL }),
+		line("custodian.ods", "NHS organisation code", "Of the Organisation Data Service: RJ1.", 20, func(e *directory.Entry) *string { return &e.Custodian.ODS }),
+		line("lead.orcid", "Lead's ORCID", "0000-0002-1825-0097", 19, func(e *directory.Entry) *string { return &e.Lead.ORCID }),
+		line("lead.institution", "Lead's institution", "", 150, func(e *directory.Entry) *string { return &e.Lead.Institution }),
+	))},
+	{"held", "What is in it", "People search by disease and kind of image before anything else.", slices.Concat([]field{
 		many("domains", "Scans, slides or microscopy", "", vocabulary.Domain, func(e *directory.Entry) *[]string { return &e.Domains }),
 		many("modalities", "Kinds of image", "", vocabulary.Modality, func(e *directory.Entry) *[]string { return &e.Modalities }),
 		codes("conditions", "Diseases", "One a line, as a code or in words: “bowel cancer”, “ICD-10 C50.4”, “8500/3”, “254837009”.", func(e *directory.Entry) *[]vocabulary.Code { return &e.Conditions }),
@@ -482,6 +536,7 @@ var parts = []part{
 		declaredOf("declared.people", "How many people", "Fewer than ten are shown as 0–9; other numbers are rounded to ten.", func(d *directory.Declared) *int64 { return &d.People }),
 		declaredOf("declared.studies", "How many studies", "", func(d *directory.Declared) *int64 { return &d.Studies }),
 		declaredOf("declared.images", "How many images", "", func(d *directory.Declared) *int64 { return &d.Images }),
+		declaredAsOf(),
 		line("start", "Images from", "YYYY, YYYY-MM or YYYY-MM-DD.", 10, func(e *directory.Entry) *string { return &e.Start }),
 		line("end", "Until", "Empty: still growing.", 10, func(e *directory.Entry) *string { return &e.End }),
 		one("frequency", "How often it is updated", "", vocabulary.Frequency, func(e *directory.Entry) *string { return &e.Frequency }),
@@ -493,8 +548,11 @@ var parts = []part{
 		lines("scanners", "Machines", "Maker and model, one a line.", func(e *directory.Entry) *[]string { return &e.Scanners }),
 		many("stains", "Stains", "", vocabulary.Stain, func(e *directory.Entry) *[]string { return &e.Stains }),
 		magnifications(),
-		many("settings", "Where it came about", "", vocabulary.Setting, func(e *directory.Entry) *[]string { return &e.Settings }),
-	}},
+	}, more(
+		one("contrast", "Contrast media used", "", vocabulary.Ternary, func(e *directory.Entry) *string { return &e.Contrast }),
+		many("standards", "Standards that the data follows", "", vocabulary.DataModel, func(e *directory.Entry) *[]string { return &e.Standards }),
+		lines("formats", "Formats", "Media types, one a line: application/dicom.", func(e *directory.Entry) *[]string { return &e.Formats }),
+	))},
 	{"use", "What it may be used for", "Said once here, it is matched with each request in a second.", []field{
 		uses(),
 		many("dataUse.restrictions", "What consent does not cover", "", vocabulary.ConsentRestriction, func(e *directory.Entry) *[]string { return &e.DataUse.Restrictions }),
@@ -512,14 +570,17 @@ var parts = []part{
 		text("access.cost", "What it costs", "", 5000, func(e *directory.Entry) *string { return &e.Access.Cost }),
 		text("access.rights", "The conditions", "Their address, or their text.", 5000, func(e *directory.Entry) *string { return &e.Access.Rights }),
 	}},
-	{"other", "What else there is", "Images with outcomes and treatment answer far more questions.", []field{
+	{"other", "What else there is", "Images with outcomes and treatment answer far more questions.", slices.Concat([]field{
 		rows("associatedData", "Other data about the same people", "", func(e *directory.Entry) *[]directory.AssociatedData { return &e.AssociatedData },
 			colOf("type", "Data", vocabulary.AssociatedDataType, func(r *directory.AssociatedData) *string { return &r.Type }),
 			colOf("leadTime", "Until somebody has it", vocabulary.AssociatedDataTimeframe, func(r *directory.AssociatedData) *string { return &r.LeadTime }),
 			col("note", "Note", func(r *directory.AssociatedData) *string { return &r.Note })),
+	}, more(
 		samples(),
 		many("materials", "Kinds of sample", "", vocabulary.MaterialType, func(e *directory.Entry) *[]string { return &e.Materials }),
-	}},
+		dataSets("linkable", "Can be linked with", "Other data sets about the same people.", func(e *directory.Entry) *[]directory.Link { return &e.Linkable }),
+		dataSets("derivedFrom", "Was made from", "Data sets that it was taken or computed from.", func(e *directory.Entry) *[]directory.Link { return &e.DerivedFrom }),
+	))},
 	{"credit", "Approvals, money and credit", "", []field{
 		rows("ethics", "Approvals", "", func(e *directory.Entry) *[]directory.Ethics { return &e.Ethics },
 			col("committee", "Committee", func(r *directory.Ethics) *string { return &r.Committee }), col("rec", "REC reference", func(r *directory.Ethics) *string { return &r.REC }),
@@ -528,14 +589,16 @@ var parts = []part{
 		rows("funding", "Grants", "", func(e *directory.Entry) *[]directory.Grant { return &e.Funding },
 			col("funder", "Funder", func(r *directory.Grant) *string { return &r.Funder }), col("number", "Number", func(r *directory.Grant) *string { return &r.Number }),
 			col("title", "Title", func(r *directory.Grant) *string { return &r.Title }), col("start", "From", func(r *directory.Grant) *string { return &r.Start }),
-			col("end", "To", func(r *directory.Grant) *string { return &r.End })),
+			col("end", "To", func(r *directory.Grant) *string { return &r.End }),
+			colMore("ror", "Funder's ROR identifier", func(r *directory.Grant) *string { return &r.ROR }), colMore("lead.name", "Who leads it", func(r *directory.Grant) *string { return &r.Lead.Name }),
+			colMore("lead.orcid", "Lead's ORCID", func(r *directory.Grant) *string { return &r.Lead.ORCID }), colMore("lead.institution", "Lead's institution", func(r *directory.Grant) *string { return &r.Lead.Institution }),
+			colMore("scope", "What it is to bring", func(r *directory.Grant) *string { return &r.Scope }), colMore("reference", "The funder's page of it", func(r *directory.Grant) *string { return &r.Reference })),
 		line("credit", "How to cite it", "", 1000, func(e *directory.Entry) *string { return &e.Credit }),
 		line("doi", "Its DOI", "10.1234/abc", 200, func(e *directory.Entry) *string { return &e.DOI }),
 		line("url", "Its own page", "https://...", 1000, func(e *directory.Entry) *string { return &e.URL }),
 		rows("publications", "Papers", "", func(e *directory.Entry) *[]directory.Publication { return &e.Publications },
 			col("doi", "DOI", func(r *directory.Publication) *string { return &r.DOI }), col("title", "Title", func(r *directory.Publication) *string { return &r.Title }),
 			colFlag("uses", "It used the collection", func(r *directory.Publication) *bool { return &r.Uses })),
-		lines("aliases", "Other names", "One a line.", func(e *directory.Entry) *[]string { return &e.Aliases }),
 	}},
 }
 

@@ -60,7 +60,7 @@ func (d *Door) entries(r *request) (*page, error) {
 		p.Entries = append(p.Entries, w)
 	}
 	sort.SliceStable(p.Entries, func(i, j int) bool { return p.Entries[i].At.After(p.Entries[j].At) })
-	if p.Locals, err = d.locals(r, ""); err != nil {
+	if p.Locals, _, err = d.locals(r, ""); err != nil {
 		return nil, err
 	}
 	return &page{file: "entries", title: "Entries", section: "/collections", help: "describe", data: p}, nil
