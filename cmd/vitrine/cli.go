@@ -36,6 +36,7 @@ type CLI struct {
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
 	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
+	Help        helpCmd        `cmd:"" help:"Explain a task step by step, as the portal's help does; list the topics."`
 
 	Sample sampleCmd      `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`
 	Send   sendCmd        `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`

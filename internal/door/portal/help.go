@@ -1,7 +1,9 @@
 package portal
 
 import (
+	"html"
 	"html/template"
+	"regexp"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -98,8 +100,8 @@ var topics = []topic{
 		Alt:     "The form of a directory entry: title, summary and description, and at the right what is still missing.",
 		Caption: "The form, and what it still needs.",
 		Steps: []template.HTML{
-			`Open the list of <b>entries</b> from the page of collections, and begin a new one: by the form, or by a table, DCAT or HDR UK file that you have.`,
-			`Fill in what is needed first: what it is, who keeps it, which images of which disease, what it may be used for and how to ask. Write words; they become codes.`,
+			`Press <b>Describe it in the directory</b> on the collection's page, or open the list of <b>entries</b> from the page of collections: for images that lie elsewhere, and to begin with a table, DCAT or HDR UK file that you have.`,
+			`Fill in what is needed first: what it is, who keeps it, which images of which disease, what it may be used for and how to ask. Write words; they become codes. What few know is folded away under <b>More</b>. In a long list type to search, and move with the arrow keys.`,
 			`Save as often as you like. Nobody sees a draft but those who may write it.`,
 			`Publish. Later changes are drafts again until they are published.`,
 			`For pictures, open a published study and choose <b>Show on the collection's page</b>.`,
@@ -229,6 +231,41 @@ var topics = []topic{
 		},
 		More: `The aim is WCAG 2.2, level AA. The viewer of images is other people's work and does not reach it everywhere; each series can be seen as still pictures on the study's page instead.`,
 	},
+}
+
+// HelpText is a topic of the help in plain text, for those who work by command.
+type HelpText struct {
+	Topic   string   `json:"topic"`
+	Title   string   `json:"title"`
+	For     string   `json:"for"`
+	Steps   []string `json:"steps"`
+	Command string   `json:"command,omitempty"`
+	More    string   `json:"more,omitempty"`
+}
+
+// HelpTexts are the topics in the order of the help's page. Links name their address in brackets.
+func HelpTexts() []HelpText {
+	all := make([]HelpText, len(topics))
+	for i, t := range topics {
+		all[i] = HelpText{Topic: t.Key, Title: t.Title, For: t.For, Command: t.Command, More: plain(t.More)}
+		for _, s := range t.Steps {
+			all[i].Steps = append(all[i].Steps, plain(s))
+		}
+	}
+	return all
+}
+
+var (
+	linkTag = regexp.MustCompile(`<a href="([^"]*)">(.*?)</a>`)
+	codeTag = regexp.MustCompile(`<code>(.*?)</code>`)
+	anyTag  = regexp.MustCompile(`<[^>]*>`)
+)
+
+// plain is a text of this file without its tags.
+func plain(h template.HTML) string {
+	s := linkTag.ReplaceAllString(string(h), "$2 ($1)")
+	s = codeTag.ReplaceAllString(s, "`$1`")
+	return html.UnescapeString(anyTag.ReplaceAllString(s, ""))
 }
 
 // picture is the name of its picture among the static files.
