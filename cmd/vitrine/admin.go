@@ -22,7 +22,8 @@ type nodeFlags struct {
 
 // keyFlags say where a node's master key is.
 type keyFlags struct {
-	Key string `placeholder:"FILE" help:"The master key. Default: DIR.key beside the data folder."`
+	Key       string `placeholder:"FILE" help:"The master key, or the address of the key service that opens it: awskms://..., gcpkms://..., azurekeyvault://..., hashivault://..., base64key://... Default: DIR.key beside the data folder."`
+	SealedKey string `placeholder:"FILE" help:"With the address of a key service: the file of what it has sealed. Default: DIR.sealed-key beside the data folder."`
 }
 
 // storeFlags say where sealed packs go.
@@ -56,7 +57,7 @@ type office interface {
 	Publish(ctx context.Context, collection, study string) (admin.Published, error)
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)
 	AuditSize(ctx context.Context) (int64, error)
-	Checkpoint(ctx context.Context, keyFile string) (string, error)
+	Checkpoint(ctx context.Context, key keyFlags) (string, error)
 	ImportEntries(ctx context.Context, what directoryflow.Source, raw []byte, how directoryflow.Taking, draft bool) (directoryflow.Outcome, error)
 	DirectoryEntries(ctx context.Context) ([]directoryflow.EntryView, error)
 	ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error)
@@ -100,6 +101,9 @@ func (f *adminFlags) open(ctx context.Context, s *streams) (office, error) {
 	}
 	return &remote{c}, nil
 }
+
+// into says in a configuration where the key is.
+func (f keyFlags) into(cfg *node.Config) { cfg.Key, cfg.Sealed = f.Key, f.SealedKey }
 
 func (f *nodeFlags) config() node.Config { return node.Config{Data: f.Data, Database: f.Database} }
 

@@ -83,7 +83,7 @@ type auditVerifyCmd struct {
 // Run verifies the log.
 func (c *auditVerifyCmd) Run(ctx context.Context, s *streams) error {
 	cfg := c.config()
-	cfg.Key = c.Key
+	c.keyFlags.into(&cfg)
 	if err := there(cfg); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *auditCheckpointCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer o.Close()
-	signed, err := o.Checkpoint(ctx, c.Key)
+	signed, err := o.Checkpoint(ctx, c.keyFlags)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ Exit code 3 says that some rows were refused: each is listed with its row, colum
 // Run imports a table.
 func (c *clinicalImportCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	cfg := c.config()
-	cfg.Key = c.Key
+	c.keyFlags.into(&cfg)
 	if err := there(cfg); err != nil {
 		return err
 	}

@@ -188,9 +188,9 @@ func (l *local) Entries(ctx context.Context, c string, from int64, limit int) ([
 
 func (l *local) AuditSize(ctx context.Context) (int64, error) { return l.desk.AuditSize(ctx, l.who) }
 
-func (l *local) Checkpoint(ctx context.Context, keyFile string) (string, error) {
+func (l *local) Checkpoint(ctx context.Context, key keyFlags) (string, error) {
 	cfg := l.cfg
-	cfg.Key = keyFile
+	key.into(&cfg)
 	signed, _, err := l.records.Checkpoint(ctx, cfg, l.who)
 	return signed, err
 }

@@ -99,7 +99,7 @@ func (r *remote) AuditSize(ctx context.Context) (int64, error) {
 }
 
 // Checkpoint is signed by the node, which has its key.
-func (r *remote) Checkpoint(ctx context.Context, _ string) (string, error) {
+func (r *remote) Checkpoint(ctx context.Context, _ keyFlags) (string, error) {
 	var made struct {
 		Note string `json:"note"`
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
@@ -41,7 +40,8 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 		s.say("SFTP is not in this version yet; --sftp %s is left aside.", c.SFTP)
 	}
 	cfg := c.config()
-	cfg.Key, cfg.Bucket, cfg.Tier, cfg.Keep = c.Key, c.Store, c.Tier, c.Keep
+	c.keyFlags.into(&cfg)
+	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
 	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
 	if cfg.HTTP == "" && cfg.DICOM == "" {
 		return usage("with --http off and --dicom off there is nothing to serve")
@@ -82,8 +82,9 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 
 // keyPlace refuses a key inside the data folder: every copy of the folder would be readable.
 func (c *serveCmd) keyPlace(cfg node.Config) error {
-	path := cfg.KeyPath()
-	if c.Demo || strings.Contains(path, "://") {
+	p := cfg.KeyPlace()
+	path := p.File
+	if c.Demo || p.Keeper != "" { // a sealed key is worth nothing without its keeper
 		return nil
 	}
 	if within(path, cfg.Data) {

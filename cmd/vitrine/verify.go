@@ -21,7 +21,8 @@ func (c *verifyCmd) Help() string {
 // Run verifies a node.
 func (c *verifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	cfg := c.config()
-	cfg.Key, cfg.Bucket, cfg.Tier, cfg.Keep = c.Key, c.Store, c.Tier, c.Keep
+	c.keyFlags.into(&cfg)
+	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
 	if err := there(cfg); err != nil {
 		return err
 	}

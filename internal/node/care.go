@@ -31,7 +31,7 @@ func (s *Stores) Questions(ctx context.Context) (*askflow.Desk, error) {
 // openStatus opens what says how the node is, and the questions that it counts.
 func (n *Node) openStatus(ctx context.Context) error {
 	s := n.Stores
-	sign, err := signer(s.Master)
+	sign, err := signer(s.Ring.Root())
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (n *Node) openStatus(ctx context.Context) error {
 // facts are what the node knows of itself.
 func (n *Node) facts(since time.Time) status.Facts {
 	f := status.Facts{Version: n.cfg.Version, Since: since, HTTP: n.URL(), DICOM: n.DICOMAddr(), PublicURL: n.cfg.PublicURL, Bucket: n.cfg.Bucket != "",
-		KeyInside: strings.HasPrefix(filepath.Clean(n.cfg.KeyPath()), filepath.Clean(n.cfg.Data)+string(filepath.Separator))}
+		KeyInside: strings.HasPrefix(filepath.Clean(n.cfg.KeyPlace().File), filepath.Clean(n.cfg.Data)+string(filepath.Separator))}
 	if n.secure != nil && len(n.secure.Certificates) > 0 && len(n.secure.Certificates[0].Certificate) > 0 {
 		if c, err := x509.ParseCertificate(n.secure.Certificates[0].Certificate[0]); err == nil {
 			f.Certificate = c.NotAfter

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -25,24 +26,25 @@ func (r *Records) People() *signin.Flow {
 }
 
 // signer signs checkpoints of the audit log.
-func signer(m *keys.Master) (*audit.Signer, error) {
-	return audit.NewSigner(m.Derive("audit checkpoints"))
+func signer(root *keys.Root) (*audit.Signer, error) {
+	const purpose = "audit checkpoints"
+	return audit.NewSigner(root.Derive(purpose), root.Earlier(purpose)...)
 }
 
 // Verify is what a verification looks at.
 func (s *Stores) Verify() (verify.Parts, error) {
-	sign, err := signer(s.Master)
+	sign, err := signer(s.Ring.Root())
 	return verify.Parts{DB: s.DB, Audit: s.Audit, Signer: sign, Ring: s.Ring, Packs: s.Packs, Catalogue: s.Catalogue, Subjects: s.Subjects}, err
 }
 
 // VerifyAudit recomputes the audit log. Where the master key is at hand, the signatures of checkpoints are compared too.
 func (r *Records) VerifyAudit(ctx context.Context, cfg Config, who admin.Caller) (entries int64, signatures bool, err error) {
 	var sign *audit.Signer
-	if m, err := keys.LoadMaster(cfg.KeyPath()); err == nil {
-		if sign, err = signer(m); err != nil {
-			return 0, false, err
-		}
-	} else if cfg.Key != "" {
+	err = r.withKeys(ctx, cfg, func(ring *keys.Ring, _ *db.DB) (err error) {
+		sign, err = signer(ring.Root())
+		return err
+	})
+	if err != nil && cfg.Key != "" {
 		return 0, false, err // it was asked for
 	}
 	entries, err = r.Desk().VerifyAudit(ctx, who, sign)
@@ -51,11 +53,11 @@ func (r *Records) VerifyAudit(ctx context.Context, cfg Config, who admin.Caller)
 
 // Checkpoint signs the audit log as it is now, and gives the key that the note is verified with.
 func (r *Records) Checkpoint(ctx context.Context, cfg Config, who admin.Caller) (signed, public string, err error) {
-	m, err := keys.LoadMaster(cfg.KeyPath())
-	if err != nil {
-		return "", "", err
-	}
-	sign, err := signer(m)
+	var sign *audit.Signer
+	err = r.withKeys(ctx, cfg, func(ring *keys.Ring, _ *db.DB) (err error) {
+		sign, err = signer(ring.Root())
+		return err
+	})
 	if err != nil {
 		return "", "", err
 	}

@@ -276,7 +276,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // checkpoints signs the audit log: at the start, every hour and at the end.
 func (n *Node) checkpoints(ctx context.Context) error {
-	sign, err := signer(n.Stores.Master)
+	sign, err := signer(n.Stores.Ring.Root())
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // file:///mirror
@@ -34,7 +32,8 @@ import (
 // Config is what a node is made of.
 type Config struct {
 	Data     string // folder of databases and packs
-	Key      string // file of the master key; empty: Data.key beside the folder, or demo.key inside it with Demo
+	Key      string // file of the master key, or the address of the keeper that opens SealedKey; empty: Data.key beside the folder, or demo.key inside it with Demo
+	Sealed   string // file of the sealed master key, where Key is a keeper's address; empty: Data.sealed-key beside the folder
 	Database string // postgres://...; empty: SQLite in Data
 	Bucket   string // where sealed packs go, s3://bucket?... or file:///...; empty: nowhere
 	Tier     bool   // sealed packs move to the bucket instead of being copied there
@@ -124,9 +123,8 @@ func (r *Records) Close() error {
 // Stores are the records with the keys and the packs.
 type Stores struct {
 	*Records
-	Ring   *keys.Ring
-	Packs  *pack.Store
-	Master *keys.Master
+	Ring  *keys.Ring
+	Packs *pack.Store
 
 	ringDB *db.DB
 	bucket *blob.Bucket
@@ -143,7 +141,7 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 			s.Close()
 		}
 	}()
-	if s.Master, err = masterKey(cfg); err != nil {
+	if err := ensureKey(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if s.Records, err = OpenRecords(ctx, cfg, db.SecureDelete); err != nil {
@@ -151,13 +149,12 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 	}
 	ring := s.DB
 	if cfg.Database == "" {
-		// Keys are apart from what they lock, so that they can be backed up apart.
-		if s.ringDB, err = db.Open(ctx, "sqlite:"+filepath.Join(cfg.Data, "keys.db"), db.Durable, db.SecureDelete); err != nil {
+		if s.ringDB, err = cfg.openKeys(ctx); err != nil {
 			return nil, err
 		}
 		ring = s.ringDB
 	}
-	if s.Ring, err = keys.OpenRing(ctx, ring, s.Master); err != nil {
+	if s.Ring, err = keys.Unlock(ctx, ring, cfg.KeyPlace()); err != nil {
 		return nil, err
 	}
 	opts := pack.Options{Committed: committed, Logger: cfg.Log, KeepLocal: cfg.Keep}
@@ -190,57 +187,4 @@ func (s *Stores) Close() error {
 		errs = append(errs, s.Records.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// KeyPath is the file of the master key.
-func (cfg Config) KeyPath() string {
-	switch {
-	case cfg.Key != "":
-		return cfg.Key
-	case cfg.Demo:
-		return filepath.Join(cfg.Data, demoKey)
-	}
-	if _, err := os.Stat(filepath.Join(cfg.Data, demoKey)); err == nil {
-		return filepath.Join(cfg.Data, demoKey) // a demonstration's folder, looked at by a command
-	}
-	return filepath.Clean(cfg.Data) + ".key"
-}
-
-const demoKey = "demo.key"
-
-// masterKey loads the master key. For a folder that holds nothing yet it makes one.
-func masterKey(cfg Config) (*keys.Master, error) {
-	path := cfg.KeyPath()
-	if u, err := url.Parse(path); err == nil && strings.Contains(path, "://") && u.Scheme != "" {
-		return nil, fault.New(fault.Invalid, "load master key", "scheme "+u.Scheme, "keys of a key service are not supported yet: give a file")
-	}
-	m, err := keys.LoadMaster(path)
-	if err == nil || !fault.Is(err, fault.NotFound) {
-		return m, err
-	}
-	if !fresh(cfg) {
-		return nil, fault.New(fault.NotFound, "load master key", "the key file", "it is not there, and the data was written with it: give it with --key; without it nothing can be read")
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fault.New(fault.Unavailable, "make master key", "the key file", "its folder cannot be made")
-	}
-	if m, err = keys.CreateMaster(path); err != nil {
-		return nil, err
-	}
-	if cfg.Demo {
-		cfg.Log.Warn("DEMONSTRATION: the master key lies inside the data folder; whoever has the folder can read everything in it. Never do this with real images.")
-	} else {
-		cfg.Log.Warn("a new master key was made; without it nothing that is kept can ever be read again: copy it to a safe place that is not the backup of the data", "file", path)
-	}
-	return m, nil
-}
-
-// fresh reports a node that has kept nothing yet.
-func fresh(cfg Config) bool {
-	if cfg.Database != "" {
-		entries, err := os.ReadDir(filepath.Join(cfg.Data, "packs"))
-		return errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0
-	}
-	_, err := os.Stat(filepath.Join(cfg.Data, "keys.db"))
-	return errors.Is(err, os.ErrNotExist)
 }

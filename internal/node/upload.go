@@ -20,7 +20,7 @@ func (n *Node) openUploads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.Uploads, err = uploadflow.New(uploadflow.Parts{DB: s.DB, Audit: s.Audit, Jobs: n.queue, Master: s.Master, Spool: pieces, Uploads: rows, Catalogue: s.Catalogue, Custody: n.Custody,
+	n.Uploads, err = uploadflow.New(uploadflow.Parts{DB: s.DB, Audit: s.Audit, Jobs: n.queue, Root: s.Ring.Root(), Spool: pieces, Uploads: rows, Catalogue: s.Catalogue, Custody: n.Custody,
 		Log: n.cfg.Log, Limits: n.cfg.Uploads})
 	if err != nil {
 		return err

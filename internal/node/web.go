@@ -39,13 +39,13 @@ func (n *Node) website() (*http.Server, error) {
 		return nil, err
 	}
 	uploads.Register(mux)
-	sign, err := signer(s.Master)
+	sign, err := signer(s.Ring.Root())
 	if err != nil {
 		return nil, err
 	}
 	desk, metrics := s.Desk(), api.NewMetrics()
 	metrics.Jobs(n.queue.Counts)
-	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Master: s.Master, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
+	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Root: s.Ring.Root(), Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})

@@ -28,12 +28,28 @@ const origin = "vitrine-audit"
 // Signer signs checkpoints. The same seed gives the same key.
 type Signer struct {
 	sign   note.Signer
-	verify note.Verifier
+	verify []note.Verifier // its own, then those of earlier keys, the latest first
 	public string
 }
 
-// NewSigner makes the Ed25519 key of a seed derived from the master key.
-func NewSigner(seed keys.Key) (*Signer, error) {
+// NewSigner makes the Ed25519 key of a seed derived from the node's secret. What was signed with the keys of earlier seeds, the latest first, is verified still; but
+// once a later one has signed, an earlier one is not taken any more.
+func NewSigner(seed keys.Key, earlier ...keys.Key) (*Signer, error) {
+	s, err := newSigner(seed)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range earlier {
+		old, err := newSigner(e)
+		if err != nil {
+			return nil, err
+		}
+		s.verify = append(s.verify, old.verify...)
+	}
+	return s, nil
+}
+
+func newSigner(seed keys.Key) (*Signer, error) {
 	private := ed25519.NewKeyFromSeed(seed[:])
 	public := append([]byte{1}, private.Public().(ed25519.PublicKey)...) // 1: Ed25519 (note)
 	sum := sha256.Sum256(append([]byte(origin+"\n"), public...))
@@ -43,8 +59,21 @@ func NewSigner(seed keys.Key) (*Signer, error) {
 	if s.sign, err = note.NewSigner("PRIVATE+KEY+" + name + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, seed[:]...))); err != nil {
 		return nil, err
 	}
-	s.verify, err = note.NewVerifier(s.public)
+	v, err := note.NewVerifier(s.public)
+	s.verify = []note.Verifier{v}
 	return s, err
+}
+
+// age counts the changes of key since a note was signed: 0 is the key that signs now. -1: by none of them.
+func (s *Signer) age(n *note.Note) int {
+	for i, v := range s.verify {
+		for _, sig := range n.Sigs {
+			if sig.Name == v.Name() && sig.Hash == v.KeyHash() {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // Public is the key that checkpoints are verified with, as golang.org/x/mod/sumdb/note writes it.
@@ -79,7 +108,7 @@ func (l *Log) Checkpoint(ctx context.Context, s *Signer) (string, error) {
 			return err
 		}
 		if err == nil {
-			old, err := openCheckpoint(before, last, s)
+			old, _, err := openCheckpoint(before, last, s)
 			if err != nil {
 				return err
 			}
@@ -118,18 +147,18 @@ func (l *Log) Checkpoint(ctx context.Context, s *Signer) (string, error) {
 	return out, nil
 }
 
-// openCheckpoint is the root that a note signs for a size. Without a signer its signature is not checked.
-func openCheckpoint(signed string, size int64, s *Signer) (root tlog.Hash, err error) {
-	bad := func(why string) (tlog.Hash, error) {
-		return tlog.Hash{}, fault.New(fault.Corrupt, "verify audit log", "checkpoint at "+strconv.FormatInt(size, 10), why)
+// openCheckpoint is the root that a note signs for a size, and the age of the key that signed it. Without a signer its signature is not checked.
+func openCheckpoint(signed string, size int64, s *Signer) (root tlog.Hash, age int, err error) {
+	bad := func(why string) (tlog.Hash, int, error) {
+		return tlog.Hash{}, 0, fault.New(fault.Corrupt, "verify audit log", "checkpoint at "+strconv.FormatInt(size, 10), why)
 	}
 	text, _, _ := strings.Cut(signed, "\n\n")
 	if s != nil {
-		n, err := note.Open([]byte(signed), note.VerifierList(s.verify))
+		n, err := note.Open([]byte(signed), note.VerifierList(s.verify...))
 		if err != nil {
 			return bad("its signature is not this node's")
 		}
-		text = strings.TrimSuffix(n.Text, "\n")
+		text, age = strings.TrimSuffix(n.Text, "\n"), s.age(n)
 	}
 	lines := strings.Split(text, "\n")
 	if len(lines) != 3 || lines[0] != origin || lines[1] != strconv.FormatInt(size, 10) {
@@ -138,7 +167,7 @@ func openCheckpoint(signed string, size int64, s *Signer) (root tlog.Hash, err e
 	if root, err = tlog.ParseHash(lines[2]); err != nil {
 		return bad("it is not a checkpoint")
 	}
-	return root, nil
+	return root, age, nil
 }
 
 // Proof shows that an entry is in the log of a size with a root hash.
@@ -258,14 +287,19 @@ func (l *Log) verifyCheckpoints(ctx context.Context, s *Signer, size int64, r tl
 	if err := rows.Err(); err != nil {
 		return db.Fault("verify audit log", err)
 	}
+	youngest := -1
 	for _, c := range all {
 		bad := func(why string) error {
 			return fault.New(fault.Corrupt, "verify audit log", "checkpoint at "+strconv.FormatInt(c.size, 10), why)
 		}
-		signed, err := openCheckpoint(c.text, c.size, s)
+		signed, age, err := openCheckpoint(c.text, c.size, s)
 		if err != nil {
 			return err
 		}
+		if youngest >= 0 && age > youngest {
+			return bad("it is signed with a key that was given up before")
+		}
+		youngest = age
 		if c.size > size {
 			return bad("the log was longer when it was signed")
 		}

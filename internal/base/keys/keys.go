@@ -1,14 +1,13 @@
 // Package keys holds the keys that everything kept is encrypted under: one random key for each subject, wrapped by a master key that lies elsewhere.
 //
-//	master, err := keys.LoadMaster("/etc/vitrine/master.key")
 //	d, err := db.Open(ctx, "sqlite:/srv/vitrine/keys.db", db.Durable, db.SecureDelete)
-//	ring, err := keys.OpenRing(ctx, d, master)
+//	ring, err := keys.Unlock(ctx, d, keys.Place{File: "/etc/vitrine/master.key"})
 //	id, key, err := ring.New(ctx)       // durable before it returns
 //	err = ring.Destroy(ctx, id)         // what was encrypted under it is gone, mirrors and copies included
 //
 // What it promises: a key that was handed out is on stable storage; a key that was destroyed is given to nobody, in this process at once, in other
 // processes of the same database within [Remembered]; the wrong master key is refused when the ring is opened, before anything is written with it.
-// Keys never print: not by fmt, not by slog, not as JSON.
+// Keys never print: not by fmt, not by slog, not as JSON. The master key can be changed ([Rotate]), and lie sealed by a key service ([Place]).
 //
 // What it does not do: it cannot reach copies of the key database. Backups of it are kept apart and no longer than the period in which an erasure must
 // be complete. It does not defend against who holds the master key and the database. The format of both is in docs/formats/keys.md.
@@ -74,7 +73,7 @@ func (k Key) Derive(purpose string) Key {
 // Master is the key that wraps the others. It never touches stored data itself.
 type Master struct {
 	key  Key
-	wrap cipher.AEAD
+	seal cipher.AEAD
 }
 
 const masterVersion = "vitrine-master-key-1"
@@ -89,21 +88,44 @@ func newMaster(key Key) (*Master, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, "prepare master key", "", err)
 	}
-	return &Master{key: key, wrap: aead}, nil
+	return &Master{key: key, seal: aead}, nil
+}
+
+// Fingerprint names a master key and says nothing of it: 16 hexadecimal digits.
+func (m *Master) Fingerprint() string {
+	k := m.derive("fingerprint")
+	return hex.EncodeToString(k[:8])
+}
+
+func freshMaster() (*Master, error) {
+	var key Key
+	rand.Read(key[:])
+	return newMaster(key)
+}
+
+func (m *Master) text() string {
+	return masterVersion + "\n" + base64.StdEncoding.EncodeToString(m.key[:]) + "\n"
 }
 
 // CreateMaster makes a new master key in a new file, readable by its owner alone and on stable storage before it returns. An existing file is never
 // overwritten.
-func CreateMaster(path string) (_ *Master, err error) {
+func CreateMaster(path string) (*Master, error) {
+	m, err := freshMaster()
+	if err != nil {
+		return nil, err
+	}
+	return m, writeNew(path, m.text())
+}
+
+// writeNew writes a new file with what a key is kept in.
+func writeNew(path, text string) (err error) {
 	const attempt = "create master key"
-	var key Key
-	rand.Read(key[:])
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fault.New(fault.Conflict, attempt, "", "the file exists; what it holds may be the only copy of a key")
+		return fault.New(fault.Conflict, attempt, "", "the file exists; what it holds may be the only copy of a key")
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, "", err)
+		return fault.Wrap(fault.Unavailable, attempt, "", err)
 	}
 	defer func() {
 		if err != nil {
@@ -111,7 +133,7 @@ func CreateMaster(path string) (_ *Master, err error) {
 			os.Remove(path)
 		}
 	}()
-	_, err = f.WriteString(masterVersion + "\n" + base64.StdEncoding.EncodeToString(key[:]) + "\n")
+	_, err = f.WriteString(text)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -121,10 +143,7 @@ func CreateMaster(path string) (_ *Master, err error) {
 	if err == nil {
 		err = syncFolder(filepath.Dir(path))
 	}
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, "", err)
-	}
-	return newMaster(key)
+	return fault.Wrap(fault.Unavailable, attempt, "", err)
 }
 
 func syncFolder(dir string) error {
@@ -138,28 +157,39 @@ func syncFolder(dir string) error {
 
 // LoadMaster reads a master key. A file that others may read, or the group may write, is refused.
 func LoadMaster(path string) (*Master, error) {
+	text, err := readKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseMaster(path, text)
+}
+
+func readKeyFile(path string) (string, error) {
 	const attempt = "load master key"
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.Wrap(fault.NotFound, attempt, path, err)
+		return "", fault.Wrap(fault.NotFound, attempt, path, err)
 	}
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
+		return "", fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
+		return "", fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
 	if fi.Mode().Perm()&0o037 != 0 {
-		return nil, fault.New(fault.Denied, attempt, path, fmt.Sprintf("its permissions are %04o; it must be closed to others (chmod 600)", fi.Mode().Perm()))
+		return "", fault.New(fault.Denied, attempt, path, fmt.Sprintf("its permissions are %04o; it must be closed to others (chmod 600)", fi.Mode().Perm()))
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, attempt, path, err)
+		return "", fault.Wrap(fault.Unavailable, attempt, path, err)
 	}
-	return parseMaster(path, string(b))
+	return string(b), nil
 }
+
+// maxKeyFile bounds a file of a key: a service's ciphertext of 100 bytes takes less than a kilobyte.
+const maxKeyFile = 16 << 10
 
 func parseMaster(path, text string) (*Master, error) {
 	const attempt = "load master key"
@@ -174,28 +204,27 @@ func parseMaster(path, text string) (*Master, error) {
 	return newMaster(Key(b))
 }
 
-// Derive makes a key for one purpose, the same whenever this master key is loaded.
-func (m *Master) Derive(purpose string) Key { return m.key.Derive("vitrine derive 1 " + purpose) }
+func (m *Master) derive(purpose string) Key { return m.key.Derive("vitrine derive 1 " + purpose) }
 
 const wrapVersion = 1
 
-// Wrap encrypts a key; about says what it is the key of and must be the same at Unwrap.
-func (m *Master) Wrap(key Key, about string) []byte {
+// wrap encrypts a key; about says what it is the key of and must be the same at unwrap.
+func (m *Master) wrap(key Key, about string) []byte {
 	// Nonces are random: 2^32 keys stay below the bound of NIST SP 800-38D 8.3.
-	out := make([]byte, 1+m.wrap.NonceSize(), 1+m.wrap.NonceSize()+len(key)+m.wrap.Overhead())
+	out := make([]byte, 1+m.seal.NonceSize(), 1+m.seal.NonceSize()+len(key)+m.seal.Overhead())
 	out[0] = wrapVersion
 	rand.Read(out[1:])
-	return m.wrap.Seal(out, out[1:], key[:], []byte(about))
+	return m.seal.Seal(out, out[1:], key[:], []byte(about))
 }
 
-// Unwrap decrypts what Wrap gave.
-func (m *Master) Unwrap(wrapped []byte, about string) (Key, error) {
+// unwrap decrypts what wrap gave.
+func (m *Master) unwrap(wrapped []byte, about string) (Key, error) {
 	const attempt = "unwrap key"
-	n := m.wrap.NonceSize()
-	if len(wrapped) != 1+n+len(Key{})+m.wrap.Overhead() || wrapped[0] != wrapVersion {
+	n := m.seal.NonceSize()
+	if len(wrapped) != 1+n+len(Key{})+m.seal.Overhead() || wrapped[0] != wrapVersion {
 		return Key{}, fault.New(fault.Corrupt, attempt, "", "it has another length or version than a wrapped key")
 	}
-	b, err := m.wrap.Open(nil, wrapped[1:1+n], wrapped[1+n:], []byte(about))
+	b, err := m.seal.Open(nil, wrapped[1:1+n], wrapped[1+n:], []byte(about))
 	if err != nil {
 		return Key{}, fault.New(fault.Corrupt, attempt, "", "it was changed, belongs to something else, or was wrapped by another master key")
 	}

@@ -41,10 +41,10 @@ func TestMasterFile(t *testing.T) {
 		t.Errorf("mode %v", fi.Mode())
 	}
 	again, err := LoadMaster(path)
-	if err != nil || again.Derive("a") != m.Derive("a") {
+	if err != nil || again.derive("a") != m.derive("a") {
 		t.Errorf("loaded another key (%v)", err)
 	}
-	if m.Derive("a") == m.Derive("b") || m.Derive("a") == m.key {
+	if m.derive("a") == m.derive("b") || m.derive("a") == m.key {
 		t.Error("purposes share a key")
 	}
 	if _, err := CreateMaster(path); !fault.Is(err, fault.Conflict) {
@@ -86,25 +86,25 @@ func TestWrap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := Key(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key"))
 		about := rapid.String().Draw(t, "about")
-		w := m.Wrap(key, about)
+		w := m.wrap(key, about)
 		if bytes.Contains(w, key[:8]) {
 			t.Fatal("in clear")
 		}
-		if got, err := m.Unwrap(w, about); err != nil || got != key {
+		if got, err := m.unwrap(w, about); err != nil || got != key {
 			t.Fatalf("unwrap: %v", err)
 		}
-		if _, err := m.Unwrap(w, about+"x"); err == nil {
+		if _, err := m.unwrap(w, about+"x"); err == nil {
 			t.Fatal("unwrapped as another's")
 		}
-		if _, err := other.Unwrap(w, about); err == nil {
+		if _, err := other.unwrap(w, about); err == nil {
 			t.Fatal("unwrapped by another master key")
 		}
 		bit := rapid.IntRange(0, len(w)*8-1).Draw(t, "bit")
 		w[bit/8] ^= 1 << (bit % 8)
-		if _, err := m.Unwrap(w, about); !fault.Is(err, fault.Corrupt) {
+		if _, err := m.unwrap(w, about); !fault.Is(err, fault.Corrupt) {
 			t.Fatalf("changed: %v", err)
 		}
-		if _, err := m.Unwrap(w[:rapid.IntRange(0, len(w)-1).Draw(t, "length")], about); !fault.Is(err, fault.Corrupt) {
+		if _, err := m.unwrap(w[:rapid.IntRange(0, len(w)-1).Draw(t, "length")], about); !fault.Is(err, fault.Corrupt) {
 			t.Fatalf("cut: %v", err)
 		}
 	})

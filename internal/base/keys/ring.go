@@ -30,6 +30,7 @@ const maxRemembered = 4096
 type Ring struct {
 	d      *db.DB
 	master *Master
+	root   *Root
 	now    func() time.Time
 
 	mu     sync.Mutex
@@ -70,27 +71,28 @@ func OpenRing(ctx context.Context, d *db.DB, m *Master) (*Ring, error) {
 		if err := tx.Lock("keys check"); err != nil {
 			return err
 		}
-		check := m.Derive("key ring check")
+		check := m.check()
 		var stored []byte
 		err := tx.QueryRow(`SELECT value FROM key_check WHERE id = 1`).Scan(&stored)
-		if errors.Is(err, sql.ErrNoRows) {
+		fresh := errors.Is(err, sql.ErrNoRows)
+		if fresh {
 			var n int64
-			if err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM subject_key) + (SELECT COUNT(*) FROM collection_key)`).Scan(&n); err != nil {
+			if err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM subject_key) + (SELECT COUNT(*) FROM collection_key) + (SELECT COUNT(*) FROM root_key)`).Scan(&n); err != nil {
 				return err
 			}
 			if n != 0 {
 				return fault.New(fault.Corrupt, attempt, "", "it holds keys, but the value that tells their master key is gone")
 			}
-			_, err = tx.Exec(`INSERT INTO key_check (id, value) VALUES (1, ?)`, check[:])
+			if _, err = tx.Exec(`INSERT INTO key_check (id, value) VALUES (1, ?)`, check[:]); err != nil {
+				return err
+			}
+		} else if err != nil {
 			return err
-		}
-		if err != nil {
-			return err
-		}
-		if subtle.ConstantTimeCompare(stored, check[:]) != 1 {
+		} else if subtle.ConstantTimeCompare(stored, check[:]) != 1 {
 			return fault.New(fault.Denied, attempt, "", "this is not the master key that the data was written with")
 		}
-		return nil
+		r.root, err = openRoot(tx, m, fresh)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -154,8 +156,11 @@ func (r *Ring) New(ctx context.Context) (ID, Key, error) {
 	rand.Read(id[:])
 	rand.Read(key[:])
 	about := aboutSubject(id)
-	wrapped := r.master.Wrap(key, about)
+	wrapped := r.master.wrap(key, about)
 	err := r.write(ctx, func(tx *db.Tx) error {
+		if err := r.current(tx); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`INSERT INTO subject_key (id, wrapped, created) VALUES (?, ?, ?)`, id.String(), wrapped, db.Micros(r.now()))
 		return err
 	})
@@ -190,8 +195,8 @@ func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if key, err = r.master.Unwrap(wrapped, about); err != nil {
-		return Key{}, fault.Wrap(fault.Corrupt, "get key", id.String(), err)
+	if key, err = r.master.unwrap(wrapped, about); err != nil {
+		return Key{}, r.strange(ctx, fault.Wrap(fault.Corrupt, "get key", id.String(), err))
 	}
 	r.remember(about, key, epoch)
 	return key, nil
@@ -264,8 +269,11 @@ func (r *Ring) Collection(ctx context.Context, id string) (Key, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		var fresh Key
 		rand.Read(fresh[:])
-		candidate := r.master.Wrap(fresh, about)
+		candidate := r.master.wrap(fresh, about)
 		err = r.write(ctx, func(tx *db.Tx) error {
+			if err := r.current(tx); err != nil {
+				return err
+			}
 			_, err := tx.Exec(`INSERT INTO collection_key (id, wrapped, created) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`, id, candidate, db.Micros(r.now()))
 			if err != nil {
 				return err
@@ -276,8 +284,8 @@ func (r *Ring) Collection(ctx context.Context, id string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if key, err = r.master.Unwrap(wrapped, about); err != nil {
-		return Key{}, fault.Wrap(fault.Corrupt, "get key of collection", "", err)
+	if key, err = r.master.unwrap(wrapped, about); err != nil {
+		return Key{}, r.strange(ctx, fault.Wrap(fault.Corrupt, "get key of collection", "", err))
 	}
 	r.remember(about, key, epoch)
 	return key, nil

@@ -50,10 +50,10 @@ var base32Text = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // appSecret opens the secret of an app. What is wrapped is a key; the app has its first 20 bytes.
 func (f *Flow) appSecret(account string, wrapped []byte) (string, error) {
-	if f.Master == nil {
+	if f.Root == nil {
 		return "", fault.New(fault.Unavailable, "sign in by one-time code", "", "this process has no key to read one-time codes with")
 	}
-	key, err := f.Master.Unwrap(wrapped, appName(account))
+	key, err := f.Root.Unwrap(wrapped, appName(account))
 	if err != nil {
 		return "", err
 	}
@@ -66,14 +66,14 @@ func (f *Flow) BeginApp(ctx context.Context, who admin.Caller, node string) (s S
 	if err != nil {
 		return s, err
 	}
-	if f.Master == nil {
+	if f.Root == nil {
 		return s, fault.New(fault.Unavailable, "set up one-time codes", "", "this process has no key to keep them with")
 	}
 	var key keys.Key
 	if _, err := rand.Read(key[:]); err != nil {
 		return s, fault.Wrap(fault.Unavailable, "set up one-time codes", "", err)
 	}
-	wrapped := f.Master.Wrap(key, appName(a.ID))
+	wrapped := f.Root.Wrap(key, appName(a.ID))
 	if s.Pending, err = f.sealer.seal("app", pending{a.ID, wrapped}, setupFor); err != nil {
 		return s, err
 	}

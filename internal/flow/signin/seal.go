@@ -16,7 +16,7 @@ import (
 // here, however often; and every process of the node understands what another began.
 type sealer struct{ aead cipher.AEAD }
 
-func newSealer(m *keys.Master) *sealer {
+func newSealer(m *keys.Root) *sealer {
 	if m == nil {
 		return nil // people are administered, and nobody signs in
 	}

@@ -46,8 +46,8 @@ type Parts struct {
 	Exists func(ctx context.Context, collection string) error
 	// Provider vouches for people; nil: nobody does.
 	Provider *Provider
-	// Master seals the secrets of apps, and what is between two steps. Without it people are administered, and nobody signs in.
-	Master *keys.Master
+	// Root seals the secrets of apps, and what is between two steps. Without it people are administered, and nobody signs in.
+	Root *keys.Root
 }
 
 // Flow is safe for use by many goroutines.
@@ -61,7 +61,7 @@ type Flow struct {
 
 // New makes the flow.
 func New(p Parts) *Flow {
-	return &Flow{Parts: p, sealer: newSealer(p.Master), provider: newProvider(p.Provider)}
+	return &Flow{Parts: p, sealer: newSealer(p.Root), provider: newProvider(p.Provider)}
 }
 
 // nobody is whom the audit log names where who came is not known.

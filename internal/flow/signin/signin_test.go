@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,11 +32,11 @@ func each(t *testing.T, test func(t *testing.T, f *Flow)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := keys.CreateMaster(filepath.Join(t.TempDir(), "master"))
+		root, err := keys.NewRoot(keys.Key{1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, New(Parts{DB: d, Audit: l, Identity: r, Master: m}))
+		test(t, New(Parts{DB: d, Audit: l, Identity: r, Root: root}))
 	})
 }
 

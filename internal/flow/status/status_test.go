@@ -45,7 +45,7 @@ func parts(t *testing.T, address string) (status.Parts, *node.Stores) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sign, err := audit.NewSigner(s.Master.Derive("audit checkpoints"))
+	sign, err := audit.NewSigner(s.Ring.Root().Derive("audit checkpoints"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ type Parts struct {
 	DB        *db.DB
 	Audit     *audit.Log
 	Jobs      *jobs.Queue
-	Master    *keys.Master
+	Root      *keys.Root
 	Spool     *spool.Store
 	Uploads   *upload.Record
 	Catalogue *catalogue.Record
@@ -85,7 +85,7 @@ type Parts struct {
 // Flow is safe for use by many goroutines.
 type Flow struct {
 	Parts
-	seal cipher.AEAD
+	seal []cipher.AEAD // the first seals; the others open what was sealed before the master key was changed
 
 	mu       sync.Mutex
 	arriving map[string]*piece
@@ -95,14 +95,18 @@ type Flow struct {
 // New makes the flow.
 func New(p Parts) (*Flow, error) {
 	p.Limits.fill()
-	key := p.Master.Derive("upload spool")
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "open uploads", "", err)
-	}
-	seal, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "open uploads", "", err)
+	const purpose = "upload spool"
+	var seal []cipher.AEAD
+	for _, key := range append([]keys.Key{p.Root.Derive(purpose)}, p.Root.Earlier(purpose)...) {
+		block, err := aes.NewCipher(key[:])
+		if err != nil {
+			return nil, fault.Wrap(fault.Internal, "open uploads", "", err)
+		}
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			return nil, fault.Wrap(fault.Internal, "open uploads", "", err)
+		}
+		seal = append(seal, aead)
 	}
 	return &Flow{Parts: p, seal: seal, arriving: map[string]*piece{}, deposits: map[catalogue.DepositID]*custody.Deposit{}}, nil
 }
@@ -281,6 +285,15 @@ func (f *Flow) deposit(ctx context.Context, id catalogue.DepositID) (*custody.De
 	return dep, nil
 }
 
+func (f *Flow) unseal(row upload.Upload) (text []byte, err error) {
+	for _, a := range f.seal {
+		if text, err = a.Open(nil, nil, row.Sealed, []byte("upload "+row.ID)); err == nil {
+			return text, nil
+		}
+	}
+	return nil, err
+}
+
 // Create begins an upload.
 func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed error) {
 	if w.Size < 0 || w.Size > f.Limits.File {
@@ -324,7 +337,7 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	if err != nil {
 		return State{}, fault.Wrap(fault.Internal, attempt, "", err)
 	}
-	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.Actor, Size: w.Size, Expires: p.until, Sealed: f.seal.Seal(nil, nil, text, []byte("upload "+id.String()))}
+	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.Actor, Size: w.Size, Expires: p.until, Sealed: f.seal[0].Seal(nil, nil, text, []byte("upload "+id.String()))}
 	f.mu.Lock()
 	f.arriving[p.row.ID] = p // before its file is there, which otherwise is nobody's
 	f.mu.Unlock()
@@ -417,7 +430,7 @@ func (f *Flow) know(ctx context.Context, who Caller, p *piece, id spool.ID) erro
 	}
 	p.row, p.until = row, row.Expires
 	if row.Fate == "" {
-		text, err := f.seal.Open(nil, nil, row.Sealed, []byte("upload "+row.ID))
+		text, err := f.unseal(row)
 		if err != nil || json.Unmarshal(text, &p.secret) != nil || len(p.secret.Key) != len(keys.Key{}) {
 			return fault.New(fault.Corrupt, attempt, "", "what opens its pieces cannot be read")
 		}

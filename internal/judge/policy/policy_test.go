@@ -66,6 +66,7 @@ ask a question        anonymous depositor researcher physicist custodian committ
 answer questions on the node admin                               collection node
 answer questions      steward                                    collection
 see the status        steward admin operator                     collection node
+change the master key operator                                   collection node
 C-STORE               store                                      collection
 `
 

@@ -129,6 +129,7 @@ var rules = []rule{
 	{action: AnswerQuestions, roles: []Role{Steward}, terms: actTerms, because: "answers for the collection"},
 	{action: AnswerForNode, roles: []Role{Admin}, node: true, terms: actTerms, because: "answers for the node"},
 	{action: SeeStatus, roles: []Role{Steward, Admin, Operator}, node: true, because: "sees whether the node's parts are well"},
+	{action: ManageKeys, roles: []Role{Operator}, node: true, terms: actTerms, because: "changes the master key, with the data folder and the key at hand"},
 
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
