@@ -30,7 +30,8 @@ type block struct {
 	parent int32
 	tag    dicom.Tag // its creator's
 	entry  int
-	known  bool
+	safe   map[uint32]dicom.VR // the creator's safe elements; nil if none is known
+	blobs  bool                // the creator has blobs that can be read
 	kept   int
 }
 
@@ -77,12 +78,15 @@ func (s *Subject) prepare(ds *dicom.Dataset) {
 	known := s.profile.rulesNow()
 	content := false
 	for i := range n {
-		if ds.At(i).IsItem() {
+		el := ds.At(i)
+		if el.IsItem() {
 			s.work.rules[i] = rule{op: opWalk}
 			continue
 		}
 		s.work.rules[i] = s.profile.ruleOf(ds, i, known)
-		content = content || ds.At(i).Tag == dicom.TagValueType
+		if el.Tag == dicom.TagValueType {
+			content = true
+		}
 	}
 	if content {
 		s.contentItems(ds)
@@ -660,16 +664,15 @@ func validText(s string) string {
 func (c *pass) private(i int) bool {
 	el := c.ds.At(i)
 	b := c.blockOf(i)
-	if b == nil || !b.known || !c.profile.has(RetainSafePrivate) {
+	if b == nil || b.safe == nil && !b.blobs || !c.profile.has(RetainSafePrivate) {
 		c.remove(i)
 		return false
 	}
-	creator := bytes.Trim(c.ds.Value(b.entry), " \x00")
-	if c.blob(i, creator) {
+	if b.blobs && c.blob(i, bytes.Trim(c.ds.Value(b.entry), " \x00")) {
 		b.kept++
 		return false
 	}
-	vr, ok := safePrivateVR(creator, el.Tag)
+	vr, ok := b.safe[uint32(el.Tag.Group())<<8|uint32(el.Tag&0xFF)]
 	if !ok || !c.privateValue(i, vr) {
 		c.remove(i)
 		return false
@@ -699,12 +702,20 @@ func (c *pass) privateValue(i int, vr dicom.VR) bool {
 		if vr == dicom.VRCS && shortCodes(v) {
 			return true
 		}
+		if m, ok := c.memo[string(c.work.opKey(rule{op: opPrivate}, dicom.Tag(vr), v))]; ok {
+			return m.verdict == keepValue
+		}
+		m := memoized{}
 		for one := range bytes.SplitSeq(v, []byte{'\\'}) {
 			if _, lost := c.words.clean(string(bytes.Trim(one, " \x00"))); lost {
-				return false
+				m.verdict = fallBack
+				break
 			}
 		}
-		return true
+		if len(v) <= maxRemembered {
+			c.remember(rule{op: opPrivate}, dicom.Tag(vr), v, m)
+		}
+		return m.verdict == keepValue
 	}
 	return vr.IsBinary() && len(v)%vr.WordSize() == 0
 }
@@ -739,8 +750,11 @@ func (c *pass) open(i int) {
 		c.work.creators = c.work.creators[:n-1]
 	}
 	creator := bytes.Trim(c.ds.Value(i), " \x00")
-	known := safeByCreator()[string(creator)] != nil || hasBlobs(creator)
-	c.work.creators = append(c.work.creators, block{parent: el.Parent, tag: el.Tag, entry: i, known: known && !el.IsSequence()})
+	b := block{parent: el.Parent, tag: el.Tag, entry: i}
+	if !el.IsSequence() {
+		b.safe, b.blobs = safeByCreator()[string(creator)], hasBlobs(creator)
+	}
+	c.work.creators = append(c.work.creators, b)
 }
 
 func (c *pass) blockOf(i int) *block {

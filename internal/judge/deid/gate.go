@@ -2,6 +2,9 @@ package deid
 
 import (
 	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
 	"sort"
 	"unicode"
 
@@ -9,8 +12,9 @@ import (
 )
 
 // The gate is a second reading of what is about to leave. It knows the bytes and the subject's identifiers, nothing of what the rules did: every
-// byte outside bulk values is searched for every spelling of five and more characters, values as wholes for shorter ones, and anything that looks
-// like a UID in text, or like an original one among UIDs, counts too.
+// byte outside bulk values is searched for every spelling of five and more characters, also within compressed data, values as wholes for shorter ones;
+// anything that looks like a UID in text, or like an original one among UIDs, counts too, and so does what is somebody's whoever that is: a health
+// number, a British postcode, a mail or web address in a descriptor.
 //
 // It is silent where a match says nothing of a person, and only there: in UIDs that are the standard's or made here, whose digits are random; dates
 // in elements of dates, which have been shifted; five or six digits within a longer number, and any digits within decimal numbers; enumerated
@@ -46,11 +50,74 @@ func (m *Matcher) gate(ds *dicom.Dataset, originals [][]byte) []Reason {
 		}
 		el := ds.At(k.Elem)
 		m.gateBytes(ds, b, from, int(el.ValueStart), add)
+		m.gateFolded(ds, b, from, int(el.ValueStart), add)
 		from = int(el.ValueEnd)
 	}
 	m.gateBytes(ds, b, from, len(b), add)
+	m.gateFolded(ds, b, from, len(b), add)
 	m.gateValues(ds, originals, add)
 	return reasons
+}
+
+// gateFolded searches what lies compressed within values of b[from:to]: a gzip stream anywhere in one, a zlib stream at its beginning. What unfolds to
+// more than can be searched proves nothing, and counts.
+func (m *Matcher) gateFolded(ds *dicom.Dataset, b []byte, from, to int, add addReason) {
+	const hit = "an identifier of the subject is in compressed data of the output"
+	for streams := 0; from < to; {
+		k := bytes.Index(b[from:to], gzipMagic)
+		if k < 0 {
+			break
+		}
+		at := from + k
+		from = at + 1
+		i := entryAt(ds, at)
+		if i < 0 || at < int(ds.At(i).ValueStart) {
+			continue
+		}
+		r, err := gzip.NewReader(bytes.NewReader(b[at:min(to, int(ds.At(i).ValueEnd))]))
+		if err != nil {
+			continue
+		}
+		if streams++; (streams > maxStreams || m.unfolded(r)) && !add(i, CodeGate, hit) {
+			return
+		}
+		if streams > maxStreams {
+			return
+		}
+	}
+}
+
+// zlibStream reports a value of bytes that is a zlib stream with an identifier in it.
+func (m *Matcher) zlibStream(v []byte) bool {
+	if len(v) < 16 || v[0] != 0x78 {
+		return false
+	}
+	r, err := zlib.NewReader(bytes.NewReader(v))
+	return err == nil && m.unfolded(r)
+}
+
+// unfolded reports an identifier in what r unfolds to, or that it is too much to search.
+func (m *Matcher) unfolded(r io.Reader) bool {
+	text, err := io.ReadAll(io.LimitReader(r, maxUnfolded+1))
+	return len(text) > maxUnfolded || m.InText(string(text)) || err == nil && bytes.Contains(text, gzipMagic)
+}
+
+const (
+	maxUnfolded = 4 << 20 // bytes that a stream may unfold to
+	maxStreams  = 16      // of one object
+)
+
+// equipmentText reports elements of text that names equipment, its place or its software, which a profile may keep as it is.
+func equipmentText(t dicom.Tag) bool {
+	switch t {
+	case dicom.TagManufacturer, dicom.TagManufacturerModelName, dicom.TagDeviceSerialNumber, dicom.TagSoftwareVersions, dicom.TagPlateID, dicom.TagInstitutionName,
+		dicom.TagInstitutionAddress, dicom.TagInstitutionalDepartmentName, dicom.TagAlgorithmName, dicom.TagAlgorithmVersion, dicom.TagAlgorithmParameters,
+		dicom.TagDeviceDescription, dicom.TagUniqueDeviceIdentifier, dicom.TagLensSpecification, dicom.TagDetectorID,
+		dicom.TagReceiveCoilManufacturerName, dicom.TagTransmitCoilManufacturerName, dicom.TagSecondaryCaptureDeviceManufacturer,
+		dicom.TagSecondaryCaptureDeviceManufacturerModelName, dicom.TagSecondaryCaptureDeviceSoftwareVersions:
+		return true
+	}
+	return t.IsPrivate()
 }
 
 type addReason func(i int, code, text string) bool
@@ -106,10 +173,14 @@ func (m *Matcher) gateValues(ds *dicom.Dataset, originals [][]byte, add addReaso
 		}
 		switch vr := ds.VR(i); vr {
 		case dicom.VRLO, dicom.VRSH, dicom.VRPN, dicom.VRST, dicom.VRLT, dicom.VRUT, dicom.VRUC, dicom.VRAE, dicom.VRUR:
-			if len(m.whole) == 0 || el.ValueStart == el.ValueEnd {
+			v := ds.Value(i)
+			if len(v) == 0 {
 				continue
 			}
-			v := ds.Value(i)
+			descriptor := vr != dicom.VRSH && vr != dicom.VRPN && vr != dicom.VRAE && vr != dicom.VRUR && !equipmentText(el.Tag)
+			if len(m.whole) == 0 && !descriptor {
+				continue
+			}
 			for len(v) > 0 {
 				one := v
 				if k := bytes.IndexByte(v, '\\'); k >= 0 {
@@ -117,10 +188,17 @@ func (m *Matcher) gateValues(ds *dicom.Dataset, originals [][]byte, add addReaso
 				} else {
 					v = nil
 				}
+				if descriptor && identifies(one) && !m.written(ds, i) && !add(i, CodeGate, "a health number, a postcode or an address stands in the output") {
+					return
+				}
 				if _, hit := m.wholeValue(bytes.Trim(one, " \x00")); hit && !m.written(ds, i) &&
 					!add(i, CodeGate, "a short identifier of the subject is a whole value in the output") {
 					return
 				}
+			}
+		case dicom.VROB, dicom.VRUN:
+			if !ds.IsBulk(i) && m.zlibStream(ds.Value(i)) && !add(i, CodeGate, "an identifier of the subject is in compressed data of the output") {
+				return
 			}
 		case dicom.VRUI:
 			v := ds.Value(i)
@@ -196,6 +274,9 @@ func (m *Matcher) counts(ds *dicom.Dataset, k int, b []byte, end int, p pattern)
 			return p.kind != TermDate && p.kind != TermBirthDate && n > 8
 		case dicom.VRDS, dicom.VRIS:
 			return n >= 7 && wholeNumber(b[el.ValueStart:el.ValueEnd], start-int(el.ValueStart), end-int(el.ValueStart))
+		}
+		if n < 7 && (vr == dicom.VROB || vr == dicom.VRUN) && (start > int(el.ValueStart) && b[start-1] == '.' || end+1 < int(el.ValueEnd) && b[end] == '.' && digit(b[end+1])) {
+			return false // part of a decimal number of a blob
 		}
 		if n < 7 && (end < int(el.ValueEnd) && digit(b[end]) || !zerosBefore(b[el.ValueStart:start])) {
 			return false

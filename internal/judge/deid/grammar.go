@@ -82,13 +82,12 @@ func (w *words) grammars(s string, tokens []token) {
 			c = ' '
 		case digit(c):
 			digits++
-		case c == '@', c == '.', c == ':', c == '\\':
-			signs = true
 		}
+		signs = signs || addressSign(s, i)
 		low = append(low, c)
 	}
 	text := string(low)
-	if digits >= 2 {
+	if digits >= 2 && maybePostcode(text) {
 		for _, at := range postcode().FindAllStringIndex(text, -1) {
 			dropSpan(tokens, at[0], at[1])
 		}
@@ -356,21 +355,50 @@ func mixedCase(s string) bool {
 	return len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z'
 }
 
+// addressSign reports a character that a mail or web address has: nothing else is searched for one.
+func addressSign[T string | []byte](s T, i int) bool {
+	switch s[i] {
+	case '@', '\\':
+		return true
+	case ':', '.':
+		return i > 0 && letter(s[i-1]) && i+1 < len(s) && s[i+1] > ' ' && (s[i] == ':' || letter(s[i+1]))
+	}
+	return false
+}
+
+// maybePostcode reports a digit with two letters after it, and letters and a digit not far before: nothing else is searched for a postcode.
+func maybePostcode[T string | []byte](s T) bool {
+	for i := 2; i+2 < len(s); i++ {
+		if !digit(s[i]) || !letter(s[i+1]) || !letter(s[i+2]) || i+3 < len(s) && alnum(s[i+3]) {
+			continue
+		}
+		k := i
+		for k > 0 && i-k < 2 && (s[k-1] == ' ' || s[k-1] == '.' || s[k-1] == '-' || s[k-1] == '_') {
+			k--
+		}
+		if k > 1 && alnum(s[k-1]) && alnum(s[k-2]) {
+			return true
+		}
+	}
+	return false
+}
+
 // identifies reports what no text that has been cleaned may hold, whoever it is of: an NHS, CHI or Health and Care number, a British postcode, a
 // mail or web address. It knows nothing of how the text was made.
 func identifies(v []byte) bool {
 	digits, signs := 0, false
-	for _, c := range v {
-		switch {
-		case digit(c):
+	for i, c := range v {
+		switch c {
+		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			digits++
-		case c == '@', c == ':', c == '\\':
-			signs = true
+		case '@', '\\', ':', '.':
+			signs = signs || addressSign(v, i)
 		}
 	}
-	if digits < 2 && !signs {
+	code := digits >= 2 && maybePostcode(v)
+	if !signs && !code && digits < 10 {
 		return false
 	}
 	text := strings.ReplaceAll(string(v), "_", " ")
-	return digits >= 2 && postcode().MatchString(text) || digits >= 10 && HasNHSNumber(text) || signs && address().MatchString(text)
+	return code && postcode().MatchString(text) || digits >= 10 && HasNHSNumber(text) || signs && address().MatchString(text)
 }

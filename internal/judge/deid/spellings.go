@@ -90,12 +90,35 @@ func addName(group string, kind TermKind, add func(string, TermKind)) {
 		if q := strings.Map(dropApostrophe, p); q != p {
 			add(q, kind)
 		}
-		if q := withoutMarks(p); q != p {
+		for _, q := range transliterations(p) {
 			add(q, kind)
 		}
 	}
 	if len(parts) < 2 {
 		return
+	}
+	// A short family name stands with an initial, and short parts with one another.
+	for i, p := range parts[:min(len(parts), 3)] {
+		if utf8.RuneCountInString(p) >= minSearched || generic[strings.ToLower(p)] {
+			continue
+		}
+		for j, q := range parts[:min(len(parts), 3)] {
+			if i == j {
+				continue
+			}
+			if initial, size := utf8.DecodeRuneInString(q); i == 0 && size > 0 {
+				k := string(initial)
+				add(p+" "+k, kind)
+				add(k+" "+p, kind)
+				add(k+"  "+p, kind) // J. GRAY
+				add(p+k, kind)
+				add(k+p, kind)
+			}
+			if utf8.RuneCountInString(q) < minSearched && i+j > 1 {
+				add(p+" "+q, kind)
+				add(p+q, kind)
+			}
+		}
 	}
 	// Names whose parts are too short to search for stand together, in either order.
 	add(strings.Join(parts, " "), kind)
@@ -130,8 +153,10 @@ func addDistinctive(s string, kind TermKind, add func(string, TermKind)) {
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) }) {
 		if utf8.RuneCountInString(w) >= minSearched {
 			add(w, kind)
-			if q := withoutMarks(w); q != w {
-				add(q, kind)
+			for _, q := range transliterations(w) {
+				if !ascii(w) {
+					add(q, kind)
+				}
 			}
 		}
 	}
@@ -181,22 +206,48 @@ func dropApostrophe(r rune) rune {
 	return r
 }
 
+// bare are the letters that no mark makes, in the ways in which they are written without.
+var bare = map[rune]string{
+	'ß': "ss", 'ẞ': "ss", 'ø': "o", 'Ø': "o", 'ł': "l", 'Ł': "l", 'æ': "ae", 'Æ': "ae", 'œ': "oe", 'Œ': "oe", 'đ': "d", 'Đ': "d", 'ð': "d", 'Ð': "d", 'þ': "th", 'Þ': "th",
+	'ı': "i",
+}
+
 func withoutMarks(s string) string {
 	var b strings.Builder
 	for _, r := range norm.NFD.String(s) {
-		switch {
-		case unicode.IsMark(r):
-		case r == 'ß':
-			b.WriteString("ss")
-		case r == 'ø' || r == 'Ø':
-			b.WriteByte('o')
-		case r == 'ł' || r == 'Ł':
-			b.WriteByte('l')
-		default:
+		if unicode.IsMark(r) {
+			continue
+		}
+		if t, ok := bare[r]; ok {
+			b.WriteString(t)
+		} else {
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// umlauts are written with a letter more where there is no mark.
+var umlauts = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "å", "aa", "ø", "oe", "Ä", "Ae", "Ö", "Oe", "Ü", "Ue", "Å", "Aa", "Ø", "Oe", "ß", "ss")
+var withoutUmlauts = strings.NewReplacer("ae", "a", "oe", "o", "ue", "u", "aa", "a")
+
+// transliterations are the other ways in which a name is written where marks are lost: Müller is Muller, Mueller; Mueller may be Muller.
+func transliterations(s string) []string {
+	var out []string
+	if ascii(s) {
+		low := strings.ToLower(s)
+		if q := withoutUmlauts.Replace(low); q != low {
+			out = append(out, q)
+		}
+		return out
+	}
+	composed := norm.NFC.String(s)
+	for _, q := range []string{withoutMarks(s), withoutMarks(umlauts.Replace(composed))} {
+		if q != s && (len(out) == 0 || out[0] != q) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // ordinaryWords reports text of nothing but words of the vocabulary and words that tell nobody apart.
@@ -240,9 +291,57 @@ func (l *Lexicon) echoWords() map[string]struct{} {
 				continue // "CT" of a department, "Breast" of a clinic
 			}
 			m[w] = struct{}{}
+			if name := t.Kind == TermName || t.Kind == TermPerson; name {
+				for _, q := range transliterations(w) {
+					if _, ordinary := vocabulary()[q]; !ordinary && len(q) > 3 {
+						m[q] = struct{}{}
+					}
+				}
+			}
 		}
 	}
 	return m
+}
+
+// nameParts are the parts of names of five and more letters, in lower case and without marks, and what two of a name's parts make when they are run
+// together, as logins and titles of files do.
+func (l *Lexicon) nameParts() []string {
+	seen := map[string]bool{}
+	var out []string
+	add := func(s string) {
+		if len(s) >= minSearched && !seen[s] && !generic[s] {
+			if _, ordinary := vocabulary()[s]; !ordinary {
+				seen[s] = true
+				out = append(out, s)
+			}
+		}
+	}
+	for _, t := range l.Terms() {
+		if t.Kind != TermName && t.Kind != TermPerson {
+			continue
+		}
+		for group := range strings.SplitSeq(strings.ToLower(t.Text), "=") {
+			parts := strings.FieldsFunc(group, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' })
+			for i, p := range parts {
+				p = strings.Map(dropApostrophe, p)
+				parts[i] = withoutMarks(p)
+				add(parts[i])
+				for _, q := range transliterations(p) {
+					add(q)
+				}
+			}
+			for i, p := range parts {
+				for j, q := range parts {
+					if i != j && i < 3 && j < 3 && len(p) > 1 {
+						add(p + q)
+						add(p + q[:1])
+						add(q[:1] + p)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // The encodings in which a name beyond ASCII could stand.

@@ -54,7 +54,7 @@ func NewSubject(p *Profile, keys *Keys, id Identity, lex *Lexicon) *Subject {
 func (s *Subject) forget() {
 	s.matcher = nil
 	s.memo = map[string]memoized{}
-	s.words = words{echo: s.lexicon.echoWords(), ages: s.profile.Generalise}
+	s.words = words{echo: s.lexicon.echoWords(), names: newNameIndex(s.lexicon.nameParts()), ages: s.profile.Generalise}
 	if s.profile.own != nil {
 		s.words.own = s.profile.own.words
 	}

@@ -8,6 +8,7 @@ import "strings"
 // words decides on the words of one subject's text.
 type words struct {
 	echo  map[string]struct{} // lower-case words of the subject's identifiers
+	names *nameIndex          // for what no vocabulary can list; nil if nobody's names are known
 	extra map[string]struct{} // further words of the element at hand
 	own   map[string]struct{} // further words of the profile
 
@@ -389,7 +390,7 @@ func (w *words) technical(s string, serial bool) bool {
 	var space [32]token
 	for _, t := range tokenize(space[:0], s) {
 		text := s[t.start:t.end]
-		if low := strings.ToLower(text); w.echoes(low) && !w.known(low) {
+		if low := strings.ToLower(text); !w.known(low) && (w.echoes(low) || w.names.like(low)) {
 			return false
 		}
 		run := 0

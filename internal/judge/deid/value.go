@@ -35,12 +35,17 @@ func (c *pass) value(i int, r rule, vr dicom.VR) {
 	}
 	m := c.decide(i, r, vr, raw)
 	if remember {
-		if len(c.memo) >= maxMemo {
-			clear(c.memo)
-		}
-		c.memo[string(c.work.opKey(r, c.ds.At(i).Tag, raw))] = m
+		c.remember(r, c.ds.At(i).Tag, raw, m)
 	}
 	c.apply(i, r, m)
+}
+
+// remember keeps what an operation makes of a value.
+func (c *pass) remember(r rule, t dicom.Tag, raw []byte, m memoized) {
+	if len(c.memo) >= maxMemo {
+		clear(c.memo)
+	}
+	c.memo[string(c.work.opKey(r, t, raw))] = m
 }
 
 // plainText reports bytes that mean the same under every Specific Character Set.
