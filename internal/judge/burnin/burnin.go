@@ -1,0 +1,325 @@
+// Package burnin finds text that is burned into the pixels of an image, or may be, so that it can be masked.
+//
+// It promises: what it is given may be anything, and makes an error at worst; the same frame gives the same boxes; nothing that is read in a picture leaves the
+// package, for nothing is read: it knows where text is, not what it says. What it cannot decide it says to be unsure of, for a person to look at.
+//
+// Text is found by its texture, in views of the frame that together show what any window could (package view), by two small forests (package find) that were
+// trained on drawn pictures alone. docs/burned-in-text.md tells how well, and where it fails.
+package burnin
+
+import (
+	_ "embed"
+	"image"
+	"math"
+	"slices"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/find"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/view"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
+)
+
+// Version names what finds: its method, forests and thresholds. It changes with whatever changes what is found.
+const Version = "1"
+
+// Source is why a box is to be masked.
+type Source uint8
+
+// The sources.
+const (
+	Text     Source = iota // it looks like text
+	Region                 // it may be text, and lies outside the ultrasound regions
+	Rule                   // the layout of a scanner
+	Constant               // it stays as it is while the image around it changes
+)
+
+func (s Source) String() string {
+	switch s {
+	case Text:
+		return "text"
+	case Region:
+		return "region"
+	case Rule:
+		return "rule"
+	case Constant:
+		return "constant"
+	}
+	return "unknown"
+}
+
+// Box is a rectangle of columns and rows of the frame; Max lies outside. Strength is how sure it is, from 0 to 1.
+type Box struct {
+	image.Rectangle
+	Source   Source
+	Strength float64
+}
+
+// Found is what was found in a frame.
+type Found struct {
+	Boxes  []Box  // grown by a margin, so that soft edges are covered; they may touch or overlap if their sources differ
+	Unsure string // why a person should look, without anything of the image in it; empty: no reason
+}
+
+// Reasons to be unsure.
+const (
+	unsureFaint = "something in the image may be text"
+	unsureMuch  = "much of the image looks like text"
+)
+
+//go:embed forest.bin
+var forests []byte
+
+var model = func() *find.Model {
+	cells, rest, err := find.ReadForest(forests)
+	if err != nil {
+		panic(err)
+	}
+	regions, _, err := find.ReadForest(rest)
+	if err != nil {
+		panic(err)
+	}
+	return &find.Model{Cells: cells, Regions: regions}
+}()
+
+// A judgement is what odds, as logarithms, lead to.
+type judgement struct {
+	sure    float32 // that it is masked
+	likely  float32 // that it is masked if there is other text in the frame
+	beyond  float32 // that it is masked outside the ultrasound regions
+	suspect float32 // that a person should look, if there is no other text
+	support float32 // how much of the odds on other levels and in other views counts
+	lonely  float32 // what counts where nothing else supports it
+}
+
+// judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
+var judged = judgement{sure: 2.5, likely: -1, beyond: -1, suspect: 0.8, support: 0, lonely: -3}
+
+// Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
+// that could not be looked at is not clean.
+func Look(a *render.Attributes, f codec.Frame, hints Hints) (Found, error) {
+	regions, err := regionsOf(a, f)
+	if err != nil {
+		return Found{}, err
+	}
+	return judged.decide(f.Columns, f.Rows, regions, hints), nil
+}
+
+// regionsOf is what of a frame has the texture of text, with the odds.
+func regionsOf(a *render.Attributes, f codec.Frame) ([]find.Region, error) {
+	views, err := view.Of(a, f)
+	if err != nil {
+		return nil, err
+	}
+	var regions []find.Region
+	for k, g := range views {
+		regions = append(regions, model.Find(g, k)...)
+	}
+	return regions, nil
+}
+
+// supported adds to the odds of each region what the same place is worth on other levels and in other views: text is text at half the size, noise seldom is.
+func (j *judgement) supported(regions []find.Region) []float32 {
+	odds := make([]float32, len(regions))
+	for i := range regions {
+		r := &regions[i]
+		b := r.Bounds()
+		best := j.lonely
+		for k := range regions {
+			o := &regions[k]
+			if o.Level == r.Level && o.View == r.View {
+				continue
+			}
+			c := o.Bounds()
+			if n := c.Intersect(b); n.Dx()*n.Dy()*4 > min(b.Dx()*b.Dy(), 4*c.Dx()*c.Dy()) {
+				best = max(best, o.Odds)
+			}
+		}
+		odds[i] = r.Odds + j.support*best
+	}
+	return odds
+}
+
+func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
+	frame := image.Rect(0, 0, w, h)
+	var out Found
+	outside := func(b image.Rectangle) bool {
+		for _, r := range hints.Regions {
+			if r.Inset(4).Overlaps(b) {
+				return false
+			}
+		}
+		return len(hints.Regions) > 0
+	}
+	odds := j.supported(regions)
+	top := float32(-30)
+	for _, o := range odds {
+		top = max(top, o)
+	}
+	text, beyond := newSheet(w, h), newSheet(w, h)
+	order := make([]int, len(regions)) // small cells first
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return regions[a].Level - regions[b].Level })
+	for _, i := range order {
+		r, o := &regions[i], odds[i]
+		switch {
+		case o >= j.sure, top >= j.sure && o >= j.likely:
+			text.add(r, o)
+		case o >= j.beyond && outside(r.Bounds()):
+			beyond.add(r, o)
+		case o >= j.suspect:
+			out.Unsure = unsureFaint
+			text.add(r, o)
+		}
+	}
+	out.Boxes = append(out.Boxes, text.boxes(Text)...)
+	out.Boxes = append(out.Boxes, beyond.boxes(Region)...)
+	if text.area()*10 > w*h*6 {
+		out.Unsure = unsureMuch
+	}
+	for _, m := range hints.Masks {
+		if m = m.Intersect(frame); !m.Empty() {
+			out.Boxes = append(out.Boxes, Box{m, Rule, 1})
+		}
+	}
+	return out
+}
+
+// A sheet is what is to be masked, on a grid of find.Cell pixels.
+type sheet struct {
+	w, h         int // of the frame
+	columns, row int
+	odds         []float32 // 0: not masked
+}
+
+func newSheet(w, h int) *sheet {
+	s := &sheet{w: w, h: h, columns: (w + find.Cell - 1) / find.Cell, row: (h + find.Cell - 1) / find.Cell}
+	s.odds = make([]float32, s.columns*s.row)
+	return s
+}
+
+// fill marks a rectangle of pixels.
+func (s *sheet) fill(b image.Rectangle, strength float32) {
+	b = b.Intersect(image.Rect(0, 0, s.w, s.h))
+	for y := b.Min.Y / find.Cell; y < (b.Max.Y+find.Cell-1)/find.Cell; y++ {
+		for x := b.Min.X / find.Cell; x < (b.Max.X+find.Cell-1)/find.Cell; x++ {
+			i := y*s.columns + x
+			s.odds[i] = max(s.odds[i], strength)
+		}
+	}
+}
+
+// add marks a region with its margin, of two to four cells along its longer side and one across: all of its box if it fills it as a line or a block of lines does. Of what smaller
+// cells have marked already, more closely, the margin is narrower.
+func (s *sheet) add(r *find.Region, odds float32) {
+	k := find.Cell << r.Level
+	cell := func(c image.Point) image.Rectangle { return image.Rect(c.X*k, c.Y*k, (c.X+1)*k, (c.Y+1)*k) }
+	strength := float32(max(0.001, 1/(1+math.Exp(-float64(odds)))))
+	dx, dy := 2*k, k
+	if short := min(r.Box.Dx(), r.Box.Dy()); max(r.Box.Dx(), r.Box.Dy()) >= 2*short { // a line
+		dx = k * min(4, max(2, short))
+	}
+	if r.Level > 0 {
+		known := 0
+		for _, c := range r.Cells {
+			if s.marked(cell(c)) {
+				known++
+			}
+		}
+		if known*10 >= len(r.Cells)*6 {
+			dx, dy = k, k/2
+		}
+	}
+	if r.Box.Dy() > r.Box.Dx() {
+		dx, dy = dy, dx
+	}
+	grown := func(b image.Rectangle) image.Rectangle {
+		return image.Rect(b.Min.X-dx, b.Min.Y-dy, b.Max.X+dx, b.Max.Y+dy)
+	}
+	n, w := len(r.Cells), r.Wide
+	whole := image.Rect(w.Min.X*k, w.Min.Y*k, w.Max.X*k, w.Max.Y*k)
+	if area := r.Box.Dx() * r.Box.Dy(); n*2 >= area || min(r.Box.Dx(), r.Box.Dy()) <= 6 {
+		s.fill(grown(whole), strength)
+		return
+	}
+	for _, c := range r.Cells {
+		s.fill(grown(cell(c)), strength)
+	}
+}
+
+// marked tells whether most of a rectangle of pixels is marked.
+func (s *sheet) marked(b image.Rectangle) bool {
+	b = b.Intersect(image.Rect(0, 0, s.w, s.h))
+	n, all := 0, 0
+	for y := b.Min.Y / find.Cell; y < (b.Max.Y+find.Cell-1)/find.Cell; y++ {
+		for x := b.Min.X / find.Cell; x < (b.Max.X+find.Cell-1)/find.Cell; x++ {
+			if all++; s.odds[y*s.columns+x] > 0 {
+				n++
+			}
+		}
+	}
+	return n*4 >= all*3
+}
+
+func (s *sheet) area() int {
+	n := 0
+	for _, o := range s.odds {
+		if o > 0 {
+			n++
+		}
+	}
+	return n * find.Cell * find.Cell
+}
+
+// boxes are rectangles that together are what is marked, and little more.
+func (s *sheet) boxes(source Source) []Box {
+	type run struct {
+		x0, x1, y0, y1 int
+		strength       float32
+	}
+	var open, done []run
+	for y := range s.row + 1 {
+		var now []run
+		for x := 0; y < s.row && x < s.columns; x++ {
+			if s.odds[y*s.columns+x] == 0 {
+				continue
+			}
+			r := run{x0: x, y0: y, y1: y + 1}
+			for ; x < s.columns && s.odds[y*s.columns+x] > 0; x++ {
+				r.strength = max(r.strength, s.odds[y*s.columns+x])
+			}
+			r.x1 = x
+			now = append(now, r)
+		}
+		var next []run
+		for _, o := range open {
+			grown := false
+			for i, n := range now {
+				if n.x1 > 0 && max(n.x0-o.x0, o.x0-n.x0) <= 2 && max(n.x1-o.x1, o.x1-n.x1) <= 2 {
+					next = append(next, run{min(o.x0, n.x0), max(o.x1, n.x1), o.y0, y + 1, max(o.strength, n.strength)})
+					now[i].x1, grown = 0, true
+					break
+				}
+			}
+			if !grown {
+				done = append(done, o)
+			}
+		}
+		now = slices.DeleteFunc(now, func(r run) bool { return r.x1 == 0 })
+		open = append(next, now...)
+	}
+	done = append(done, open...)
+	var boxes []Box
+	for _, r := range done {
+		b := image.Rect(r.x0*find.Cell, r.y0*find.Cell, r.x1*find.Cell, r.y1*find.Cell).Intersect(image.Rect(0, 0, s.w, s.h))
+		boxes = append(boxes, Box{b, source, float64(r.strength)})
+	}
+	slices.SortFunc(boxes, func(a, b Box) int {
+		if a.Min.Y != b.Min.Y {
+			return a.Min.Y - b.Min.Y
+		}
+		return a.Min.X - b.Min.X
+	})
+	return boxes
+}
