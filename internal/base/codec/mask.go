@@ -344,9 +344,6 @@ func (p *Pool) maskDCT(ctx context.Context, syntax *dicom.TransferSyntax, of Ima
 	for _, b := range blocks {
 		grown = append(grown, image.Rect(b.Min.X-rx, b.Min.Y-ry, b.Max.X+rx, b.Max.Y+ry).Intersect(image.Rect(0, 0, of.Columns, of.Rows)))
 	}
-	if !sameOutside(before, &after, grown) {
-		return Masked{}, unequal("JPEG")
-	}
 	for _, b := range blocks { // what is inside shows one value
 		b = image.Rectangle{b.Min.Add(image.Pt(rx, ry)), b.Max.Sub(image.Pt(rx, ry))}
 		for c := range f.components {
@@ -356,18 +353,20 @@ func (p *Pool) maskDCT(ctx context.Context, syntax *dicom.TransferSyntax, of Ima
 			}
 		}
 	}
+	if !sameOutside(before, &after, grown) {
+		return Masked{}, unequal("JPEG")
+	}
 	return Masked{even(code), grown}, nil
 }
 
-// sameOutside reports whether two frames of one description have the same samples outside boxes.
+// sameOutside reports whether two frames of one description have the same samples outside boxes, which it paints over in both.
 func sameOutside(a, b *Frame, boxes []image.Rectangle) bool {
 	if a.Image != b.Image || len(a.Pixels) != len(b.Pixels) {
 		return false
 	}
-	x, y := Frame{a.Image, bytes.Clone(a.Pixels)}, Frame{b.Image, bytes.Clone(b.Pixels)}
-	paint(x.Image, x.Pixels, false, boxes, [4]uint32{})
-	paint(y.Image, y.Pixels, false, boxes, [4]uint32{})
-	return bytes.Equal(x.Pixels, y.Pixels)
+	paint(a.Image, a.Pixels, false, boxes, [4]uint32{})
+	paint(b.Image, b.Pixels, false, boxes, [4]uint32{})
+	return bytes.Equal(a.Pixels, b.Pixels)
 }
 
 // shows reports whether each sample of a component within a box is the given one, or next to it.

@@ -194,3 +194,54 @@ func TestMaskRealFiles(t *testing.T) {
 	}
 	t.Logf("masked %v\nread by others %v\n%s", masked, read, strings.Join(table, "\n"))
 }
+
+// Real code streams that were changed or cut are masked where they can still be read, and are the same outside, or are an error.
+func TestMaskMutants(t *testing.T) {
+	pool := poolOf(t, Options{Command: command(t, "codec-worker"), Frame: 5 * time.Second})
+	r := rand.New(rand.NewPCG(37, 38))
+	refused, masked := 0, 0
+	for _, s := range streams(t) {
+		n := 12
+		if testdata.Soak() {
+			n = 400
+		}
+		for k := range n {
+			b := bytes.Clone(s.frame)
+			switch k % 4 {
+			case 0:
+				b = b[:r.IntN(len(b))]
+			case 1: // in the header
+				b[r.IntN(min(len(b), 200))] = byte(r.Uint32())
+			case 2:
+				for range 1 + r.IntN(8) {
+					b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+				}
+			case 3:
+				from := r.IntN(len(b))
+				copy(b[from:], b[r.IntN(len(b)):])
+			}
+			box := randomBox(r, s.of)
+			got, err := pool.Mask(t.Context(), s.syntax, s.of, b, []image.Rectangle{box}, Black(s.of))
+			if err != nil {
+				if got.Bytes != nil {
+					t.Errorf("%s: an error and a frame", s.syntax.Name)
+				}
+				refused++
+				continue
+			}
+			masked++
+			before, err := pool.Decode(t.Context(), s.syntax, s.of, bytes.Clone(b))
+			if err != nil {
+				continue // a busy machine
+			}
+			after, err := pool.Decode(t.Context(), s.syntax, s.of, bytes.Clone(got.Bytes))
+			if err != nil {
+				continue
+			}
+			if d := differs(&before, &after, got.Boxes); d != "" {
+				t.Errorf("%s: %s", s.syntax.Name, d)
+			}
+		}
+	}
+	t.Logf("%d mutants refused, %d masked", refused, masked)
+}

@@ -372,7 +372,7 @@ func stripDeflated(b []byte) ([]byte, error) {
 	r := bytes.NewReader(b) // from which no more is read than the stream has
 	const most = 4 * 3 * MaxPixels
 	n, err := io.CopyN(io.Discard, flate.NewReader(r), most+1)
-	if err != io.EOF || n > most { //nolint:errorlint // CopyN gives it as it is
+	if err != io.EOF || n > most {
 		return nil, &Broken{"deflate", "its code cannot be read"}
 	}
 	return bytes.Clone(b[:len(b)-r.Len()]), nil
