@@ -327,3 +327,42 @@ func TestMaskColours(t *testing.T) {
 		}
 	}
 }
+
+// The checks themselves notice one coefficient, or one sample.
+func TestChecksNotice(t *testing.T) {
+	r := rand.New(rand.NewPCG(39, 40))
+	black := [4]uint32{0, 128, 128}
+	for i, c := range pictures() {
+		if c.columns < 40 {
+			continue
+		}
+		frame := c.draw(r)
+		if i%2 == 0 {
+			frame = progress(t, frame, 0, true)
+		}
+		box, beside := []image.Rectangle{image.Rect(0, 0, 5, 5)}, []image.Rectangle{image.Rect(c.columns-5, 0, c.columns, 5)}
+		code, _, _, err := recode(nil, frame, box, black)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !painted(nil, frame, code, box, black) {
+			t.Errorf("%v: what is painted is not noticed", c)
+		}
+		if painted(nil, frame, code, beside, black) || painted(nil, frame, code, append(beside, box...), black) || painted(nil, frame, frame, box, black) || painted(nil, frame, code, box, [4]uint32{255, 128, 128}) {
+			t.Errorf("%v: it is taken for another", c)
+		}
+	}
+	of := Image{Rows: 9, Columns: 9, Samples: 1, Allocated: 16, Stored: 12, HighBit: 11, Photometric: "MONOCHROME2"}
+	box := image.Rect(2, 3, 5, 6)
+	for i := range 81 {
+		a, b := Frame{of, make([]byte, of.size())}, Frame{of, make([]byte, of.size())}
+		b.Pixels[2*i+1] = 1
+		inside := image.Pt(i%9, i/9).In(box)
+		if b.shows(box, 0, 0) == inside {
+			t.Errorf("sample %d: whether it is shown is not noticed", i)
+		}
+		if sameOutside(&a, &b, []image.Rectangle{box}) != inside {
+			t.Errorf("sample %d: whether it is the same is not noticed", i)
+		}
+	}
+}
