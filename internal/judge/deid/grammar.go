@@ -14,8 +14,9 @@ import (
 // they are names. Of those in nameLike the position has to be plainer: they stand beside unknown words often.
 var (
 	nameWords = wordSet(`gray grey green stone wall day sharp field fields english french german bright dixon max glass rod star swan major parent palm iris violet omar
-		tia thor carina bravo cord long short hodgkins couinaud mills weeks branch delta norm`)
-	nameLike = wordSet(`stones bone bones brain angle beam beat blade block blood cap chest clip couch crown daily dark days drain early echo fast focus foot frame free gross
+		tia thor carina bravo cord long short fall falls hodgkins couinaud mills weeks branch delta norm`)
+	givenWords = wordSet("max violet iris omar tia thor carina bravo norm")
+	nameLike   = wordSet(`stones bone bones brain angle beam beat blade block blood cap chest clip couch crown daily dark days drain early echo fast focus foot frame free gross
 		hand head heel high key lamp large leg legs level light limb line low main man manual mar minor nail nails neck new numbers pain plate port post press prior ray rays
 		reader real rest ring rings rule sample shot shoulder skin slide small smart sole speed spot square stack stand steam swallow target tender thin toe tongue trace
 		tree tube twist wash wide wire`)
@@ -111,10 +112,14 @@ func (w *words) grammars(s string, tokens []token) {
 		case tokenNumber:
 			w.numberGrammar(tokens, i, at, gap)
 		case tokenWord:
+			if !t.keep && graded(tokens, i, at, gap) && !w.echoes(word) {
+				t.keep = true
+			}
 			switch {
 			case months12[word]:
 				w.monthGrammar(tokens, i, at)
 			case !t.keep && !halfTitles[word] && !titles[word]:
+			case word == "99m" && (at(i-1) == "tc" || at(i+1) == "tc"): // technetium
 			case monthNumber(word), agedWord(word, w.ages), pathNumber(tokens, i, at, gap):
 				t.keep = false
 			case recordNumber(word):
@@ -132,6 +137,29 @@ func dropSpan(tokens []token, from, to int) {
 			tokens[i].keep = false
 		}
 	}
+}
+
+// Names of scales and markers that are people's names, or short as such; what follows tells them.
+var (
+	scales = wordSet("gleason bosniak breslow fuhrman ishak fazekas nottingham kellgren spetzler")
+	grades = wordSet("score grade pattern group sum system stage class type level index scale")
+)
+
+// graded reports the name of a scale with its grade after it (Gleason 4+3, LI-RADS 5, Ki-67).
+func graded(tokens []token, i int, at func(int) string, gap func(int) string) bool {
+	if i+1 >= len(tokens) {
+		return false
+	}
+	word, after := at(i), at(i+1)
+	switch {
+	case after == "rads":
+		return (word == "li" || word == "pi" || word == "ti" || word == "vi" || word == "ni") && gap(i) == "-"
+	case word == "ki":
+		return after == "67"
+	case scales[word] && (i == 0 || tokens[i-1].keep && !nameCues[at(i-1)] && !halfTitles[at(i-1)] && len(at(i-1)) > 1):
+		return tokens[i+1].kind == tokenNumber && len(after) <= 2 && after < "6" || grades[after]
+	}
+	return false
 }
 
 // monthGrammar takes out a month with the days, ordinals and years around it.
@@ -341,6 +369,8 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 				continue
 			}
 			switch {
+			case givenWords[v] && (nameWords[at(k)] || nameLike[at(k)]) && mixedCase(s[tokens[i].start:tokens[i].end]) && mixedCase(s[tokens[k].start:tokens[k].end]):
+				tokens[i].keep, tokens[k].keep = false, false // Iris Wall; Stone, Max
 			case tokens[k].kind == tokenWord && !tokens[k].keep && len(at(k)) >= 2 && !strings.ContainsAny(at(k), "0123456789"), tokens[k].kind == tokenOther:
 				tokens[i].keep = false
 			case single(k) && (strings.IndexByte("lrtxnv", at(k)[0]) < 0 || strings.Contains(gap(min(i, k)), ".")):

@@ -1,6 +1,9 @@
 package deid
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Text leaves by allow-list (PS3.15 E.3.8): words of the vocabulary, numbers and units stay; every other word goes, whatever it is. What the
 // subject's lexicon holds goes even if the vocabulary has it. Numbers that could be a date, a telephone number or an identifier go too.
@@ -288,6 +291,10 @@ func dropNumberRuns(s string, tokens []token) {
 			whole = whole && len(text) <= 4 && !strings.ContainsAny(text, ".,")
 			j++
 		}
+		if bValues(s, tokens, i, j) {
+			i = j
+			continue
+		}
 		if n := j - i; whole && (n >= 3 || n == 2 && digits >= 6) || n >= 2 && digits >= 9 {
 			for k := i; k < j; k++ {
 				tokens[k].keep = false
@@ -295,6 +302,27 @@ func dropNumberRuns(s string, tokens []token) {
 		}
 		i = max(j, i+1)
 	}
+}
+
+// bValues reports numbers i to j that follow a first one of a diffusion series: b50_400_800.
+func bValues(s string, tokens []token, i, j int) bool {
+	if i == 0 || j-i < 1 || !tokens[i-1].keep {
+		return false
+	}
+	first := strings.ToLower(s[tokens[i-1].start:tokens[i-1].end])
+	if len(first) == 0 || first[0] != 'b' || !onlyDigits(strings.TrimPrefix(strings.TrimPrefix(first, "bvals"), "b")) {
+		return false
+	}
+	last := -1
+	for k := i; k < j; k++ {
+		v := s[tokens[k].start:tokens[k].end]
+		n, err := strconv.Atoi(v)
+		if err != nil || n%50 != 0 || n > 5000 || n <= last {
+			return false
+		}
+		last = n
+	}
+	return true
 }
 
 // dropNumbersNear takes out whole numbers close to a word that goes, unless a unit follows: they may be a house's, a ward's or a bed's.
