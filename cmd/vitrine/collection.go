@@ -24,6 +24,7 @@ type collectionCreateCmd struct {
 	Profile  string `default:"research" placeholder:"NAME" help:"Profile of de-identification: research, basic, public or as-deposited; one of the first three with options, as in basic+clean-descriptors. Default: ${default}."`
 	AET      string `name:"aet" placeholder:"AET" help:"Called AE title that reaches it by DICOM."`
 	Protocol string `placeholder:"NAME" help:"Imaging protocol that its deposits are checked against."`
+	Unlinked bool   `name:"no-reidentification" help:"Do not keep who its subjects are: nobody can be told, whatever the reason. It cannot be changed later."`
 }
 
 func (c *collectionCreateCmd) Help() string {
@@ -38,7 +39,7 @@ func (c *collectionCreateCmd) Run(ctx context.Context, cli *CLI, s *streams) err
 		return err
 	}
 	defer o.Close()
-	made, err := o.CreateCollection(ctx, admin.CollectionView{ID: c.ID, Title: c.Title, Profile: c.Profile, AETitle: c.AET, Protocol: c.Protocol})
+	made, err := o.CreateCollection(ctx, admin.CollectionView{ID: c.ID, Title: c.Title, Profile: c.Profile, AETitle: c.AET, Protocol: c.Protocol, NoReidentification: c.Unlinked})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (l *local) CreateCollection(ctx context.Context, v admin.CollectionView) (a
 	if err != nil {
 		return v, err
 	}
-	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol}
+	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.NoReidentification}
 	if v.AETitle != "" {
 		if c.AETitle, err = collection.ParseAETitle(v.AETitle); err != nil {
 			return v, err

@@ -94,7 +94,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Log: cfg.Log, Quiet: quiet})
+		Identities: s.Identities, Log: cfg.Log, Quiet: quiet})
 	n.Custody = spine
 	if err := spine.Replay(ctx); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -123,10 +124,12 @@ func (r *Records) Close() error {
 // Stores are the records with the keys and the packs.
 type Stores struct {
 	*Records
-	Ring  *keys.Ring
-	Packs *pack.Store
+	Ring       *keys.Ring
+	Identities *reidentification.Vault
+	Packs      *pack.Store
 
 	ringDB *db.DB
+	whoDB  *db.DB
 	bucket *blob.Bucket
 }
 
@@ -157,6 +160,16 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 	if s.Ring, err = keys.Unlock(ctx, ring, cfg.KeyPlace()); err != nil {
 		return nil, err
 	}
+	who := s.DB
+	if cfg.Database == "" {
+		if s.whoDB, err = db.Open(ctx, "sqlite:"+filepath.Join(cfg.Data, "identities.db"), db.Durable, db.SecureDelete); err != nil {
+			return nil, err
+		}
+		who = s.whoDB
+	}
+	if s.Identities, err = reidentification.OpenVault(ctx, who, s.Ring); err != nil {
+		return nil, err
+	}
 	opts := pack.Options{Committed: committed, Logger: cfg.Log, KeepLocal: cfg.Keep}
 	if cfg.Bucket != "" {
 		if s.bucket, err = blob.OpenBucket(ctx, cfg.Bucket); err != nil {
@@ -179,6 +192,9 @@ func (s *Stores) Close() error {
 	}
 	if s.bucket != nil {
 		errs = append(errs, s.bucket.Close())
+	}
+	if s.whoDB != nil {
+		errs = append(errs, s.whoDB.Close())
 	}
 	if s.ringDB != nil {
 		errs = append(errs, s.ringDB.Close())

@@ -61,7 +61,11 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	who, err := s.Reidentify(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

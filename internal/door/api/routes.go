@@ -132,6 +132,7 @@ func (d *Door) createCollection(r *request) (any, error) {
 		Profile  string `json:"profile"`
 		AETitle  string `json:"aet"`
 		Protocol string `json:"protocol"`
+		No       bool   `json:"no_reidentification"`
 	}
 	if err := r.body(&v); err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func (d *Door) createCollection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol}
+	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.No}
 	if v.AETitle != "" {
 		if c.AETitle, err = collection.ParseAETitle(v.AETitle); err != nil {
 			return nil, err

@@ -91,7 +91,7 @@ func (d *Door) createCollection(r *request) (*page, error) {
 		pr, _ := web.ProblemOf(err)
 		return d.collectionsWith(r, form, pr.Detail)
 	}
-	c := collection.Collection{Title: form["title"], Profile: form["profile"]}
+	c := collection.Collection{Title: form["title"], Profile: form["profile"], NoReidentification: r.PostFormValue("unlinked") != ""}
 	var err error
 	if c.ID, err = collection.ParseID(form["id"]); err != nil {
 		return again(err)

@@ -117,6 +117,7 @@ var topics = []topic{
 			`Open <a href="/collections">Collections</a>. Choose how images are cleaned: each profile says in words what it keeps. It cannot be changed later.`,
 			`Give it an AE title if scanners or PACS shall send to it. Its <b>Settings</b> say which host and port to enter there.`,
 			`On its settings page see who has which role, make tokens for those who send or fetch by command, and end them.`,
+			`Where a person has to be found again, a subject's page leads to <b>Ask who this is</b>: another steward or an administrator consents, and you are told once. Collections can be made without that.`,
 			`Close it to deposits when it is complete. What is in it stays.`,
 		},
 		Command: "vitrine collection create ID --title TITLE --profile research --aet AET",

@@ -177,7 +177,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: d.withQuestions(r, navigation(r.caller, p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted,
+		Nav: d.withIdentity(r, d.withQuestions(r, navigation(r.caller, p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted,
 	}
 	if d.Ask != nil {
 		v.Ask = askAddress(r.Request)

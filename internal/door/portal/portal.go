@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -33,9 +34,11 @@ type Parts struct {
 	Clinical *clinical.Desk // nil: nothing is known beside images
 	Delivery *delivery.Delivery
 	Review   *review.Flow
-	Ask      *ask.Desk    // nil: nobody can be asked
-	Status   *status.Desk // nil: nobody is told
-	SignIn   *signin.Flow
+	Ask      *ask.Desk // nil: nobody can be asked
+	// Reidentify tells two people together who a subject is; nil: nobody is told.
+	Reidentify *reidentify.Desk
+	Status     *status.Desk // nil: nobody is told
+	SignIn     *signin.Flow
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
 	// DICOM is the address that DICOM is reached at; empty: it is not.
@@ -98,6 +101,9 @@ func (d *Door) Register(mux web.Routes) {
 	}
 	if d.Status != nil {
 		d.registerStatus(mux)
+	}
+	if d.Reidentify != nil {
+		d.registerIdentity(mux)
 	}
 }
 

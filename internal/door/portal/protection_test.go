@@ -178,6 +178,15 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	steward, stranger := watched(visit(t, base)), watched(visit(t, base))
 	steward.do("POST", "/signin/link", url.Values{"t": {link}})
 	letter := furnish(t, n, steward, stranger)
+	someone, err := n.Stores.Subjects.Latest(t.Context(), "default", 1)
+	if err != nil || len(someone) == 0 {
+		t.Fatal(err)
+	}
+	form := "/collections/default/subjects/" + url.PathEscape(string(someone[0].Pseudonym)) + "/identity"
+	steward.do("POST", form, url.Values{"reason": {"a few words"}})
+	if _, _, at := steward.do("POST", form, url.Values{"reason": {"A finding by chance has to reach the doctor of this person"}}); !strings.HasPrefix(at, "/identity/") {
+		t.Errorf("a request led to %s", at)
+	}
 
 	routes := http.NewServeMux()
 	for _, p := range n.Routes() {
@@ -195,7 +204,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	crawl := func(v *visitor) (shown, asked map[string]int) {
 		shown, asked = map[string]int{}, map[string]int{}
 		seen := map[string]bool{}
-		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/collections", "/entries", "/questions", "/searches", "/status", "/compare", "/compare?id=north&id=away",
+		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/collections", "/entries", "/questions", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
 			"/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
 			"/directory/template.csv", "/audit/entries.csv", "/audit/checkpoint.txt", "/directory/north/picture", "/metrics", "/nothing/here", "/help/nosuch", "/directory/nowhere", "/held/1"}
 		for len(todo) > 0 {

@@ -41,6 +41,7 @@ type subjectPage struct {
 	Timeline   *timeline // nil: nothing has a date
 	Clinical   []fact
 	Diagnosis  string
+	Identity   string // the address at which it is asked who the subject is; empty: not by this caller
 }
 
 // subject shows a person's course: what was imaged and what happened, on one axis of days since the first study or the baseline visit.
@@ -75,6 +76,15 @@ func (d *Door) subject(r *request) (*page, error) {
 		}
 	}
 	p.compose(found, facts)
+	if d.Reidentify != nil {
+		may, err := d.Reidentify.MayAsk(r.Context(), r.admin(), c)
+		if err != nil {
+			return nil, err
+		}
+		if may {
+			p.Identity = identityAddress(c, p.Pseudonym)
+		}
+	}
 	return &page{file: "subject", title: "Subject " + p.Pseudonym, section: "/collections", help: "find", data: p}, nil
 }
 

@@ -24,6 +24,8 @@ type (
 		Attested       *time.Time        `json:"attested,omitempty"`
 		Created        *time.Time        `json:"created,omitempty"`
 		Intake         *catalogue.Counts `json:"intake,omitempty"`
+
+		NoReidentification bool `json:"no_reidentification,omitempty"`
 	}
 	// NewToken is what a token is made of.
 	NewToken struct {
@@ -68,7 +70,7 @@ func When(t time.Time) *time.Time {
 // ViewCollection shows a collection whole.
 func ViewCollection(c collection.Collection) CollectionView {
 	return CollectionView{ID: string(c.ID), Title: c.Title, Profile: c.Profile, ProfileVersion: c.ProfileVersion, AETitle: string(c.AETitle), Protocol: c.Protocol,
-		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: When(c.Attested), Created: When(c.Created)}
+		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: When(c.Attested), Created: When(c.Created), NoReidentification: c.NoReidentification}
 }
 
 // ViewToken shows a token without its secret.

@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -33,6 +34,7 @@ type Parts struct {
 	Collections *collection.Record
 	Subjects    *subject.Record
 	Catalogue   *catalogue.Record
+	Identities  *reidentification.Vault // nil: who subjects are is not kept
 	Log         *slog.Logger
 	// Quiet is how long a study waits for more of itself before it is admitted, where its deposit does not end.
 	Quiet time.Duration
@@ -42,6 +44,7 @@ type Parts struct {
 type Custody struct {
 	db          *db.DB
 	ring        *keys.Ring
+	identities  *reidentification.Vault
 	audit       *audit.Log
 	jobs        *jobs.Queue
 	collections *collection.Record
@@ -67,7 +70,7 @@ type Custody struct {
 
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
-	c := &Custody{db: p.DB, ring: p.Ring, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, log: p.Log,
+	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1)}
 	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
 	c.pool.New = func() any { b := make([]byte, 0, 64<<10); return &b }

@@ -186,6 +186,9 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	if here.refused {
 		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
 	}
+	if err := c.identify(ctx, a.dep.ward, p, a.data); err != nil {
+		return Receipt{}, a.failed(err)
+	}
 	layout, head, bulk := a.lay(res)
 	e, meta, err := a.enter(p, res, digest, layout, head)
 	if err != nil {
@@ -464,6 +467,9 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	}
 	if here.refused {
 		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
+	}
+	if err := c.identify(ctx, a.dep.ward, p, a.data); err != nil {
+		return Receipt{}, a.failed(err)
 	}
 	e, meta, err := a.enter(p, res, digest, layout, r.Head)
 	if err != nil {

@@ -24,6 +24,7 @@ type person struct {
 	link  subject.Link
 
 	seen    seen
+	told    told
 	content keys.Key // key of the digests of what was received
 	lexKey  keys.Key // key of the stored lexicon
 

@@ -144,6 +144,9 @@ const (
 	AnswerForNode                  // read and answer what is asked about the node as a whole
 	SeeStatus                      // how the node's parts are
 	ManageKeys                     // the master key: where it lies, and a new one in its place
+	AskIdentity                    // ask who a subject is
+	DecideIdentity                 // consent to such a request, or decline it
+	SeeIdentity                    // see who the subject of a request is, once
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -153,7 +156,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {
@@ -207,7 +210,9 @@ type Facts struct {
 	Action     Action
 	Collection string // the collection concerned; empty: the node as a whole
 	State      State  // of the object concerned; NoState where the action concerns none
-	Own        bool   // the object came with the caller's own deposit
+	Own        bool   // the object came with the caller's own deposit; the request is the caller's own
+	Person     bool   // the caller is a person with an account who has signed in, no token, machine or command
+	Consented  bool   // another person has consented to the request
 	Link       Link   // for actions of a peer
 }
 
@@ -274,8 +279,16 @@ func (r *rule) missing(role Role, f *Facts) string {
 	switch {
 	case f.Collection == "" && !r.node && r.action != Echo && r.action != SeeDirectory:
 		return role.String() + ": " + f.Action.String() + " concerns a collection, and none is named"
+	case r.person && !f.Person:
+		return role.String() + ": " + f.Action.String() + " is for a person who has signed in, never for a token or a command"
+	case r.another && f.Own:
+		return role.String() + ": nobody decides on their own request"
+	case r.own && !f.Own && f.Action == SeeIdentity:
+		return role.String() + ": only on one's own request"
 	case r.own && !f.Own:
 		return role.String() + ": only for one's own deposits"
+	case r.consented && !f.Consented:
+		return role.String() + ": another person has to consent"
 	case f.Action.OnObjects() && !r.states.has(f.State):
 		return role.String() + ": " + f.Action.String() + " is for " + r.states.String() + "; this is " + f.State.String()
 	}

@@ -67,6 +67,9 @@ answer questions on the node admin                               collection node
 answer questions      steward                                    collection
 see the status        steward admin operator                     collection node
 change the master key operator                                   collection node
+ask who a subject is  steward                                    collection
+decide on who asks    steward admin                              collection
+see who a subject is  steward                                    collection
 C-STORE               store                                      collection
 `
 
@@ -182,9 +185,37 @@ func TestActionsThatConcernNoObject(t *testing.T) {
 				{AllCollections, "", may && slices.Contains(row, "node")},
 				{"", "", may && slices.Contains(row, "anonymous")},
 			} {
-				d := Decide(Facts{Grants: []Grant{{role, c.grant}}, Action: a, Collection: c.concerns, Link: proven})
+				d := Decide(Facts{Grants: []Grant{{role, c.grant}}, Action: a, Collection: c.concerns, Link: proven, Person: true, Own: a == SeeIdentity, Consented: true})
 				if d.Allow != c.want {
 					t.Errorf("%v for %q, %v on %q: allowed %v, want %v: %v", role, c.grant, a, c.concerns, d.Allow, c.want, d.Reasons)
+				}
+			}
+		}
+	}
+}
+
+// Who a subject is takes two people who have signed in: whoever asks sees, and somebody else has consented. Neither a token nor a command takes part.
+func TestTwoPeople(t *testing.T) {
+	for _, role := range Roles() {
+		for _, person := range []bool{false, true} {
+			for _, own := range []bool{false, true} {
+				for _, consented := range []bool{false, true} {
+					for a, want := range map[Action]bool{
+						AskIdentity:    role == Steward && person,
+						DecideIdentity: (role == Steward || role == Admin) && person && !own,
+						SeeIdentity:    role == Steward && person && own && consented,
+					} {
+						d := Decide(Facts{Grants: []Grant{{role, "breast"}}, Action: a, Collection: "breast", Person: person, Own: own, Consented: consented})
+						if d.Allow != want {
+							t.Errorf("%v, %v, in person %v, own %v, consented %v: allowed %v: %v", role, a, person, own, consented, d.Allow, d.Reasons)
+						}
+						if d.Allow && (!slices.Contains(d.Terms, TermNoStore) || !slices.Contains(d.Terms, TermAuditEach)) {
+							t.Errorf("%v: %v", a, d.Terms)
+						}
+						if Decide(Facts{Grants: []Grant{{role, "lung"}}, Action: a, Collection: "breast", Person: true, Own: a == SeeIdentity, Consented: true}).Allow {
+							t.Errorf("%v: by a grant for another collection", a)
+						}
+					}
 				}
 			}
 		}

@@ -55,14 +55,17 @@ var linkText = [...]string{"", "from its registered address, or this machine", "
 
 // A rule permits. There are no rules that deny: what none permits is denied.
 type rule struct {
-	action  Action
-	roles   []Role
-	states  stateSet // for actions on objects
-	own     bool     // only what came with the caller's own deposit
-	node    bool     // may concern the node as a whole, then with a grant for all collections
-	link    linkNeed
-	terms   []string
-	because string
+	action    Action
+	roles     []Role
+	states    stateSet // for actions on objects
+	own       bool     // only what came with the caller's own deposit; only the caller's own request
+	person    bool     // only people who have signed in
+	another   bool     // only another's request
+	consented bool     // only with another person's consent
+	node      bool     // may concern the node as a whole, then with a grant for all collections
+	link      linkNeed
+	terms     []string
+	because   string
 }
 
 var (
@@ -131,6 +134,10 @@ var rules = []rule{
 	{action: SeeStatus, roles: []Role{Steward, Admin, Operator}, node: true, because: "sees whether the node's parts are well"},
 	{action: ManageKeys, roles: []Role{Operator}, node: true, terms: actTerms, because: "changes the master key, with the data folder and the key at hand"},
 
+	{action: AskIdentity, roles: []Role{Steward}, person: true, terms: reviewTerms, because: "may ask who a subject is, with a reason"},
+	{action: DecideIdentity, roles: []Role{Steward, Admin}, person: true, another: true, terms: reviewTerms, because: "decides on another person's request"},
+	{action: SeeIdentity, roles: []Role{Steward}, person: true, own: true, consented: true, terms: reviewTerms, because: "sees once who the subject is, since another person consented"},
+
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
 	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},
@@ -143,7 +150,7 @@ func Table() string {
 	var b strings.Builder
 	b.WriteString("## Actions on objects\n\nA cell names the states in which a role may act. An empty cell is a refusal. *own* means: on what came with the caller's own deposit.\n\n")
 	table(&b, true)
-	b.WriteString("\n## Other actions\n\nA grant for one collection covers that collection. *all* means: a grant for all collections covers the node as a whole too.\n\n")
+	b.WriteString("\n## Other actions\n\nA grant for one collection covers that collection. *all* means: a grant for all collections covers the node as a whole too. *in person* means: a person who has signed in, never a token or a command.\n\n")
 	table(&b, false)
 	b.WriteString("\n## What a peer's association must show\n\n| service | who | condition |\n| --- | --- | --- |\n")
 	for i := range rules {
@@ -217,8 +224,16 @@ func cell(a Action, role Role) string {
 				}
 				text = strings.Join(names, ", ")
 			}
-			if r.own {
+			switch {
+			case r.consented:
+				text = "own request, with another person's consent"
+			case r.another:
+				text = "another's request"
+			case r.own:
 				text = "own: " + text
+			}
+			if r.person {
+				text += ", in person"
 			}
 			if r.node {
 				text += ", all"

@@ -98,6 +98,8 @@ type Collection struct {
 	AttestedBy     string    // who attested that what is deposited is de-identified already: an actor's id
 	Attested       time.Time // zero: nobody
 	Created        time.Time
+
+	NoReidentification bool // who its subjects are is not kept: nobody can be told. It never changes
 }
 
 // Record is the open record.
@@ -149,9 +151,13 @@ func (r *Record) Create(tx *db.Tx, c Collection) error {
 	if taken > 0 {
 		return fault.New(fault.Conflict, attempt, on, "the id is taken")
 	}
-	_, err := tx.Exec(`INSERT INTO collection (id, title, profile, profile_version, ae_title, protocol, state, attested_by, attested, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.ID), c.Title, c.Profile, c.ProfileVersion, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy,
-		attested(c), db.Micros(c.Created))
+	no := int64(0)
+	if c.NoReidentification {
+		no = 1
+	}
+	_, err := tx.Exec(`INSERT INTO collection (id, title, profile, profile_version, ae_title, protocol, state, attested_by, attested, created, no_reidentification)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.ID), c.Title, c.Profile, c.ProfileVersion, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy,
+		attested(c), db.Micros(c.Created), no)
 	return err
 }
 
@@ -236,16 +242,16 @@ func printable(s string) bool {
 	return strings.ToValidUTF8(s, "\x00") == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-const columns = `SELECT id, title, profile, profile_version, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created FROM collection`
+const columns = `SELECT id, title, profile, profile_version, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created, no_reidentification FROM collection`
 
 func scan(row interface{ Scan(...any) error }) (Collection, error) {
 	var c Collection
-	var at, created int64
-	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created)
+	var at, created, no int64
+	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created, &no)
 	if at != 0 {
 		c.Attested = db.Time(at)
 	}
-	c.Created = db.Time(created)
+	c.Created, c.NoReidentification = db.Time(created), no != 0
 	return c, err
 }
 
