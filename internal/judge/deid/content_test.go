@@ -474,3 +474,117 @@ func TestSpecimenPreparation(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Documents of other kinds are as valid as they were: radiation dose (TID 10001), chest CAD (TID 4100), three-dimensional coordinates, basic text.
+func TestReportKinds(t *testing.T) {
+	image := func(b *dicom.Builder) {
+		b.Sequence(dicom.TagReferencedSOPSequence, func(b *dicom.Builder) {
+			b.String(dicom.TagReferencedSOPClassUID, storageRoot+"2")
+			b.String(dicom.TagReferencedSOPInstanceUID, studyUID+".1.1")
+		})
+	}
+	code := func(relation, concept, value, scheme, meaning string, children ...func(*dicom.Builder)) func(*dicom.Builder) {
+		return content(relation, "CODE", concept, func(b *dicom.Builder) {
+			b.Sequence(dicom.TagConceptCodeSequence, codeItem(value, scheme, meaning))
+		}, children...)
+	}
+	for _, c := range []struct {
+		class, title string
+		items        []func(*dicom.Builder)
+		want         map[string]string
+		gone         []string
+	}{
+		{"88.67", "DCM|113701|X-Ray Radiation Dose Report", []func(*dicom.Builder){
+			code("HAS CONCEPT MOD", "DCM|121058|Procedure reported", "77477000", "SCT", "Computed tomography"),
+			code("HAS OBS CONTEXT", "DCM|121005|Observer Type", "121007", "DCM", "Device"),
+			valueItem("HAS OBS CONTEXT", "UIDREF", "DCM|121012|Device Observer UID", dicom.TagUID, studyUID+".77"),
+			textItem("HAS OBS CONTEXT", "DCM|121013|Device Observer Name", "CTBRENNAN1"),
+			textItem("HAS OBS CONTEXT", "DCM|121014|Device Observer Manufacturer", "SIEMENS"),
+			textItem("HAS OBS CONTEXT", "DCM|121017|Device Observer Physical Location During Observation", hospital),
+			valueItem("HAS OBS CONTEXT", "DATETIME", "DCM|113809|Start of X-Ray Irradiation", dicom.TagDateTime, "20190312143207.000"),
+			content("CONTAINS", "CONTAINER", "DCM|113819|CT Acquisition", nil,
+				textItem("CONTAINS", "DCM|125203|Acquisition Protocol", "Thorax routine Holloway"),
+				valueItem("CONTAINS", "UIDREF", "DCM|113769|Irradiation Event UID", dicom.TagUID, studyUID+".78"),
+				content("CONTAINS", "CONTAINER", "DCM|113829|CT Dose", nil, numItem("DCM|113830|Mean CTDIvol", "7.42"), numItem("DCM|113838|DLP", "280.1")),
+				content("CONTAINS", "CONTAINER", "DCM|113876|Device Role in Procedure", nil,
+					textItem("CONTAINS", "DCM|113880|Device Serial Number", "66042")),
+				nameItem("DCM|113870|Person Name", "TANAKA^YUKI"),
+			),
+			textItem("CONTAINS", "DCM|121106|Comment", "Internal technical scan parameters: Organ Characteristic = Chest"),
+		}, map[string]string{"NUM 113830": "7.42", "NUM 113838": "280.1", "TEXT 113880": "66042", "TEXT 125203": "Thorax routine", "PNAME 113870": "REMOVED"}, []string{"TEXT 121017"}},
+		{"88.65", "DCM|112000|Chest CAD Report", []func(*dicom.Builder){
+			code("CONTAINS", "DCM|111017|CAD Processing and Findings Summary", "111242", "DCM", "All algorithms succeeded; with findings",
+				code("INFERRED FROM", "DCM|111059|Single Image Finding", "27925004", "SCT", "Nodule",
+					textItem("HAS CONCEPT MOD", "DCM|111001|Algorithm Name", "LungCAD"),
+					textItem("HAS CONCEPT MOD", "DCM|111003|Algorithm Version", "2.1"),
+					content("HAS PROPERTIES", "SCOORD", "DCM|111010|Center", func(b *dicom.Builder) {
+						b.Floats(dicom.TagGraphicData, 100, 120)
+						b.String(dicom.TagGraphicType, "POINT")
+					}, content("SELECTED FROM", "IMAGE", "DCM|121112|Source of Measurement", image)),
+					numItem("DCM|111012|Certainty of finding", "83"))),
+		}, map[string]string{"NUM 111012": "83", "CODE 111059": "27925004", "CODE 111017": "111242"}, nil},
+		{"88.34", "DCM|126000|Imaging Measurement Report", []func(*dicom.Builder){
+			content("CONTAINS", "SCOORD3D", "DCM|111030|Image Region", func(b *dicom.Builder) {
+				b.Floats(dicom.TagGraphicData, 1, 2, 3, 4, 5, 6)
+				b.String(dicom.TagGraphicType, "POLYLINE")
+				b.String(dicom.TagReferencedFrameOfReferenceUID, studyUID+".9")
+			}),
+			numItem("SCT|118565006|Volume", "1520"),
+		}, map[string]string{"NUM 118565006": "1520"}, nil},
+		{"88.11", "LN|18748-4|Diagnostic Imaging Report", []func(*dicom.Builder){
+			content("CONTAINS", "CONTAINER", "LN|18782-3|Study observation", nil,
+				textItem("CONTAINS", "DCM|121071|Finding", "There is no pleural effusion. Mr Holloway was seen by Dr Gray on 12 March 2019.")),
+			content("CONTAINS", "CONTAINER", "LN|11329-0|History", nil, textItem("CONTAINS", "LN|11329-0|History", "93 year old, lives at 14 Stone Lane, SP1 2QQ")),
+		}, map[string]string{}, nil},
+	} {
+		t.Run(c.class, func(t *testing.T) {
+			ds := reportOf(t, c.class, srDocument(c.title, c.items...))
+			for _, profile := range []string{"research", "basic", "public"} {
+				r, out := mustClean(t, ds, profile, "TANAKA", "Gray", "14 Stone", "SP1", "2QQ", "93 year")
+				noNewErrors(t, ds, out)
+				if profile != "research" {
+					continue
+				}
+				got := itemsOf(out)
+				for key, want := range c.want {
+					if got[key] != want {
+						t.Errorf("%s is %q, not %q", key, got[key], want)
+					}
+				}
+				for _, key := range c.gone {
+					if _, there := got[key]; there {
+						t.Errorf("%s is left", key)
+					}
+				}
+				if c.class == "88.11" && !strings.HasPrefix(got["TEXT 121071"], "There is no pleural effusion") {
+					t.Errorf("%q", got["TEXT 121071"])
+				}
+				if len(r.Findings) > 0 {
+					t.Errorf("%v", r.Findings)
+				}
+			}
+		})
+	}
+}
+
+func TestStructuredDisplay(t *testing.T) {
+	ds := reportOf(t, "131", func(b *dicom.Builder) {
+		b.String(dicom.TagModality, "PR")
+		b.String(dicom.TagContentLabel, "DISPLAY")
+		b.Sequence(dicom.TagStructuredDisplayTextBoxSequence,
+			func(b *dicom.Builder) { b.String(dicom.TagUnformattedTextValue, "Holloway") },
+			func(b *dicom.Builder) { b.String(dicom.TagUnformattedTextValue, "prior lesion of Holloway") })
+	})
+	_, out := mustClean(t, ds, "research")
+	n := 0
+	for i := range out.Len() {
+		if out.At(i).Tag == dicom.TagUnformattedTextValue {
+			if n++; out.Text(i) != "prior lesion" {
+				t.Errorf("%q", out.Text(i))
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d texts", n)
+	}
+}

@@ -63,7 +63,7 @@ var postcode = sync.OnceValue(func() *regexp.Regexp {
 })
 
 var address = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\S*@\S*|\b(?:https?|ftps?|file|mailto|smb):\S+|\bwww\.\S+|\\\\\S+|\b[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.(?:com|org|net|gov|edu|uk|ie|de|eu|info|local|lan|internal)\b\S*`)
+	return regexp.MustCompile(`(?i)\S*[a-z0-9]\S*@\S*[a-z0-9]\S*|\b(?:https?|ftps?|file|mailto|smb):\S*[a-z0-9]\S*|\bwww\.\S*[a-z0-9]\S*|\\\\[a-z0-9]\S*|\b[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.(?:com|org|net|gov|edu|uk|ie|de|eu|info|local|lan|internal)\b\S*`)
 })
 
 // grammars takes out what the words and numbers of s form together.

@@ -303,8 +303,8 @@ func (l *Lexicon) echoWords() map[string]struct{} {
 	return m
 }
 
-// nameParts are the parts of names of five and more letters, in lower case and without marks, and what two of a name's parts make when they are run
-// together, as logins and titles of files do.
+// nameParts are the parts of names of five and more letters, of places and addresses what tells them apart, in lower case and without marks; and what two of
+// a name's parts make when they are run together, as logins and titles of files do.
 func (l *Lexicon) nameParts() []string {
 	seen := map[string]bool{}
 	var out []string
@@ -317,7 +317,12 @@ func (l *Lexicon) nameParts() []string {
 		}
 	}
 	for _, t := range l.Terms() {
-		if t.Kind != TermName && t.Kind != TermPerson {
+		switch t.Kind {
+		case TermName, TermPerson:
+		case TermPlace, TermContact:
+			addDistinctive(strings.ToLower(t.Text), t.Kind, func(w string, _ TermKind) { add(withoutMarks(w)) })
+			continue
+		default:
 			continue
 		}
 		for group := range strings.SplitSeq(strings.ToLower(t.Text), "=") {
