@@ -699,7 +699,7 @@ func (c *pass) privateValue(i int, vr dicom.VR) bool {
 	case dicom.VRDS, dicom.VRIS:
 		return numbers(v)
 	case dicom.VRCS, dicom.VRLO, dicom.VRSH:
-		if vr == dicom.VRCS && shortCodes(v) {
+		if vr == dicom.VRCS && shortCodes(v) || signedAxes(v) || iceDimensions(v) {
 			return true
 		}
 		if m, ok := c.memo[string(c.work.opKey(rule{op: opPrivate}, dicom.Tag(vr), v))]; ok {
@@ -718,6 +718,36 @@ func (c *pass) privateValue(i int, vr dicom.VR) bool {
 		return m.verdict == keepValue
 	}
 	return vr.IsBinary() && len(v)%vr.WordSize() == 0
+}
+
+// signedAxes reports directions of axes with a sign: +LPH.
+func signedAxes(v []byte) bool {
+	v = bytes.TrimRight(v, " \x00")
+	if len(v) < 2 || len(v) > 4 || v[0] != '+' && v[0] != '-' {
+		return false
+	}
+	for _, c := range v[1:] {
+		if bytes.IndexByte([]byte("LRPAHF"), c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// iceDimensions reports the counters that Siemens' reconstruction writes: X and at least ten numbers of three digits at most.
+func iceDimensions(v []byte) bool {
+	v = bytes.TrimRight(v, " \x00")
+	if len(v) > 64 || !bytes.HasPrefix(v, []byte("X_")) {
+		return false
+	}
+	n := 0
+	for f := range bytes.SplitSeq(v[2:], []byte{'_'}) {
+		if len(f) == 0 || len(f) > 3 || !allDigits(f) {
+			return false
+		}
+		n++
+	}
+	return n >= 10 && n <= 16
 }
 
 // shortCodes reports values of three characters at most, as makers enumerate: the gate compares them with the subject's short names as wholes.

@@ -226,7 +226,7 @@ func (w *words) word(s string) bool {
 		runs++
 		i = j
 	}
-	if runs > 3 || single > 0 && runs > 1 && digits > 2 {
+	if runs > 3 && (runs > 5 || digits > 3 || single > 1) || single > 0 && runs > 1 && digits > 2 { // epfid2d1 is a sequence
 		return onlyTimes(low)
 	}
 	return true
