@@ -161,6 +161,8 @@ func (s *Subject) contentItem(ds *dicom.Dataset, at, item int) {
 			r.op = special.op
 		case keep&p.Options != 0:
 			r.op = opSerial
+		case row == nil && personal(ds, item):
+			r.op, r.term = opDummy, TermPerson
 		case clean != 0 && p.has(CleanStructuredContent) && (row == nil || clean&p.Options != 0):
 			r.op = opText
 		case basic == ActionX:
@@ -206,6 +208,27 @@ func (s *Subject) contentItem(ds *dicom.Dataset, at, item int) {
 			s.dropItem(ds, item)
 		}
 	}
+}
+
+// personalWords are words of concept names whose text is a person, or where to find one, in whatever scheme the concept is.
+var personalWords = wordSet(`physician doctor radiologist operator nurse technologist technician radiographer sonographer surgeon consultant referrer referring author reporter
+	registrar practitioner transcriptionist typist signature signed surname forename firstname lastname relative guardian kin address street postcode zip telephone phone
+	fax mobile email hospital institution ward clinic employer insurance`)
+
+// personal reports a concept name that says so.
+func personal(ds *dicom.Dataset, item int) bool {
+	seq := ds.FindIn(item, dicom.TagConceptNameCodeSequence)
+	if seq < 0 || !ds.At(seq).IsSequence() {
+		return false
+	}
+	for k := range ds.Children(seq) {
+		for w := range strings.FieldsFuncSeq(strings.ToLower(ds.StringIn(k, dicom.TagCodeMeaning)), func(r rune) bool { return r < 'a' || r > 'z' }) {
+			if personalWords[w] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // capYears marks the number of a measured age to be capped.
