@@ -47,6 +47,8 @@ type office interface {
 	CreateCollection(ctx context.Context, c admin.CollectionView) (admin.CollectionView, error)
 	Collections(ctx context.Context) ([]admin.CollectionView, error)
 	Collection(ctx context.Context, id string) (admin.CollectionView, error)
+	Profiles(ctx context.Context, id string) ([]admin.ProfileView, error)
+	PutProfile(ctx context.Context, id string, text []byte) (admin.ProfileView, error)
 	CreateToken(ctx context.Context, t admin.NewToken) (admin.TokenView, error)
 	AddSSHKey(ctx context.Context, collection, name, public string) (admin.TokenView, error)
 	Tokens(ctx context.Context) ([]admin.TokenView, error)

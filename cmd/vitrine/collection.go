@@ -14,7 +14,9 @@ type collectionsCmd struct {
 	Create collectionCreateCmd `cmd:"" help:"Create a collection."`
 	List   collectionListCmd   `cmd:"" help:"List the collections."`
 	Show   collectionShowCmd   `cmd:"" help:"Show a collection and where its deposits stand."`
-	Risk   collectionRiskCmd   `cmd:"" help:"Measure how far its people are alike in what is told of them, and what would make them so."`
+
+	Profile collectionProfileCmd `cmd:"" help:"Show the profiles that a collection has had, or put another one in force."`
+	Risk    collectionRiskCmd    `cmd:"" help:"Measure how far its people are alike in what is told of them, and what would make them so."`
 }
 
 type collectionCreateCmd struct {
@@ -92,7 +94,11 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 	if s.json {
 		return s.value(v)
 	}
-	rows := [][2]string{{"id", v.ID}, {"title", v.Title}, {"profile", v.Profile + ", version " + v.ProfileVersion}, {"AE title", v.AETitle}, {"protocol", v.Protocol}, {"state", v.State},
+	profile := v.Profile + ", version " + v.ProfileVersion
+	if v.ProfileDigest != "" {
+		profile += ", file " + v.ProfileDigest[:min(12, len(v.ProfileDigest))]
+	}
+	rows := [][2]string{{"id", v.ID}, {"title", v.Title}, {"profile", profile}, {"AE title", v.AETitle}, {"protocol", v.Protocol}, {"state", v.State},
 		{"created", day(v.Created)}}
 	if v.AttestedBy != "" {
 		rows = append(rows, [2]string{"attested", "by " + v.AttestedBy + ", " + day(v.Attested)})
@@ -186,4 +192,64 @@ func people(n int) string {
 		return "1 person"
 	}
 	return strconv.Itoa(n) + " people"
+}
+
+type collectionProfileCmd struct {
+	adminFlags
+	ID  string `arg:"" help:"The collection."`
+	Put string `arg:"" optional:"" name:"file" help:"File of the collection's own rules, or the name of a profile. Without it, the profiles that it has had are listed."`
+}
+
+func (c *collectionProfileCmd) Help() string {
+	return `A file's tests are run first, and it has to have some; one that fails refuses it. What comes from now on is cleaned by the new profile; deposits that have begun, and what
+is there already, stay with the one that they were cleaned by, which each object names. A version that was in force is never changed: raise the file's version instead.`
+}
+
+// Run lists profiles, or puts one in force.
+func (c *collectionProfileCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	var text []byte
+	if c.Put != "" {
+		p, err := profileNamed(c.Put)
+		if err != nil {
+			return err
+		}
+		text = []byte(p.Name)
+		if p.Own() {
+			if text, err = readProfileFile(c.Put); err != nil {
+				return err
+			}
+		}
+	}
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	if c.Put == "" {
+		all, err := o.Profiles(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		return s.list(all, profileTable(all))
+	}
+	v, err := o.PutProfile(ctx, c.ID, text)
+	if err != nil {
+		return err
+	}
+	if !cli.Quiet {
+		s.say("What comes into %s from now on is cleaned by %s %s. What is there stays as it was cleaned.", c.ID, v.Profile, v.Version)
+	}
+	return s.list(v, profileTable([]admin.ProfileView{v}))
+}
+
+func profileTable(all []admin.ProfileView) *table {
+	t := &table{head: []string{"NUMBER", "PROFILE", "VERSION", "FILE", "SINCE", "BY", ""}}
+	for _, v := range all {
+		now := ""
+		if v.Current {
+			now = "in force"
+		}
+		t.add(strconv.FormatInt(v.Number, 10), v.Profile, v.Version, v.Digest[:min(12, len(v.Digest))], day(v.Since), v.By, now)
+	}
+	return t
 }

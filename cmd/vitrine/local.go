@@ -75,6 +75,22 @@ func (l *local) Collection(ctx context.Context, id string) (admin.CollectionView
 	return v, err
 }
 
+func (l *local) Profiles(ctx context.Context, id string) ([]admin.ProfileView, error) {
+	c, err := collection.ParseID(id)
+	if err != nil {
+		return nil, err
+	}
+	return l.desk.Profiles(ctx, l.who, c)
+}
+
+func (l *local) PutProfile(ctx context.Context, id string, text []byte) (admin.ProfileView, error) {
+	c, err := collection.ParseID(id)
+	if err != nil {
+		return admin.ProfileView{}, err
+	}
+	return l.desk.PutProfile(ctx, l.who, c, text)
+}
+
 func (l *local) CreateToken(ctx context.Context, n admin.NewToken) (admin.TokenView, error) {
 	role, ok := policy.ParseRole(n.Role)
 	if !ok {

@@ -38,6 +38,14 @@ func (r *remote) Collection(ctx context.Context, id string) (v admin.CollectionV
 	return v, r.c.JSON(ctx, http.MethodGet, nil, nil, v.Intake, "api", "collections", id, "intake")
 }
 
+func (r *remote) Profiles(ctx context.Context, id string) (all []admin.ProfileView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "collections", id, "profiles")
+}
+
+func (r *remote) PutProfile(ctx context.Context, id string, text []byte) (v admin.ProfileView, err error) {
+	return v, r.c.Body(ctx, http.MethodPut, nil, "application/yaml", bytes.NewReader(text), &v, "api", "collections", id, "profile")
+}
+
 func (r *remote) CreateToken(ctx context.Context, n admin.NewToken) (made admin.TokenView, err error) {
 	return made, r.c.JSON(ctx, http.MethodPost, nil, n, &made, "api", "tokens")
 }

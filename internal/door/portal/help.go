@@ -114,8 +114,8 @@ var topics = []topic{
 		Alt:     "The page of collections: a table of three with what was received and kept, and the form of a new one beside it.",
 		Caption: "Your collections, and a new one.",
 		Steps: []template.HTML{
-			`Open <a href="/collections">Collections</a>. Choose how images are cleaned: each profile says in words what it keeps. It cannot be changed later.`,
-			`Give it an AE title if scanners or PACS shall send to it. Its <b>Settings</b> say which host and port to enter there.`,
+			`Open <a href="/collections">Collections</a>. Choose how images are cleaned: each profile says in words what it keeps. Its <b>Settings</b> take another one later, or a file of rules of its own; what is there stays as it was cleaned.`,
+			`Give it an AE title if scanners or PACS shall send to it. Its settings say which host and port to enter there.`,
 			`On its settings page see who has which role, make tokens for those who send or fetch by command, and end them.`,
 			`Where a person has to be found again, a subject's page leads to <b>Ask who this is</b>: another steward or an administrator consents, and you are told once. Collections can be made without that.`,
 			`Close it to deposits when it is complete. What is in it stays.`,

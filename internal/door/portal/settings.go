@@ -3,11 +3,13 @@ package portal
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
@@ -16,6 +18,10 @@ import (
 func (d *Door) registerSettings(mux web.Routes) {
 	mux.HandleFunc("GET /collections/{collection}/settings", d.page(d.settings))
 	mux.HandleFunc("POST /collections/{collection}/settings", d.page(d.changeSettings))
+	mux.HandleFunc("GET /collections/{collection}/profile", d.page(func(r *request) (*page, error) {
+		return &page{to: "/collections/" + url.PathEscape(r.PathValue("collection")) + "/settings"}, nil
+	}))
+	mux.HandleFunc("POST /collections/{collection}/profile", d.reading(d.putProfile))
 }
 
 // profileWords say what a profile does, to who chooses one.
@@ -29,6 +35,7 @@ var profileWords = map[string]string{
 type settingsPage struct {
 	collection.Collection
 	Words    string // what the profile does
+	Cleaning cleaning
 	Open     bool
 	Members  []admin.Member
 	Ways     *admin.Ways // nil: not for this caller
@@ -39,6 +46,76 @@ type settingsPage struct {
 	Roles    []policy.Role
 	People   bool // the caller manages people
 	Error    string
+}
+
+// cleaning is what the page says of the collection's profile.
+type cleaning struct {
+	Base       string // a named profile
+	Changed    []string
+	Options    []deid.OptionView
+	Rules      []deid.RuleView
+	Vocabulary []string
+	Limits     []string
+	Versions   []admin.ProfileView
+	File       string // of the profile in force
+	Fixed      bool   // as-deposited
+	Refused    string // why a new one was
+	Names      []string
+}
+
+func (d *Door) cleaning(r *request, id collection.ID) (c cleaning, err error) {
+	p, err := d.Desk.Cleaning(r.Context(), r.admin(), id)
+	if err != nil {
+		return c, err
+	}
+	c = cleaning{Base: p.Base(), Changed: p.Changed(), Options: p.Options.Describe(), Rules: p.Rules(), Vocabulary: p.Vocabulary(), Fixed: p.AsDeposited}
+	if p.Own() {
+		c.Limits = deid.Limits()
+	}
+	for _, name := range deid.Profiles() {
+		if name != collection.AsDeposited {
+			c.Names = append(c.Names, name)
+		}
+	}
+	if c.Versions, err = d.Desk.Profiles(r.Context(), r.admin(), id); err == nil && len(c.Versions) > 0 {
+		c.File = c.Versions[0].File
+	}
+	return c, err
+}
+
+// putProfile takes a file of the collection's own rules, or the name of a profile.
+func (d *Door) putProfile(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	id, err := collection.ParseID(r.PathValue("collection"))
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "put profile", "", "there is no such collection")
+	}
+	_, _, text, err := r.upload(deid.MaxProfileSize)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 {
+		err = fault.New(fault.Invalid, "put profile", "", "choose a file, or write the name of a profile")
+	} else {
+		_, err = d.Desk.PutProfile(r.Context(), r.admin(), id, text)
+	}
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Conflict) {
+		p := settingsPage{}
+		pr, _ := web.ProblemOf(err)
+		p.Cleaning.Refused = pr.Detail
+		out, err := d.settingsWith(r, p, nil)
+		if err == nil {
+			out.status = http.StatusUnprocessableEntity
+		}
+		return out, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.leave(noticeSaved)
+	return &page{to: "/collections/" + string(id) + "/settings"}, nil
 }
 
 func (d *Door) settings(r *request) (*page, error) { return d.settingsWith(r, settingsPage{}, nil) }
@@ -63,7 +140,12 @@ func (d *Door) settingsWith(r *request, p settingsPage, failure error) (*page, e
 	case !fault.Is(err, fault.Denied):
 		return nil, err
 	}
-	p.Words, p.Open, p.Roles = profileWords[p.Profile], p.State == collection.Open, personRoles
+	refused := p.Cleaning.Refused
+	if p.Cleaning, err = d.cleaning(r, id); err != nil {
+		return nil, err
+	}
+	p.Cleaning.Refused = refused
+	p.Words, p.Open, p.Roles = profileWords[p.Cleaning.Base], p.State == collection.Open, personRoles
 	p.People = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.ManageUsers}).Allow
 	if p.Host, _, err = net.SplitHostPort(r.Host); err != nil {
 		p.Host = r.Host

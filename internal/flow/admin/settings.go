@@ -16,7 +16,7 @@ func MayManage(who Caller, id collection.ID) bool {
 	return policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.ManageCollection, Collection: string(id)}).Allow
 }
 
-// Settings are what may be changed of a collection. Its id and its profile stay what they are: what was cleaned by one profile is not cleaned again by another.
+// Settings are what may be changed of a collection with a word. Its id stays what it is; its profile is changed by [Desk.PutProfile].
 type Settings struct {
 	Title   string
 	AETitle collection.AETitle

@@ -17,6 +17,7 @@ type (
 		Title          string            `json:"title,omitempty"`
 		Profile        string            `json:"profile,omitempty"`
 		ProfileVersion string            `json:"profile_version,omitempty"`
+		ProfileDigest  string            `json:"profile_digest,omitempty"`
 		AETitle        string            `json:"aet,omitempty"`
 		Protocol       string            `json:"protocol,omitempty"`
 		State          string            `json:"state,omitempty"`
@@ -69,7 +70,7 @@ func When(t time.Time) *time.Time {
 
 // ViewCollection shows a collection whole.
 func ViewCollection(c collection.Collection) CollectionView {
-	return CollectionView{ID: string(c.ID), Title: c.Title, Profile: c.Profile, ProfileVersion: c.ProfileVersion, AETitle: string(c.AETitle), Protocol: c.Protocol,
+	return CollectionView{ID: string(c.ID), Title: c.Title, Profile: c.Profile, ProfileVersion: c.ProfileVersion, ProfileDigest: c.ProfileDigest, AETitle: string(c.AETitle), Protocol: c.Protocol,
 		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: When(c.Attested), Created: When(c.Created), NoReidentification: c.NoReidentification}
 }
 

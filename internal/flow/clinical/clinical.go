@@ -85,7 +85,7 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, id collection.ID, t
 	if col.State != collection.Open {
 		return nil, fault.New(fault.Denied, attempt, object, "the collection is closed")
 	}
-	profile, err := deid.Lookup(col.Profile)
+	profile, err := d.Collections.Cleaning(ctx, col)
 	if err != nil {
 		return nil, err
 	}

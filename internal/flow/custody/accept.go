@@ -207,7 +207,7 @@ func (a *accepting) close() {
 	}
 	a.c.review.Release(a.held)
 	if a.taught {
-		a.c.people.forget(peopleKey{a.l.Collection, a.p.link})
+		a.c.people.forget(peopleKey{a.l.Collection, a.p.link, a.ward.profile})
 	}
 }
 
@@ -538,7 +538,7 @@ func (s *sink) meta() (*entry, []byte, error) {
 		InstanceAttributes: describeInstance(s.clean), StudyAttributes: describeStudy(s.clean), SeriesAttributes: describeSeries(s.clean),
 	}
 	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(s.clean, studyTags), others(s.clean, seriesTags)
-	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc}
+	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, Profile: a.ward.profile.Describe()}
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}

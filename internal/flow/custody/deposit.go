@@ -99,7 +99,7 @@ type ward struct {
 	keys    *deid.Keys
 }
 
-// ward reads the collection and, once, its key. A collection's profile is fixed when it is made.
+// ward reads the collection and, once, its key. Whoever has a ward works by the profile that was in force then, to the end of the deposit.
 func (c *Custody) ward(ctx context.Context, id collection.ID) (*ward, error) {
 	row, err := c.collections.Get(ctx, id)
 	if err != nil {
@@ -110,7 +110,7 @@ func (c *Custody) ward(ctx context.Context, id collection.ID) (*ward, error) {
 			return w, nil
 		}
 	}
-	profile, err := deid.Lookup(row.Profile)
+	profile, err := c.collections.Cleaning(ctx, row)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,7 @@ type sealedMeta struct {
 	Terms     []byte            `json:"terms,omitempty"`
 	Received  time.Time         `json:"received"`
 	Accepts   *acceptance       `json:"accepts,omitempty"` // of acceptedVersion
+	Profile   string            `json:"profile,omitempty"` // that it was judged by: name, version, and digest of a file
 }
 
 const (
@@ -92,7 +93,7 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 			row.SeriesAttributes.JSON = others(clean, seriesTags)
 		}
 	}
-	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC()}
+	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), Profile: d.ward.profile.Describe()}
 	terms, err := (*deid.Lexicon)(nil).With(res.NewTerms...)
 	if err != nil {
 		return nil, nil, err

@@ -61,7 +61,7 @@ func (d *Deposit) Receive(ctx context.Context, in Incoming) (Receipt, error) {
 	kept := false
 	defer func() {
 		if !kept && a.taught != nil { // what it taught is in no record: whoever brings it again teaches it again
-			d.c.people.forget(peopleKey{d.ward.row.ID, a.taught.link})
+			d.c.people.forget(peopleKey{d.ward.row.ID, a.taught.link, d.ward.profile})
 		}
 	}()
 	r, err := a.take(ctx)
@@ -215,7 +215,7 @@ func (a *arrival) complete(res *deid.Result) {
 	if res.Outcome == deid.Refused { // by the rule that an object without these UIDs is none
 		res.Outcome, res.Reasons = deid.Held, nil
 		res.SOPClassUID, res.SOPInstanceUID = a.class, a.sop
-		if !a.dep.ward.profile.AsDeposited {
+		if p := a.dep.ward.profile; !p.AsDeposited && p.Options&deid.RetainUIDs == 0 {
 			res.SOPInstanceUID = a.dep.ward.keys.UID(a.sop)
 		}
 	}

@@ -44,6 +44,7 @@ type people struct {
 type peopleKey struct {
 	collection collection.ID
 	link       subject.Link
+	profile    *deid.Profile // a deposit that began before the collection's profile was changed goes on by the old one
 }
 
 type peopleEntry struct {
@@ -85,7 +86,7 @@ func (c *people) forget(key peopleKey) {
 // person is the subject of the link, made with a key of its own if it is new. The key and the row are durable before it returns.
 func (c *Custody) person(ctx context.Context, col *ward, who deid.Identity) (*person, error) {
 	link := subject.Link(who.Link(col.keys))
-	e := c.people.entry(peopleKey{col.row.ID, link})
+	e := c.people.entry(peopleKey{col.row.ID, link, col.profile})
 	e.once.Lock()
 	defer e.once.Unlock()
 	if e.ready {

@@ -7,7 +7,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
-	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -70,7 +69,7 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 		return items[0], e, err
 	}
 	e.Profile = c.Profile
-	p, err := deid.Lookup(c.Profile)
+	p, err := f.Collections.Cleaning(ctx, c)
 	if err != nil {
 		return items[0], e, err
 	}

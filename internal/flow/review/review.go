@@ -290,7 +290,7 @@ func (f *Flow) items(ctx context.Context, rows []catalogue.Located) ([]Item, err
 			if err != nil {
 				return nil, err
 			}
-			p, err := deid.Lookup(c.Profile)
+			p, err := f.Collections.Cleaning(ctx, c)
 			if err != nil {
 				return nil, err
 			}

@@ -467,3 +467,26 @@ func privateNames(of ...*Profile) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Describe names the profile, its version and, where it has one, its file.
+func (p *Profile) Describe() string {
+	s := p.Name + " " + p.Version
+	if d := p.Digest(); d != "" {
+		s += " sha256:" + d
+	}
+	return s
+}
+
+// Beside says why objects that p has cleaned cannot stand in one collection with those of an earlier profile; "" if they can.
+func (p *Profile) Beside(earlier *Profile) string {
+	truth := func(p *Profile) bool { return p.has(RetainFullDates) || p.own != nil && p.own.coarse && !p.shifts() }
+	switch {
+	case p.AsDeposited != earlier.AsDeposited:
+		return "one of them changes nothing"
+	case p.has(RetainUIDs) != earlier.has(RetainUIDs):
+		return "one retains UIDs and the other does not: what belongs together would not be found together"
+	case truth(p) && earlier.shifts(), truth(earlier) && p.shifts():
+		return "one keeps true dates and the other shifts them: side by side they tell by how much"
+	}
+	return ""
+}

@@ -6,7 +6,7 @@
 // attested that they are de-identified already; a fresh node has the collection "default", called VITRINE. Whoever changes something passes the
 // transaction in which the audit entry is written too. Reads by id and by AE title may be a second old.
 //
-// It does not know what a profile does, and does not decide who may change it.
+// It keeps the files of profiles, does not know what they do, and does not decide who may change them.
 package collection
 
 import (
@@ -16,6 +16,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -92,6 +93,7 @@ type Collection struct {
 	Title          string
 	Profile        string  // its name
 	ProfileVersion string  // of the profile's rules, as the caller counts them
+	ProfileDigest  string  // SHA-256 of the file of its own rules, in hexadecimal digits; empty: it has none
 	AETitle        AETitle // called AE title; empty: not reached by DICOM
 	Protocol       string  // name; may be empty
 	State          State
@@ -107,6 +109,8 @@ type Record struct {
 	d    *db.DB
 	byID recent.Cache[ID, Collection]
 	byAE recent.Cache[AETitle, Collection]
+
+	profiles sync.Map // *deid.Profile by collection and digest
 }
 
 // OpenRecord brings the tables up to date.
@@ -161,7 +165,7 @@ func (r *Record) Create(tx *db.Tx, c Collection) error {
 	return err
 }
 
-// Update replaces the title, profile, AE title, protocol, state and attestation of a collection.
+// Update replaces the title, AE title, protocol, state and attestation of a collection. Its profile is changed by [Record.PutProfile] alone.
 func (r *Record) Update(tx *db.Tx, c Collection) error {
 	attempt, on := "change collection", "collection "+string(c.ID)
 	if err := c.check(attempt); err != nil {
@@ -170,8 +174,8 @@ func (r *Record) Update(tx *db.Tx, c Collection) error {
 	if err := r.free(tx, attempt, c); err != nil {
 		return err
 	}
-	res, err := tx.Exec(`UPDATE collection SET title = ?, profile = ?, profile_version = ?, ae_title = ?, protocol = ?, state = ?, attested_by = ?, attested = ? WHERE id = ?`,
-		c.Title, c.Profile, c.ProfileVersion, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy, attested(c), string(c.ID))
+	res, err := tx.Exec(`UPDATE collection SET title = ?, ae_title = ?, protocol = ?, state = ?, attested_by = ?, attested = ? WHERE id = ?`,
+		c.Title, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy, attested(c), string(c.ID))
 	if err != nil {
 		return err
 	}
@@ -242,12 +246,12 @@ func printable(s string) bool {
 	return strings.ToValidUTF8(s, "\x00") == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-const columns = `SELECT id, title, profile, profile_version, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created, no_reidentification FROM collection`
+const columns = `SELECT id, title, profile, profile_version, profile_digest, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created, no_reidentification FROM collection`
 
 func scan(row interface{ Scan(...any) error }) (Collection, error) {
 	var c Collection
 	var at, created, no int64
-	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created, &no)
+	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.ProfileDigest, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created, &no)
 	if at != 0 {
 		c.Attested = db.Time(at)
 	}
