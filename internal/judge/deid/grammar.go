@@ -360,7 +360,7 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 		if i+1 < len(tokens) && strings.Contains(gap(i), "^") && (nameWords[v] || nameLike[v] || nameWords[at(i+1)] || nameLike[at(i+1)]) {
 			tokens[i].keep, tokens[i+1].keep = false, false
 		}
-		if !tokens[i].keep || !nameWords[v] {
+		if !tokens[i].keep || !nameWords[v] || i+1 < len(tokens) && tokens[i+1].keep && pairs[v+" "+at(i+1)] {
 			continue
 		}
 		// Beside an initial (J. Gray, Gray J), or an unknown word (Anthony Gray; Gray, Anthony).
@@ -379,6 +379,16 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 		}
 	}
 }
+
+// pairs are words that say of a name's word that it is none.
+var pairs = func() map[string]bool {
+	m := map[string]bool{}
+	for p := range strings.SplitSeq("long axis,short axis,gray matter,grey matter,gray scale,grey scale,gray level,field map,field of,field strength,wall thickness,wall motion,stone protocol,"+
+		"day case,major axis,max intensity,star artifact,star artefact,glass opacity,palm print,ray tube,sharp kernel", ",") {
+		m[p] = true
+	}
+	return m
+}()
 
 // mixedCase reports a capital followed by small letters.
 func mixedCase(s string) bool {
