@@ -83,8 +83,14 @@ var rules = slices.Concat(upward(), apart(), []rule{
 		why:    "sample data must not depend on the code that it tests, but for the encoding itself",
 	},
 	{
+		in:     []string{"internal/plant/..."},
+		not:    []string{"..."},
+		except: []string{"internal/plant/...", "dicom"},
+		why:    "what scores de-identification must not share the code that it scores, but for the encoding itself",
+	},
+	{
 		in:  []string{"dicom/...", "internal/base/...", "internal/judge/...", "internal/record/...", "internal/flow/...", "internal/door/...", "internal/node"},
-		not: []string{"internal/sample/..."},
+		not: []string{"internal/sample/...", "internal/plant/..."},
 		why: "a node never makes up patients: only the command line and tests do",
 	},
 	{
