@@ -35,6 +35,7 @@ type CLI struct {
 	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
+	Reidentify  reidentifyCmd  `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`
 	Key         keyCmd         `cmd:"" group:"node" help:"Show where the master key is, and change it."`
 	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
 	Help        helpCmd        `cmd:"" help:"Explain a task step by step, as the portal's help does; list the topics."`

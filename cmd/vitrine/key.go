@@ -75,8 +75,8 @@ func (c *keyShowCmd) Run(ctx context.Context, s *streams) error {
 	if v.Since != nil {
 		since = day(v.Since)
 	}
-	for _, row := range [][2]string{{"fingerprint", v.Fingerprint}, {"kept", v.Kept}, {"made", since}, {"wraps", count(int(v.Subjects), "key") + " of subjects, " +
-		strconv.FormatInt(v.Collections, 10) + " of collections"}, {"destroyed", count(int(v.Destroyed), "key")}} {
+	for _, row := range [][2]string{{"fingerprint", v.Fingerprint}, {"kept", v.Kept}, {"made", since}, {"wraps", "keys: " + strconv.FormatInt(v.Subjects, 10) + " of subjects, " +
+		strconv.FormatInt(v.Collections, 10) + " of collections"}, {"destroyed", strconv.FormatInt(v.Destroyed, 10)}} {
 		fmt.Fprintf(s.out, "%-13s %s\n", row[0], cell(row[1]))
 	}
 	for _, k := range v.Earlier {

@@ -40,8 +40,10 @@ type Options struct {
 type Client struct {
 	base  *url.URL
 	token string
-	agent string
-	http  *http.Client
+	// cookies of somebody who has signed in; nil: nobody has
+	cookies http.CookieJar
+	agent   string
+	http    *http.Client
 }
 
 // New is a client of the server at an address such as https://node.example.org. The token may be empty.

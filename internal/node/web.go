@@ -49,8 +49,13 @@ func (n *Node) website() (*http.Server, error) {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})
+	who, err := s.Reidentify(context.Background())
+	if err != nil {
+		return nil, err
+	}
 	api.New(api.Parts{
-		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
+		Reidentify: who,
+		Desk:       desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err
@@ -58,10 +63,6 @@ func (n *Node) website() (*http.Server, error) {
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
 	facts, err := s.Clinical(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	who, err := s.Reidentify(context.Background())
 	if err != nil {
 		return nil, err
 	}

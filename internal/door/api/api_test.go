@@ -138,6 +138,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 	in := func(roles ...policy.Role) func(policy.Role, string) bool { // with a grant for the collection
 		return func(r policy.Role, at string) bool { return at != "other" && slices.Contains(roles, r) }
 	}
+	known := func(r policy.Role, _ string) bool { return r != policy.Anonymous }
+	never := func(policy.Role, string) bool { return false }
 	writers := []policy.Role{policy.Custodian, policy.Steward, policy.Admin}
 	entry := directorytest.Minimal()
 	entry.Holding, entry.Collection = directory.Here, "default"
@@ -194,6 +196,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"DELETE", "/api/directory/north/publication", "", in(writers...), 204, false},
 		{"POST", "/api/directory/counts", "", node(policy.Admin), 201, false},
 		{"GET", "/api/status", "", func(r policy.Role, _ string) bool { return r == policy.Steward || r == policy.Admin }, 200, false},
+		{"GET", "/api/identity", "", known, 200, false}, // of a token there is none
+		{"POST", "/api/identity", `{"collection":"default","subject":"P-1","reason":"a token asks with a reason that has more than ten words"}`, never, 201, false},
+		{"GET", "/api/identity/1", "", known, 404, false},
+		{"POST", "/api/identity/1/decision", `{"consent":true}`, known, 404, false},
+		{"POST", "/api/identity/1/sight", "", known, 404, false},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
 	}
 	each(t, func(t *testing.T, x *rig) {
@@ -213,7 +220,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}"} {
+				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {

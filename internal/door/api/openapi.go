@@ -109,6 +109,14 @@ const schemas = `{
 	"note": {"type": "string", "maxLength": 200, "description": "one line that names nobody: the audit log keeps it, and the depositor of what is refused reads it"}}},
 "Decided": {"allOf": [{"$ref": "#/components/schemas/HeldItem"}, {"type": "object", "required": ["outcome"], "properties": {"outcome": {"type": "string", "enum": ["accepted", "refused", "held", "gone", "failed"]},
 	"left": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}, "description": "what keeps it held"}}}]},
+"IdentityQuestion": {"type": "object", "additionalProperties": false, "required": ["collection", "subject", "reason"], "properties": {"collection": {"type": "string"},
+	"subject": {"type": "string", "description": "its pseudonym"}, "reason": {"type": "string", "maxLength": 2000, "description": "at least ten words; kept encrypted, for who may consent"}}},
+"IdentityDecision": {"type": "object", "additionalProperties": false, "required": ["consent"], "properties": {"consent": {"type": "boolean"}}},
+"IdentityRequest": {"type": "object", "required": ["id", "collection", "subject", "state", "asked_by", "asked", "own", "may_decide", "may_see"], "properties": {"id": {"type": "string"}, "collection": {"type": "string"},
+	"subject": {"type": "string"}, "state": {"type": "string", "enum": ["asked", "consented", "declined", "seen"]}, "asked_by": {"type": "string"}, "asked": {"type": "string", "format": "date-time"},
+	"ends": {"type": "string", "format": "date-time"}, "reason": {"type": "string"}, "decided_by": {"type": "string"}, "decided": {"type": "string", "format": "date-time"}, "own": {"type": "boolean"},
+	"may_decide": {"type": "boolean"}, "may_see": {"type": "boolean"}, "identities": {"type": "array", "description": "in the one answer that tells who the subject is",
+	"items": {"type": "object", "properties": {"patient_id": {"type": "string"}, "issuer": {"type": "string"}, "name": {"type": "string"}, "birth_date": {"type": "string"}}}}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 

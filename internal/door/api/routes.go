@@ -68,6 +68,9 @@ func (d *Door) routes() []route {
 	if d.Review != nil {
 		all = append(all, d.heldRoutes()...)
 	}
+	if d.Reidentify != nil {
+		all = append(all, d.identityRoutes()...)
+	}
 	if d.Checkpoint != nil {
 		all = append(all, route{method: "POST", path: "/api/audit/checkpoints", name: "createCheckpoint",
 			text: "Sign the audit log as it is now. Kept elsewhere, the note proves later what the log said today.", gives: "Checkpoint", do: d.checkpoint})
