@@ -479,7 +479,7 @@ func (p *Profile) Describe() string {
 
 // Beside says why objects that p has cleaned cannot stand in one collection with those of an earlier profile; "" if they can.
 func (p *Profile) Beside(earlier *Profile) string {
-	truth := func(p *Profile) bool { return p.has(RetainFullDates) || p.own != nil && p.own.coarse && !p.shifts() }
+	truth := func(p *Profile) bool { return p.has(RetainFullDates) || p.own != nil && p.own.days && !p.shifts() }
 	switch {
 	case p.AsDeposited != earlier.AsDeposited:
 		return "one of them changes nothing"

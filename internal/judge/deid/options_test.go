@@ -325,3 +325,82 @@ func TestRetainedUIDs(t *testing.T) {
 		t.Errorf("the second look holds it: %v", found)
 	}
 }
+
+// Where dates stay true, elements that the table does not name keep theirs too, and a birth date holds the object wherever it stands.
+func TestRetainedDates(t *testing.T) {
+	clean := func(profile string, fill func(b *dicom.Builder)) (*Result, *dicom.Dataset) {
+		r, err := Clean(sampleCT(t, dicom.ExplicitVRLittleEndian, fill), profileNamed(t, profile), testKeys, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Rendered == nil {
+			return r, nil
+		}
+		out, err := r.Rendered.Dataset()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, out
+	}
+	noRow := func(b *dicom.Builder) { b.String(dicom.TagDateOfGainCalibration, "20110405") }
+	if _, ok := LookupRow(dicom.TagDateOfGainCalibration); ok {
+		t.Fatal("the table has a row for it by now")
+	}
+	for profile, want := range map[string]string{"basic+retain-full-dates": "20110405", "basic": "absent"} {
+		if _, out := clean(profile, noRow); out == nil || value(out, dicom.TagDateOfGainCalibration) != want {
+			t.Errorf("%s: not %s", profile, want)
+		}
+	}
+	if _, out := clean("basic+retain-full-dates", nil); out == nil || value(out, dicom.TagStudyDate) != "20190312" || value(out, dicom.TagLongitudinalTemporalInformationModified) != "UNMODIFIED" ||
+		strings.TrimSpace(value(out, dicom.TagPatientBirthDate)) != "" {
+		t.Error("full dates are not what they were, or the birth date is")
+	}
+	for _, v := range []string{birth, birth + "101112"} {
+		vr, tag := dicom.VRDA, dicom.TagAcquisitionDate
+		if len(v) > 8 {
+			vr, tag = dicom.VRDT, dicom.TagAcquisitionDateTime
+		}
+		fill := func(b *dicom.Builder) { b.Raw(tag, vr, []byte(v)) }
+		if r, _ := clean("basic+retain-full-dates", fill); r.Outcome != Held || r.Reasons[0].Code != CodeGate {
+			t.Errorf("the birth date passes as another date: %s", r.Outcome)
+		}
+		if r, _ := clean("research", fill); r.Outcome != Cleaned {
+			t.Errorf("a shifted date is held: %v", r.Reasons)
+		}
+	}
+	// Without dates in full and without a shift, a coarse date is the true one's, and is said to be modified.
+	p := ownProfile(t, "name: coarse\nversion: 1\nbase: basic\nrules: [{id: a, reason: b, match: {keyword: StudyDate}, action: generalise, date: year}]")
+	r, err := Clean(sampleCT(t, dicom.ExplicitVRLittleEndian, nil), p, testKeys, nil)
+	if err != nil || r.Outcome != Cleaned {
+		t.Fatal(r, err)
+	}
+	out, _ := r.Rendered.Dataset()
+	if value(out, dicom.TagStudyDate) != "20190101" || value(out, dicom.TagLongitudinalTemporalInformationModified) != "MODIFIED" {
+		t.Errorf("%s, %s", value(out, dicom.TagStudyDate), value(out, dicom.TagLongitudinalTemporalInformationModified))
+	}
+}
+
+// What profiles make can stand beside each other, or says why not.
+func TestBeside(t *testing.T) {
+	own := func(text string) *Profile { return ownProfile(t, "name: mine\nversion: 1\n"+text) }
+	for _, c := range []struct {
+		now, before *Profile
+		ok          bool
+	}{
+		{profileNamed(t, "basic"), profileNamed(t, "research"), true},
+		{profileNamed(t, "public"), profileNamed(t, "research"), true},
+		{profileNamed(t, "basic+retain-full-dates"), profileNamed(t, "research"), false},
+		{profileNamed(t, "research"), profileNamed(t, "basic+retain-full-dates"), false},
+		{profileNamed(t, "basic+retain-full-dates"), profileNamed(t, "basic"), true},
+		{profileNamed(t, "research+retain-uids"), profileNamed(t, "research"), false},
+		{profileNamed(t, "research"), profileNamed(t, "as-deposited"), false},
+		{own("rules: [{id: a, reason: b, match: {keyword: StudyDate}, action: generalise, date: year}]"), profileNamed(t, "research"), true},
+		{own("base: basic\nrules: [{id: a, reason: b, match: {keyword: StudyDate}, action: generalise, date: year}]"), profileNamed(t, "research"), false},
+		{own("base: basic\nrules: [{id: a, reason: b, match: {keyword: StudyTime}, action: generalise, time: hour}]"), profileNamed(t, "research"), true},
+		{own("base: basic\nrules: [{id: a, reason: b, match: {keyword: StudyDate}, action: shift}]"), profileNamed(t, "basic+retain-full-dates"), false},
+	} {
+		if why := c.now.Beside(c.before); (why == "") != c.ok {
+			t.Errorf("%s after %s: %q", c.now.Name, c.before.Name, why)
+		}
+	}
+}

@@ -55,6 +55,7 @@ type ownRules struct {
 	holds    bool
 	shifts   bool // dates that the base does not shift
 	coarse   bool // makes dates or times coarser
+	days     bool // makes dates coarser
 
 	mu       sync.Mutex
 	variants map[string]*variant // by the rules that an object lets apply

@@ -156,6 +156,7 @@ func (r *fileReader) profile(b []byte) *Profile {
 		p.own.dependOn = p.own.dependOn || o.dependsOnObject()
 		p.own.holds = p.own.holds || o.action == doHold
 		p.own.shifts = p.own.shifts || o.action == doShift
+		p.own.days = p.own.days || o.date != ""
 		p.own.coarse = p.own.coarse || o.date != "" || o.time != ""
 	}
 	for k := range p.own.rules {
