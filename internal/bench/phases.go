@@ -39,6 +39,7 @@ func phases() []phase {
 		{"search", (*bench).search},
 		{"retrieve", (*bench).retrieve},
 		{"deidentify", (*bench).deidentify},
+		{"identities", (*bench).identities},
 		{"limits", (*bench).limits},
 	}
 }

@@ -265,6 +265,18 @@ func TestSites(t *testing.T) {
 			b.Raw(dicom.TagPixelPaddingValue, dicom.VRLO, []byte(secret))
 			b.Raw(dicom.TagWindowCenter, dicom.VROB, []byte(secret))
 		}, nil},
+		{"a site's long code", func(b *dicom.Builder) {
+			b.Sequence(dicom.TagReasonForRequestedProcedureCodeSequence, func(b *dicom.Builder) {
+				b.String(dicom.TagLongCodeValue, "long code of "+secret)
+				b.String(dicom.TagCodingSchemeDesignator, "99L")
+				b.String(dicom.TagCodeMeaning, "cough")
+			})
+		}, func(t *testing.T, out *dicom.Dataset) {
+			item := out.Find(dicom.TagReasonForRequestedProcedureCodeSequence) + 1
+			if v := out.StringIn(item, dicom.TagLongCodeValue); len(v) <= 16 {
+				t.Errorf("long code value %q is short", v)
+			}
+		}},
 		{"names in enumerated values", func(b *dicom.Builder) {
 			b.String(dicom.TagScanOptions, "HELIX", family)
 			b.String(dicom.TagFilterMaterial, mrn)

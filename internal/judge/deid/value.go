@@ -440,8 +440,11 @@ func (c *pass) scheme(i int, raw []byte) memoized {
 	if _, lost := c.words.clean(text); !lost {
 		return memoized{}
 	}
-	if el.Tag == dicom.TagURNCodeValue {
+	switch el.Tag {
+	case dicom.TagURNCodeValue:
 		return replace("urn:removed")
+	case dicom.TagLongCodeValue: // it has more than sixteen characters (PS3.3 8.1)
+		return replace("REMOVED LONG CODE")
 	}
 	return replace(removedText)
 }
