@@ -57,7 +57,7 @@ func TestReadRefuses(t *testing.T) {
 		{"A-1,F,sixty one,,C50.4,,,,,", "age", CodeText},
 		{"A-1,F,161,,C50.4,,,,,", "age", CodeForm},
 		{"A-1,F,61,22/03/1957,C50.4,,,,,", "birth_date", CodeForm},
-		{"A-1,F,61,,C50.4,five,,,,", "stage", CodeText},
+		{"A-1,F,61,,C50.4,quince,,,,", "stage", CodeText},
 		{"A-1,F,61,,C50.4,,T2 Obermayer,,,", "tnm", CodeText},
 		{"A-1,F,61,,C50.4,,,01/02/2019,,", "diagnosis_date", CodeForm},
 		{"A-1,F,61,,C50.4,,,2019-02-30,,", "diagnosis_date", CodeForm},
