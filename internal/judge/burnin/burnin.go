@@ -92,7 +92,7 @@ type judgement struct {
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 2.5, likely: -1, beyond: -1, suspect: 0.8, support: 0, lonely: -3}
+var judged = judgement{sure: 3, likely: -2, beyond: -1, suspect: 0.4, support: 0, lonely: -3}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.
@@ -163,19 +163,22 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 	slices.SortStableFunc(order, func(a, b int) int { return regions[a].Level - regions[b].Level })
 	for _, i := range order {
 		r, o := &regions[i], odds[i]
+		b := r.Bounds()
+		small := b.Dx()*b.Dy()*12 <= w*h // to mask what is large and unlikely would cost much of the image
 		switch {
-		case o >= j.sure, top >= j.sure && o >= j.likely:
+		case o >= j.sure, top >= j.sure && o >= j.likely && small, o >= 0.6*j.sure && top >= j.sure:
 			text.add(r, o)
-		case o >= j.beyond && outside(r.Bounds()):
+		case o >= j.beyond && outside(b):
 			beyond.add(r, o)
 		case o >= j.suspect:
 			out.Unsure = unsureFaint
 			text.add(r, o)
 		}
 	}
+	text.close()
 	out.Boxes = append(out.Boxes, text.boxes(Text)...)
 	out.Boxes = append(out.Boxes, beyond.boxes(Region)...)
-	if text.area()*10 > w*h*6 {
+	if text.area()*4 > w*h*3 {
 		out.Unsure = unsureMuch
 	}
 	for _, m := range hints.Masks {
@@ -188,14 +191,14 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 
 // A sheet is what is to be masked, on a grid of find.Cell pixels.
 type sheet struct {
-	w, h         int // of the frame
-	columns, row int
-	odds         []float32 // 0: not masked
+	w, h          int // of the frame
+	columns, rows int
+	odds          []float32 // 0: not masked
 }
 
 func newSheet(w, h int) *sheet {
-	s := &sheet{w: w, h: h, columns: (w + find.Cell - 1) / find.Cell, row: (h + find.Cell - 1) / find.Cell}
-	s.odds = make([]float32, s.columns*s.row)
+	s := &sheet{w: w, h: h, columns: (w + find.Cell - 1) / find.Cell, rows: (h + find.Cell - 1) / find.Cell}
+	s.odds = make([]float32, s.columns*s.rows)
 	return s
 }
 
@@ -210,15 +213,15 @@ func (s *sheet) fill(b image.Rectangle, strength float32) {
 	}
 }
 
-// add marks a region with its margin, of two to four cells along its longer side and one across: all of its box if it fills it as a line or a block of lines does. Of what smaller
+// add marks a region with its margin, of up to three cells along its longer side and half of one across: all of its box if it fills it as a line or a block of lines does. Of what smaller
 // cells have marked already, more closely, the margin is narrower.
 func (s *sheet) add(r *find.Region, odds float32) {
 	k := find.Cell << r.Level
 	cell := func(c image.Point) image.Rectangle { return image.Rect(c.X*k, c.Y*k, (c.X+1)*k, (c.Y+1)*k) }
 	strength := float32(max(0.001, 1/(1+math.Exp(-float64(odds)))))
-	dx, dy := 2*k, k
+	dx, dy := k+4, k/2+2
 	if short := min(r.Box.Dx(), r.Box.Dy()); max(r.Box.Dx(), r.Box.Dy()) >= 2*short { // a line
-		dx = k * min(4, max(2, short))
+		dx = k*min(5, max(2, short))/2 + 4
 	}
 	if r.Level > 0 {
 		known := 0
@@ -227,7 +230,10 @@ func (s *sheet) add(r *find.Region, odds float32) {
 				known++
 			}
 		}
-		if known*10 >= len(r.Cells)*6 {
+		switch {
+		case known*5 >= len(r.Cells)*4 && r.Piece() <= 8: // letters so small are better seen with smaller cells
+			return
+		case known*10 >= len(r.Cells)*6:
 			dx, dy = k, k/2
 		}
 	}
@@ -272,6 +278,30 @@ func (s *sheet) area() int {
 	return n * find.Cell * find.Cell
 }
 
+// close marks what lies between marks: up to three cells within a row, as between words, and one within a column.
+func (s *sheet) close() {
+	gap := func(start, stride, n, most int) {
+		last := -1
+		for k := range n {
+			if s.odds[start+k*stride] == 0 {
+				continue
+			}
+			if last >= 0 && k-last-1 <= most {
+				for i := last + 1; i < k; i++ {
+					s.odds[start+i*stride] = min(s.odds[start+last*stride], s.odds[start+k*stride])
+				}
+			}
+			last = k
+		}
+	}
+	for y := range s.rows {
+		gap(y*s.columns, 1, s.columns, 3)
+	}
+	for x := range s.columns {
+		gap(x, s.columns, s.rows, 1)
+	}
+}
+
 // boxes are rectangles that together are what is marked, and little more.
 func (s *sheet) boxes(source Source) []Box {
 	type run struct {
@@ -279,9 +309,9 @@ func (s *sheet) boxes(source Source) []Box {
 		strength       float32
 	}
 	var open, done []run
-	for y := range s.row + 1 {
+	for y := range s.rows + 1 {
 		var now []run
-		for x := 0; y < s.row && x < s.columns; x++ {
+		for x := 0; y < s.rows && x < s.columns; x++ {
 			if s.odds[y*s.columns+x] == 0 {
 				continue
 			}

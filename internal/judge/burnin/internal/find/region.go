@@ -199,6 +199,9 @@ func (c *Cells) box(b image.Rectangle, t *[channels]float32) (area float32) {
 // Features are the region's.
 func (r *Region) Features() []float32 { return r.feature[:] }
 
+// Piece is the size of a typical connected piece of its ink, in pixels of its level.
+func (r *Region) Piece() float32 { return max(r.feature[Features+36], r.feature[Features+37]) }
+
 // Bounds is the region in pixels of the picture.
 func (r *Region) Bounds() image.Rectangle {
 	k := Cell << r.Level

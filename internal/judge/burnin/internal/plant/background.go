@@ -15,7 +15,7 @@ type Scene struct {
 // Scenes are those that the detector is trained on.
 var Scenes = []Scene{
 	{"sector", sector}, {"slice", slice}, {"head", head}, {"breast", breast}, {"chest", chest}, {"hot spots", spots}, {"vessels", vessels}, {"photograph", photograph}, {"screen", screen},
-	{"plot", plot}, {"film", film}, {"tissue", tissue}, {"bone", trabecula}, {"noise", noisy}, {"flat", flat}, {"tiles", tiles}, {"report", report},
+	{"plot", plot}, {"film", film}, {"tissue", tissue}, {"bone", trabecula}, {"noise", noisy}, {"flat", flat}, {"tiles", tiles}, {"report", report}, {"masks", masks}, {"glitter", glitter}, {"map", chart}, {"flow", flow},
 }
 
 // sector is an ultrasound image: speckle within a sector or a strip, black around it, a bar of greys, ticks.
@@ -591,6 +591,122 @@ func report(r *Rand, w, h int) *Canvas {
 		c.rect(image.Rect(x, y, x+b, y+b), [3]float32{v, v, v}, 1)
 		p := float32(paper)
 		c.rect(image.Rect(x+1, y+1, x+b-1, y+b-1), [3]float32{p, p, p}, 1)
+	}
+	return c
+}
+
+// masks are the two or three values of a segmentation, or of a slice at a window that saturates.
+func masks(r *Rand, w, h int) *Canvas {
+	key, s, cut := r.Uint64(), r.Between(12, 90), r.Between(0.5, 0.68)
+	oct := 1 + r.Intn(4)
+	ring := r.Chance(0.5)
+	lo, hi := float64(r.Intn(2)), 0.0
+	hi = 1 - lo
+	return NewCanvas(w, h, 1).fill(func(x, y int) float64 {
+		fx, fy := float64(x), float64(y)
+		if Fractal(key, fx/s, fy/s, oct) > cut {
+			return hi
+		}
+		if d := math.Hypot((fx-float64(w)/2)/float64(w), (fy-float64(h)/2)/float64(h)); ring && d > 0.42 && d < 0.44 {
+			return hi
+		}
+		return lo
+	})
+}
+
+// glitter is light on water, on grass, on wet tissue: short bright streaks that saturate, one way longer than the other.
+func glitter(r *Rand, w, h int) *Canvas {
+	key, c := r.Uint64(), NewCanvas(w, h, 1+2*r.Intn(2))
+	sx, sy, gain, mid := r.Between(3, 25), r.Between(2, 8), r.Between(2, 8), r.Between(0.4, 0.6)
+	top := r.Intn(h)
+	tint := [3]float64{1, r.Between(0.5, 1), r.Between(0.2, 1)}
+	turn := r.Chance(0.3)
+	for y := range h {
+		for x := range w {
+			fx, fy := float64(x), float64(y)
+			if turn {
+				fx, fy = fy, fx
+			}
+			v := 0.5 + gain*(Fractal(key, fx/sx, fy/sy, 3)-mid)
+			if y < top/2 {
+				v = 0.6 + 0.1*Fractal(key, fx/80, fy/80, 1)
+			}
+			for k := range c.Planes {
+				c.Planes[k][y*w+x] = float32(clamp(v * tint[k]))
+			}
+		}
+	}
+	return c
+}
+
+// chart is a map of a measure over an organ: few pixels enlarged, holes of nothing in it.
+func chart(r *Rand, w, h int) *Canvas {
+	key, block, hole := r.Uint64(), 2+r.Intn(6), r.Between(0.25, 0.5)
+	s := r.Between(1.2, 5)
+	o := blob{float64(w) / 2, float64(h) / 2, float64(w) * r.Between(0.25, 0.45), float64(h) * r.Between(0.3, 0.45), 0, 0}
+	return NewCanvas(w, h, 1).fill(func(x, y int) float64 {
+		bx, by := x/block, y/block
+		if o.at(float64(bx*block), float64(by*block)) > 1 {
+			return 0
+		}
+		f := Fractal(key, float64(bx)/s, float64(by)/s, 3)
+		if f < hole {
+			return 0
+		}
+		return clamp(f*1.5 - 0.3 + 0.1*hash(key+1, bx, by))
+	})
+}
+
+// flow is an ultrasound image with flow in colours: in branches or in patches, with its scale of colours.
+func flow(r *Rand, w, h int) *Canvas {
+	c := sector(r, w, h)
+	c.Colour()
+	key := r.Uint64()
+	hue := func(f float64) [3]float32 {
+		switch key % 3 {
+		case 0: // power: black, red, yellow
+			return [3]float32{float32(clamp(f * 2)), float32(clamp(f*2 - 0.9)), float32(clamp(f*4 - 3.2))}
+		case 1: // velocity: blue to red
+			if f < 0.5 {
+				return [3]float32{0, float32(clamp(0.6 - f)), float32(clamp(1.2 - f*1.5))}
+			}
+			return [3]float32{float32(clamp(f * 1.2)), float32(clamp(f*2 - 1.2)), 0}
+		}
+		return [3]float32{float32(clamp(f)), float32(clamp(1.3 - f)), float32(clamp(0.4 - f/3))} // stiffness
+	}
+	box := image.Rect(w/6, h/5, w*5/6, h*3/4)
+	m := newMask(w, h)
+	branches := r.Chance(0.5)
+	if branches {
+		for range 10 + r.Intn(60) {
+			x, y, dir, pen := r.Between(float64(box.Min.X), float64(box.Max.X)), r.Between(float64(box.Min.Y), float64(box.Max.Y)), r.Between(0, 6.28), r.Between(2, 9)
+			for range 3 + r.Intn(14) {
+				dir += r.Norm() * 0.5
+				nx, ny := x+math.Cos(dir)*5, y+math.Sin(dir)*5
+				m.line(x, y, nx, ny, pen)
+				x, y, pen = nx, ny, pen*0.93
+			}
+		}
+	}
+	s, cut := r.Between(6, 50), r.Between(0.4, 0.6)
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			i := y*w + x
+			f := Fractal(key, float64(x)/s, float64(y)/s, 3)
+			if branches && m.Ink[i] < 0.5 || !branches && f < cut {
+				continue
+			}
+			v := hue(f)
+			for k := range 3 {
+				c.Planes[k][i] = v[k]
+			}
+		}
+	}
+	if r.Chance(0.6) {
+		x0, n := Pick(r, []int{8, w - 30}), h/6+r.Intn(h/6)
+		for y := range n {
+			c.rect(image.Rect(x0, h/5+y, x0+14, h/5+y+1), hue(1-float64(y)/float64(n)), 1)
+		}
 	}
 	return c
 }

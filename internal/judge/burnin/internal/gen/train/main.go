@@ -54,7 +54,7 @@ func plan(fonts string) *plant.Plan {
 func draw(p *plant.Plan, seed uint64, i int) (*plant.Canvas, []find.Grey) {
 	r := plant.NewRand(seed<<32 + uint64(i))
 	q := *p
-	q.W, q.H = 256+r.Intn(256), 256+r.Intn(256)
+	q.W, q.H = 256+r.Intn(300), 256+r.Intn(256)
 	if i%5 >= 3 {
 		q.Lines = 0
 	}
@@ -232,7 +232,7 @@ func run(fonts, from, out string, n, many int, seed uint64) error {
 		second := cells(p, seed+1, n, f)
 		second.append(first)
 		tell("cells and hard cells", second, start)
-		f = boost(second, 130, 4, 0.18, 0.003, seed+2)
+		f = boost(second, 140, 4, 0.17, 0.003, seed+2)
 		b, _ := f.AppendBinary(nil)
 		if err := os.WriteFile(out, b, 0o644); err != nil {
 			return fmt.Errorf("write the forest of cells: %w", err)
