@@ -110,6 +110,7 @@ type heldAcceptCmd struct {
 	heldFlags
 	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
 	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
+	Paint bool     `help:"Have what looks like text in the pixels painted over."`
 }
 
 func (c *heldAcceptCmd) Help() string {
@@ -121,6 +122,9 @@ and what does not pass stays held: then the exit code is 3, and the table says w
 
 // Run accepts.
 func (c *heldAcceptCmd) Run(ctx context.Context, s *streams) error {
+	if c.Paint {
+		return c.decide(ctx, s, "paint", c.Items, c.Note)
+	}
 	return c.decide(ctx, s, "accept", c.Items, c.Note)
 }
 

@@ -57,6 +57,20 @@ func scripts(t *testing.T, engine string, files ...string) {
 			}
 		}
 	}
+	for _, s := range sample.Cohorts(1)[1].People[1].Studies {
+		if s.Kind != "XC" {
+			continue
+		}
+		in, err := s.Instance(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folders["XC"] = filepath.Join(collection, "photograph.dcm")
+		names[strings.Split(filepath.ToSlash(in.Name), "/")[0]] = true
+		if err := os.WriteFile(folders["XC"], in.File(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	dir := "testdata/script"
 	if len(files) > 0 {
 		dir = ""
@@ -72,6 +86,7 @@ func scripts(t *testing.T, engine string, files ...string) {
 			e.Setenv("MG", folders["MG"])
 			e.Setenv("US", folders["US"])
 			e.Setenv("PETCT", folders["PET/CT"])
+			e.Setenv("XC", folders["XC"])
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, "state"))
 			for _, v := range os.Environ() { // of whoever runs the tests

@@ -17,17 +17,17 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/testdata"
 )
 
-// burnedIn is a small image that says that there is writing in its pixels.
+// burnedIn is a small photograph that says that there is writing in its pixels: nobody but a person decides on it.
 func burnedIn(t *testing.T, k int) *image {
 	t.Helper()
 	study := fmt.Sprintf("1.2.3.%d", k/20+1)
-	i := &image{class: "1.2.840.10008.5.1.4.1.1.2", sop: fmt.Sprintf("%s.1.%d", study, k+1), study: study, series: study + ".1", syntax: dicom.ExplicitVRLittleEndianUID}
+	i := &image{class: "1.2.840.10008.5.1.4.1.1.77.1.4", sop: fmt.Sprintf("%s.1.%d", study, k+1), study: study, series: study + ".1", syntax: dicom.ExplicitVRLittleEndianUID}
 	b := dicom.NewBuilder(dicom.ExplicitVRLittleEndian)
 	for tag, v := range map[dicom.Tag]string{dicom.TagSOPClassUID: i.class, dicom.TagSOPInstanceUID: i.sop, dicom.TagStudyInstanceUID: i.study, dicom.TagSeriesInstanceUID: i.series,
-		dicom.TagModality: "CT", dicom.TagPatientID: "H-4471 882", dicom.TagPatientName: "Winterbourne^Ada", dicom.TagBurnedInAnnotation: "YES"} {
+		dicom.TagModality: "XC", dicom.TagPhotometricInterpretation: "MONOCHROME2", dicom.TagPatientID: "H-4471 882", dicom.TagPatientName: "Winterbourne^Ada", dicom.TagBurnedInAnnotation: "YES"} {
 		b.String(tag, v)
 	}
-	for tag, v := range map[dicom.Tag]int{dicom.TagRows: 64, dicom.TagColumns: 64, dicom.TagBitsAllocated: 16} {
+	for tag, v := range map[dicom.Tag]int{dicom.TagRows: 64, dicom.TagColumns: 64, dicom.TagBitsAllocated: 16, dicom.TagBitsStored: 16, dicom.TagHighBit: 15, dicom.TagSamplesPerPixel: 1, dicom.TagPixelRepresentation: 0} {
 		b.Ints(tag, v)
 	}
 	b.Raw(dicom.TagPixelData, dicom.VROW, make([]byte, 2*64*64))

@@ -113,7 +113,7 @@ func TestStory(t *testing.T) {
 }
 
 // fill makes the trial of the demonstration, with a slice or two of each study and its clinical table, published; the directory's entries that are named; and gives the
-// folder of a person who is not in it yet: a CT, and an ultrasound image that waits for a steward.
+// folder of a person who is not in it yet: a CT, an ultrasound image whose pixels are read, and a photograph that waits for a steward.
 func (n *served) fill(t *testing.T, entries ...string) (folder string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -162,7 +162,7 @@ func (n *served) fill(t *testing.T, entries ...string) (folder string) {
 			break
 		}
 	}
-	write(t, folder, fernhill.People[1].Studies[1:]) // an ultrasound image without a name
+	write(t, folder, fernhill.People[1].Studies[1:]) // an ultrasound image without a name, and a photograph
 	if err := os.WriteFile(filepath.Join(folder, "Thumbs.db"), []byte("no image"), 0o600); err != nil {
 		t.Fatal(err)
 	}

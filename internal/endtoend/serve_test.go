@@ -242,7 +242,7 @@ func (n *served) intake(collection string) counts {
 func (n *served) settled(collection string, received int) counts {
 	n.t.Helper()
 	var c counts
-	eventually(n.t, time.Minute, func() error {
+	eventually(n.t, 5*time.Minute, func() error { // pixels are read before
 		if c = n.intake(collection); c.Pending > 0 || c.Received < received {
 			return fmt.Errorf("collection %s: %+v, want %d received", collection, c, received)
 		}

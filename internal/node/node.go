@@ -70,6 +70,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		debug.SetMemoryLimit(memory)
 	}
 	n := &Node{cfg: cfg}
+	if len(cfg.Decoder) > 0 {
+		n.codecs = codec.NewPool(codec.Options{Command: cfg.Decoder})
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -94,7 +97,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Identities: s.Identities, Log: cfg.Log, Quiet: quiet})
+		Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads()})
 	n.Custody = spine
 	if err := spine.Replay(ctx); err != nil {
 		return nil, err
@@ -232,6 +235,10 @@ func (n *Node) Run(ctx context.Context) error {
 	catalogued := make(chan struct{})
 	go func() { defer close(catalogued); report("catalogue", n.Custody.Run(spine)) }()
 	behind.Go(func() { report("admission", n.Custody.RunAdmission(inner)) })
+	if n.reads() {
+		pixels := n.reading()
+		behind.Go(func() { report("reading", pixels.Run(inner)) })
+	}
 	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
 

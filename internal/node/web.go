@@ -26,6 +26,9 @@ func (n *Node) website() (*http.Server, error) {
 	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
 		Decode: n.decode()})
 	held := review.New(review.Parts{Custody: n.Custody, Delivery: give, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects})
+	if n.reads() {
+		held.Clean = n.reading()
+	}
 	dicomweb.New(dicomweb.Parts{
 		Delivery: give,
 		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {

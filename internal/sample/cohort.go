@@ -221,6 +221,9 @@ func screening(seed uint64) *Cohort {
 		if i < inFull { // the first with her name in the pixels, the others without
 			p.Studies = append(p.Studies, ultrasound(p.Person, 0, i == 0))
 		}
+		if i == 1 {
+			p.Studies = append(p.Studies, photograph(p.Person, 0))
+		}
 		c.People = append(c.People, p)
 	}
 	return c

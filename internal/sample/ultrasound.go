@@ -72,6 +72,7 @@ func (x *exam) targeted(named bool) (*Instance, error) {
 type canvas struct {
 	w, h int
 	px   []byte
+	ink  byte // grey of what is written; 0: light
 }
 
 func (g *canvas) set(x, y int, v byte) {
@@ -81,6 +82,10 @@ func (g *canvas) set(x, y int, v byte) {
 
 // write draws text in capitals, each dot of the font as scale x scale pixels.
 func (g *canvas) write(x, y, scale int, s string) {
+	ink := g.ink
+	if ink == 0 {
+		ink = 230
+	}
 	for _, r := range s {
 		for row, bits := range glyph(r) {
 			for col := range 5 {
@@ -90,7 +95,7 @@ func (g *canvas) write(x, y, scale int, s string) {
 				for dy := range scale {
 					for dx := range scale {
 						if px, py := x+col*scale+dx, y+row*scale+dy; px < g.w && py < g.h {
-							g.set(px, py, 230)
+							g.set(px, py, ink)
 						}
 					}
 				}

@@ -169,6 +169,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/profiles", "", in(policy.Steward, policy.Admin), 200, false},
 		{"PUT", "/api/collections/default/profile", "{}", in(policy.Steward, policy.Admin), 415, false},
 		{"POST", "/api/collections/default/held/accept", `{"items": ["1"]}`, in(policy.Steward), 201, false},
+		{"POST", "/api/collections/default/held/paint", `{"items": ["1"]}`, in(policy.Steward), 503, false},
 		{"POST", "/api/collections/default/held/refuse", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
 		{"POST", "/api/collections", `{"id":"made-%d"}`, node(policy.Steward, policy.Admin), 201, false},

@@ -27,9 +27,10 @@ type heldItemPage struct {
 	First    string
 	Last     string
 	Outlines []review.Region
-	After    string // the item that comes next in the collection
-	Others   int64  // items held in the collection
-	From     string // how it came
+	Marks    []review.Region // where text was found in this frame
+	After    string          // the item that comes next in the collection
+	Others   int64           // items held in the collection
+	From     string          // how it came
 }
 
 func (r *request) heldID() (catalogue.InstanceID, error) {
@@ -72,6 +73,13 @@ func (d *Door) heldItem(r *request) (*page, error) {
 		for _, g := range e.Regions {
 			if g.MaxX <= item.Columns && g.MaxY <= item.Rows {
 				p.Outlines = append(p.Outlines, g)
+			}
+		}
+	}
+	if e.Found != nil {
+		for _, b := range e.Found.Boxes {
+			if b.First <= p.Frame && p.Frame <= b.Last {
+				p.Marks = append(p.Marks, review.Region{MinX: int64(b.Box[0]), MinY: int64(b.Box[1]), MaxX: int64(b.Box[2]), MaxY: int64(b.Box[3])})
 			}
 		}
 	}
@@ -161,10 +169,10 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form cannot be read", "Go back and choose again.")
 	}
 	do := r.PostForm.Get("do")
-	if do != "accept" && do != "refuse" {
+	if do != "accept" && do != "paint" && do != "refuse" {
 		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form says neither accept nor refuse", "Go back and press one of the buttons.")
 	}
-	if do == "accept" && r.PostForm.Get("seen") == "" {
+	if do != "refuse" && r.PostForm.Get("seen") == "" {
 		return nil, web.Refuse(http.StatusUnprocessableEntity, "accept what is held", "you have not said that you have looked at it",
 			"Go back, look at what you accept, and tick that you answer for it. Nothing was decided.")
 	}
@@ -184,8 +192,11 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		rows = append(rows, decidedRow{heldRow: heldRow{Item: review.Item{ID: id}}, Outcome: review.Gone})
 	}
 	act := d.Review.Accept
-	if p.Refusing {
+	switch do {
+	case "refuse":
 		act = d.Review.Refuse
+	case "paint":
+		act = d.Review.Paint
 	}
 	for _, c := range chosen {
 		accepted := false

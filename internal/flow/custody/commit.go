@@ -279,6 +279,7 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 	}
 	if ended {
 		c.admitSoon()
+		signal(c.completed)
 	}
 	return nil
 }

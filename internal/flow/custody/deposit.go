@@ -38,6 +38,8 @@ type Parts struct {
 	Log         *slog.Logger
 	// Quiet is how long a study waits for more of itself before it is admitted, where its deposit does not end.
 	Quiet time.Duration
+	// ReadPixels says that somebody reads the pixels of what comes ([Custody.Completed]): a study waits for it.
+	ReadPixels bool
 }
 
 // Custody is the open spine. It is safe for use by many goroutines.
@@ -54,6 +56,7 @@ type Custody struct {
 	log         *slog.Logger
 	quiet       time.Duration
 	limits      dicom.Limits
+	readPixels  bool
 
 	people *people
 	budget *semaphore.Weighted
@@ -65,13 +68,15 @@ type Custody struct {
 	queue     queue
 	claims    claims
 	admission chan struct{}
+	completed chan struct{}
 	stopped   chan struct{}
 }
 
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
 	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, log: p.Log,
-		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1)}
+		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
+		completed: make(chan struct{}, 1), readPixels: p.ReadPixels}
 	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
 	c.pool.New = func() any { b := make([]byte, 0, 64<<10); return &b }
 	c.chunks.New = func() any { b := make([]byte, 256<<10); return &b }

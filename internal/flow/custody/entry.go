@@ -93,6 +93,7 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 			row.SeriesAttributes.JSON = others(clean, seriesTags)
 		}
 	}
+	row.Unread = d.c.unread(d.ward, a.data)
 	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), Profile: d.ward.profile.Describe()}
 	terms, err := (*deid.Lexicon)(nil).With(res.NewTerms...)
 	if err != nil {

@@ -46,7 +46,7 @@ const (
 
 // Accept cleans held instances and takes them out of what is held; the answers are in the order asked. The note, which may be empty, goes into the audit log.
 func (f *Flow) Accept(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
-	return f.decide(ctx, who, c, ids, note, Accepted, func(l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+	return f.decide(ctx, who, c, ids, note, Accepted, func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
 		why, err := f.Custody.Accept(ctx, l, by)
 		left := make([]catalogue.Reason, len(why))
 		for i, r := range why {
@@ -56,14 +56,25 @@ func (f *Flow) Accept(ctx context.Context, who Caller, c collection.ID, ids []ca
 	})
 }
 
+// Paint is Accept with what looks like text painted over, as a reading of the pixels by now finds it: for who has seen where it is, and answers for the rest.
+func (f *Flow) Paint(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
+	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
+		return nil, err
+	}
+	if f.Clean == nil {
+		return nil, fault.New(fault.Unavailable, policy.DecideHeld.String(), "collection "+string(c), "this node reads no pixels, so it paints none")
+	}
+	return f.decide(ctx, who, c, ids, note, Accepted, f.Clean.Accept)
+}
+
 // Refuse drops held instances. The note, which may be empty, goes into the audit log and to the depositor.
 func (f *Flow) Refuse(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
-	return f.decide(ctx, who, c, ids, note, Refused, func(l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+	return f.decide(ctx, who, c, ids, note, Refused, func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
 		return nil, f.Custody.Refuse(ctx, l, by)
 	})
 }
 
-type deciding func(l catalogue.Located, by custody.Reviewer) (left []catalogue.Reason, err error)
+type deciding func(ctx context.Context, l catalogue.Located, by custody.Reviewer) (left []catalogue.Reason, err error)
 
 func (f *Flow) decide(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string, as Outcome, one deciding) ([]Decided, error) {
 	attempt := policy.DecideHeld.String()
@@ -149,7 +160,7 @@ func (f *Flow) found(ctx context.Context, who Caller, c collection.ID, ids []cat
 // one decides on one row. Where something beside it has changed meanwhile, such as the object that it is a conflict with, it is looked at once more.
 func (f *Flow) one(ctx context.Context, l catalogue.Located, by custody.Reviewer, as Outcome, do deciding) (Outcome, []catalogue.Reason) {
 	for range 2 {
-		left, err := do(l, by)
+		left, err := do(ctx, l, by)
 		switch {
 		case err == nil && len(left) > 0:
 			return Held, left

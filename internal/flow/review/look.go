@@ -19,8 +19,10 @@ type Evidence struct {
 	Media   string // of an encapsulated document, as it says of itself (PS3.3 C.24.2.1); it is handed to nobody here
 	Profile string // that it would be cleaned by
 	Header  []catalogue.Reason
-	Left    []Explained // what would keep it held if it were accepted now; none: accepting it would be enough
-	Regions []Region    // of the pictures, as the object describes them
+	Left    []Explained      // what would keep it held if it were accepted now; none: accepting it would be enough
+	Regions []Region         // of the pictures, as the object describes them
+	Found   *catalogue.Found // where a reading of the pixels found text, or what may be; nil: they have not been read, or show none
+	Paints  bool             // what is found can be painted over
 }
 
 // Region is a part of a picture that the scanner drew an image in (PS3.3 C.8.5.5.1.1). What it wrote, it mostly wrote outside.
@@ -64,6 +66,10 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 		e.Regions = regionsOf(ds)
 	}
 	e.Media = mediaOf(ds)
+	if e.Found, err = f.Catalogue.Found(ctx, o.ID); err != nil {
+		return items[0], e, err
+	}
+	e.Paints = f.Clean != nil && e.Found != nil && len(e.Found.Boxes) > 0
 	c, err := f.Collections.Get(ctx, o.Collection)
 	if err != nil {
 		return items[0], e, err

@@ -45,6 +45,12 @@ type Parts struct {
 	Catalogue   *catalogue.Record
 	Collections *collection.Record
 	Subjects    *subject.Record
+	Clean       Cleaner // nil: the node reads no pixels
+}
+
+// Cleaner paints over what looks like text in an instance that is held, and accepts it in the name of who has looked at it.
+type Cleaner interface {
+	Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer) (left []catalogue.Reason, err error)
 }
 
 // Flow is safe for use by many goroutines.

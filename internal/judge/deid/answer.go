@@ -1,6 +1,10 @@
 package deid
 
-import "github.com/vitrine-imaging/vitrine/dicom"
+import (
+	"strings"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+)
 
 // Answer is what is known of an object that its header does not say: what somebody, or a reading of its pixels, has found out.
 type Answer uint8
@@ -63,4 +67,17 @@ func forgetTables(ds *dicom.Dataset, e *dicom.Edit) {
 			e.Remove(i)
 		}
 	}
+}
+
+// Readable reports an object with pixels that can show text: an image that is no map of numbers, and no video. Slides are read by what reads slides.
+func Readable(ds *dicom.Dataset) bool {
+	if ds.Find(dicom.TagPixelData) < 0 || isVideo(ds.Syntax().UID) || isElsewhere(ds.Syntax().UID) {
+		return false
+	}
+	suffix, _ := strings.CutPrefix(ds.UID(dicom.TagSOPClassUID), storageRoot)
+	switch suffix {
+	case "66.4", "66.7", "30", "481.2", "77.1.6", "77.1.8": // segmentations, parametric maps, dose, slides, confocal maps
+		return false
+	}
+	return true
 }

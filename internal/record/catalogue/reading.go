@@ -69,7 +69,7 @@ func (r *Record) MarkRead(tx *db.Tx, id InstanceID, found *Found, why ...Reason)
 		return Changed{}, err
 	}
 	text := ""
-	if found != nil && len(why) > 0 {
+	if found != nil {
 		b, err := json.Marshal(found)
 		if err != nil {
 			return Changed{}, fault.Wrap(fault.Internal, attempt, "", err)

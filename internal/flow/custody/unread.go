@@ -1,0 +1,66 @@
+package custody
+
+import (
+	"context"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/object"
+)
+
+// Completed is signalled when a deposit has ended: its studies may be looked at. It is for one receiver.
+func (c *Custody) Completed() <-chan struct{} { return c.completed }
+
+// unread reports an instance whose pixels have to be read: before it is admitted, or for who decides on it.
+func (c *Custody) unread(w *ward, d *dicom.Dataset) bool {
+	return c.readPixels && !w.profile.AsDeposited && deid.Readable(d)
+}
+
+// Pixels opens the pixel data of an instance that is received or held, for the node itself: nobody is shown them. What is returned last lets go of them.
+func (c *Custody) Pixels(ctx context.Context, l catalogue.Located) (Pixels, func(), error) {
+	var p Pixels
+	need := min(headCopies*l.HeadSize+paintCopies*l.Rows*l.Columns*max(l.BitsAllocated/8, 1), reviewBudget)
+	if err := c.review.Acquire(ctx, need); err != nil {
+		return p, nil, err
+	}
+	release := func() { c.review.Release(need) }
+	fail := func(err error) (Pixels, func(), error) {
+		release()
+		return Pixels{}, nil, err
+	}
+	sub, err := c.subjects.Get(ctx, l.Subject)
+	if err != nil {
+		return fail(err)
+	}
+	key, err := c.ring.Get(ctx, keys.ID(sub.Key))
+	if err != nil {
+		return fail(err)
+	}
+	x, err := object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
+	if err != nil {
+		return fail(err)
+	}
+	done := func() { x.Close(); release() }
+	if p.Data, err = x.Dataset(); err == nil {
+		elem := p.Data.PixelData()
+		for k, b := range p.Data.Bulks() {
+			if b.Elem != elem {
+				continue
+			}
+			r, err := x.Bulk(k)
+			if err != nil {
+				done()
+				return Pixels{}, nil, err
+			}
+			p.Value, p.Size = r, r.Size()
+		}
+	}
+	if err != nil {
+		done()
+		return Pixels{}, nil, err
+	}
+	return p, done, nil
+}

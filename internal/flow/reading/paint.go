@@ -1,0 +1,249 @@
+package reading
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"image"
+	"io"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
+)
+
+const (
+	// rounds is how often a frame is painted and read again.
+	rounds = 3
+	// tabled is the most that is held back to write a basic offset table before it.
+	tabled = 32 << 20
+)
+
+// painter paints what was seen, and reads every frame that it has painted again.
+func (f *Flow) painter(s *seen) custody.Painter {
+	return func(ctx context.Context, p custody.Pixels, w io.Writer) (*custody.Painting, []custody.Reason, error) {
+		x, err := newFilm(p, f.Codecs)
+		if err == nil && x.frames.Count() != len(s.frames) {
+			err = errors.New("the image has other frames than were read")
+		}
+		if err == nil && !x.frames.Encapsulated() && len(s.frames) > 1 {
+			if n, _ := p.Data.Int(dicom.TagBitsAllocated); n == 1 {
+				err = &errUnread{"frames of one bit that share bytes are not painted over"}
+			}
+		}
+		if err == nil {
+			out := roll{w: w, x: x, person: s.person}
+			err = out.write(ctx, s)
+			if err == nil {
+				return &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted)}, nil, nil
+			}
+		}
+		if u, ok := errors.AsType[*errUnread](err); ok {
+			return nil, []custody.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: u.reason}}, nil
+		}
+		return nil, nil, err
+	}
+}
+
+// roll writes the pixel data of an image anew.
+type roll struct {
+	w       io.Writer
+	x       *film
+	painted [][]image.Rectangle // by frame
+	person  bool                // somebody answers for what cannot be told
+
+	held    [][]byte // encapsulated frames that wait for the offset table
+	waiting int64    // bytes of them
+	begun   bool     // the offset table has been written
+}
+
+func (r *roll) write(ctx context.Context, s *seen) error {
+	type done struct {
+		bytes []byte
+		boxes []image.Rectangle
+	}
+	var last done
+	var of []byte // what last was made of
+	var written int64
+	for k := range s.frames {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		stored, err := r.x.stored(k)
+		if err != nil {
+			return err
+		}
+		if k == 0 || !same(stored, of) || !equal(s.frames[k], s.frames[k-1]) {
+			b, boxes, err := r.frame(ctx, k, stored, s.frames[k])
+			if err != nil {
+				return err
+			}
+			last, of = done{b, boxes}, stored
+		}
+		r.painted = append(r.painted, last.boxes)
+		if r.x.frames.Encapsulated() {
+			err = r.fragment(last.bytes, len(s.frames))
+		} else {
+			written += int64(len(last.bytes))
+			_, err = r.w.Write(last.bytes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.x.frames.Encapsulated() {
+		return r.table()
+	}
+	// What lay behind the frames is no picture: nothing of it stays but its length.
+	zeros := make([]byte, 32<<10)
+	for left := r.x.pixels.Size - written; left > 0; {
+		n, err := r.w.Write(zeros[:min(left, int64(len(zeros)))])
+		if err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	return nil
+}
+
+func same(a, b []byte) bool { return len(a) == len(b) && string(a) == string(b) }
+
+func equal(a, b []image.Rectangle) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// frame is frame k without what must not stay, in its transfer syntax, and what was painted of it.
+func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Rectangle) ([]byte, []image.Rectangle, error) {
+	a, err := render.AttributesOfFrame(r.x.pixels.Data, k)
+	if err != nil {
+		return nil, nil, unread(err)
+	}
+	of := a.Image()
+	b := stored
+	if r.x.frames.Encapsulated() {
+		if b, err = codec.Strip(r.x.syntax, stored); err != nil {
+			return nil, nil, unread(err)
+		}
+	} else {
+		b = append([]byte(nil), stored...)
+		codec.ClearUnused(of, b, r.x.syntax.BigEndian)
+	}
+	if len(boxes) == 0 {
+		return b, nil, nil
+	}
+	for range rounds {
+		m, err := r.x.codecs.Mask(ctx, r.x.syntax, of, b, boxes, a.Black())
+		if err != nil {
+			return nil, nil, unpaintable(err)
+		}
+		again, err := r.x.read(ctx, k, m.Bytes, burnin.Look)
+		if err != nil {
+			return nil, nil, err
+		}
+		left := beyond(again, m.Boxes)
+		if again.Unsure != "" && !r.person && !r.x.sliced {
+			return nil, nil, &errUnread{again.Unsure}
+		}
+		if len(left) == 0 || again.Unsure != "" {
+			return m.Bytes, m.Boxes, nil
+		}
+		boxes = append(append([]image.Rectangle(nil), boxes...), left...)
+	}
+	return nil, nil, &errUnread{"text is found again after it has been painted over"}
+}
+
+func unpaintable(err error) error {
+	if u, ok := errors.AsType[*codec.Unsupported](err); ok {
+		return &errUnread{"its pixels cannot be painted over: " + u.Reason}
+	}
+	return unread(err)
+}
+
+// beyond are boxes of what is found that what was painted does not cover.
+func beyond(f burnin.Found, painted []image.Rectangle) []image.Rectangle {
+	var left []image.Rectangle
+	for _, b := range f.Boxes {
+		covered := false
+		for _, p := range painted {
+			covered = covered || b.In(p)
+		}
+		if !covered {
+			left = append(left, b.Rectangle)
+		}
+	}
+	return left
+}
+
+// fragment writes a frame as one fragment (PS3.5 A.4), behind the basic offset table if all of them together are small enough to wait for it.
+func (r *roll) fragment(b []byte, frames int) error {
+	if len(b)%2 == 1 {
+		b = append(b[:len(b):len(b)], 0)
+	}
+	if !r.begun && frames > 1 {
+		r.held, r.waiting = append(r.held, b), r.waiting+int64(len(b))
+		if r.waiting <= tabled {
+			return nil
+		}
+		return r.release(false)
+	}
+	if !r.begun {
+		if err := r.item(nil); err != nil {
+			return err
+		}
+		r.begun = true
+	}
+	return r.item(b)
+}
+
+// table writes what waits, with the table of where it begins.
+func (r *roll) table() error {
+	if r.begun {
+		return nil
+	}
+	return r.release(len(r.held) > 1)
+}
+
+func (r *roll) release(tell bool) error {
+	var table []byte
+	if tell {
+		at := uint32(0)
+		for _, b := range r.held {
+			table = binary.LittleEndian.AppendUint32(table, at)
+			at += 8 + uint32(len(b))
+		}
+	}
+	r.begun = true
+	if err := r.item(table); err != nil {
+		return err
+	}
+	for _, b := range r.held {
+		if err := r.item(b); err != nil {
+			return err
+		}
+	}
+	r.held = nil
+	return nil
+}
+
+func (r *roll) item(b []byte) error {
+	var h [8]byte
+	binary.LittleEndian.PutUint16(h[:], dicom.Tag(0xFFFEE000).Group())
+	binary.LittleEndian.PutUint16(h[2:], dicom.Tag(0xFFFEE000).Element())
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(b)))
+	if _, err := r.w.Write(h[:]); err != nil {
+		return err
+	}
+	_, err := r.w.Write(b)
+	return err
+}

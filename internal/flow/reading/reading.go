@@ -1,0 +1,278 @@
+// Package reading reads the pixels of what has come for text, paints over what it finds, and leaves to people what it cannot judge.
+//
+// It promises: no study is admitted with an image whose pixels have not been read; what text was found is painted over in the stored transfer syntax, and read again;
+// every sample outside what was painted is what it was; where any of that cannot be done, the image is held, with what was found for who decides.
+//
+// An image that comes is cleaned and kept as ever (package custody). When its study is complete, its pixels are read (package burnin). What is received and shows nothing
+// goes on to admission. What shows text, or was held for its kind, is painted (package codec) and accepted in the name of the node, which is a record of its own like any
+// acceptance: a crash at any point leaves it unread or accepted.
+package reading
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+)
+
+// Actor is who the audit log says has accepted what was painted.
+const Actor = "node"
+
+// reader names what reads, in records and in what is found.
+const reader = "burnin " + burnin.Version
+
+// Parts are what reading works with.
+type Parts struct {
+	DB        *db.DB
+	Custody   *custody.Custody
+	Catalogue *catalogue.Record
+	Codecs    *codec.Pool
+	Log       *slog.Logger
+	// Quiet is how long a study waits for more of itself before it is read, where its deposit does not end.
+	Quiet time.Duration
+}
+
+// Flow is safe for use by many goroutines.
+type Flow struct{ Parts }
+
+// New makes the flow.
+func New(p Parts) *Flow { return &Flow{p} }
+
+// Run reads what is due until ctx ends.
+func (f *Flow) Run(ctx context.Context) error {
+	tick := time.NewTicker(max(f.Quiet/4, time.Second))
+	defer tick.Stop()
+	for {
+		if err := f.due(ctx); err != nil && ctx.Err() == nil {
+			f.Log.Error("reading of pixels", "error", err)
+		}
+		select {
+		case <-f.Custody.Completed():
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// due reads the series that are complete.
+func (f *Flow) due(ctx context.Context) error {
+	for ctx.Err() == nil {
+		all, err := f.Catalogue.UnreadSeries(ctx, time.Now().Add(-f.Quiet), 50)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		progress := false
+		for _, s := range all {
+			n, err := f.series(ctx, s)
+			if err != nil {
+				return err
+			}
+			progress = progress || n > 0
+		}
+		if !progress {
+			return nil // what could not be read now is tried again later
+		}
+	}
+	return nil
+}
+
+// series reads the images of a series, and says how many are done.
+func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err error) {
+	var after catalogue.InstanceID
+	for {
+		page, err := f.Catalogue.UnreadOf(ctx, id, after, catalogue.MaxLimit)
+		if err != nil || len(page) == 0 {
+			return done, err
+		}
+		after = page[len(page)-1].ID
+		if slice(page[0].SOPClass) {
+			n, err := f.volume(ctx, page)
+			done += n
+			if err != nil {
+				return done, err
+			}
+			continue
+		}
+		work := make(chan catalogue.Located)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range min(runtime.GOMAXPROCS(0), len(page)) {
+			wg.Go(func() {
+				for l := range work {
+					err := f.instance(ctx, l)
+					mu.Lock()
+					if err == nil {
+						done++
+					} else if ctx.Err() == nil {
+						f.Log.Error("the pixels of an instance could not be read", "instance", l.ID, "error", err)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		for _, l := range page {
+			if ctx.Err() != nil {
+				break
+			}
+			work <- l
+		}
+		close(work)
+		wg.Wait()
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+	}
+}
+
+// slice reports the classes of images that are one slice of a volume each: CT, MR and PET.
+func slice(class string) bool {
+	switch class {
+	case "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128":
+		return true
+	}
+	return false
+}
+
+// volume reads slices of one series together, and does what follows for each.
+func (f *Flow) volume(ctx context.Context, page []catalogue.Located) (done int, err error) {
+	var together burnin.Series
+	all := make([]*seen, len(page))
+	for i, l := range page {
+		if all[i], err = f.look(ctx, l, &together); err != nil {
+			if ctx.Err() != nil {
+				return done, ctx.Err()
+			}
+			f.Log.Error("the pixels of an instance could not be read", "instance", l.ID, "error", err)
+		}
+	}
+	constant := together.Constant()
+	for i, l := range page {
+		if all[i] == nil {
+			continue
+		}
+		all[i].settle(constant, len(page))
+		if err := f.act(ctx, l, all[i]); err != nil {
+			if ctx.Err() != nil {
+				return done, ctx.Err()
+			}
+			f.Log.Error("the pixels of an instance could not be cleaned", "instance", l.ID, "error", err)
+			continue
+		}
+		done++
+	}
+	return done, nil
+}
+
+// instance reads one image, and does what follows from it.
+func (f *Flow) instance(ctx context.Context, l catalogue.Located) error {
+	seen, err := f.lookAlone(ctx, l)
+	if err != nil {
+		return err
+	}
+	return f.act(ctx, l, seen)
+}
+
+func (f *Flow) lookAlone(ctx context.Context, l catalogue.Located) (*seen, error) {
+	var together burnin.Series
+	s, err := f.look(ctx, l, &together)
+	if err == nil {
+		s.settle(together.Constant(), len(s.frames))
+	}
+	return s, err
+}
+
+// act does what follows from what was seen.
+func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err error) {
+	found := seen.found()
+	if seen.unsure != "" {
+		return f.mark(ctx, l, found, catalogue.Reason{Code: deid.CodeUnsure, Where: pixelData, Text: seen.unsure})
+	}
+	switch {
+	case l.State == policy.Held && !answers(l.Reasons):
+		return f.mark(ctx, l, found) // painting would not release it: who decides sees what was found
+	case l.State != policy.Held && len(found.Boxes) == 0:
+		return f.mark(ctx, l, nil)
+	case l.State != policy.Held:
+		// Out of sight before anything else: until it is painted, it is held.
+		why := catalogue.Reason{Code: deid.CodeWriting, Where: pixelData, Text: "text was found in its pixels"}
+		if err := f.DB.Write(ctx, func(tx *db.Tx) error { _, err := f.Catalogue.Hold(tx, l.ID, why); return err }); err != nil {
+			return gone(err)
+		}
+		if l, err = f.Catalogue.Instance(ctx, l.ID); err != nil {
+			return gone(err)
+		}
+	}
+	note := "its pixels were read, and show no text"
+	if n := len(found.Boxes); n > 0 {
+		note = fmt.Sprintf("its pixels were cleaned: %d boxes painted over", n)
+	}
+	why, err := f.Custody.AcceptPainted(ctx, l, custody.Reviewer{Actor: Actor, Note: note}, false, f.painter(seen))
+	if err != nil {
+		return gone(err)
+	}
+	if len(why) > 0 {
+		return f.mark(ctx, l, found, reasons(why)...)
+	}
+	return nil
+}
+
+const pixelData = "(7FE0,0010)"
+
+// answers reports that cleaned pixels answer for everything that it is held for.
+func answers(reasons []catalogue.Reason) bool {
+	for _, r := range reasons {
+		if !deid.Painted.Settles(deid.Reason(r)) {
+			return false
+		}
+	}
+	return true
+}
+
+// gone is nil for an instance that somebody has decided on meanwhile.
+func gone(err error) error {
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) || fault.Is(err, fault.Denied) {
+		return nil
+	}
+	return err
+}
+
+func (f *Flow) mark(ctx context.Context, l catalogue.Located, found *catalogue.Found, why ...catalogue.Reason) error {
+	return gone(f.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := f.Catalogue.MarkRead(tx, l.ID, found, why...)
+		return err
+	}))
+}
+
+// Accept paints what a reading finds by now, and accepts the instance in the name of who has looked at it. Reasons say why it stays held.
+func (f *Flow) Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+	s, err := f.lookAlone(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	if !s.whole {
+		return []catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: s.unsure}}, nil
+	}
+	s.person = true
+	why, err := f.Custody.AcceptPainted(ctx, l, by, true, f.painter(s))
+	return reasons(why), err
+}
+
+func reasons(why []custody.Reason) []catalogue.Reason {
+	all := make([]catalogue.Reason, len(why))
+	for i, r := range why {
+		all[i] = catalogue.Reason(r)
+	}
+	return all
+}
