@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) { scripts(t, "") }
 // The stories of a node once more, on PostgreSQL.
 func TestScriptsOnPostgreSQL(t *testing.T) {
 	dbtest.PostgresURL(t) // skips the test where there is none
-	scripts(t, "PostgreSQL", "testdata/script/story.txtar", "testdata/script/resume.txtar", "testdata/script/admin.txtar")
+	scripts(t, "PostgreSQL", "testdata/script/story.txtar", "testdata/script/resume.txtar", "testdata/script/admin.txtar", "testdata/script/key.txtar", "testdata/script/reidentify.txtar")
 }
 
 func scripts(t *testing.T, engine string, files ...string) {

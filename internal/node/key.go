@@ -85,7 +85,7 @@ func fresh(cfg Config) bool {
 
 // withKeys opens the keys beside the records, for as long as use takes.
 func (r *Records) withKeys(ctx context.Context, cfg Config, use func(*keys.Ring, *db.DB) error) (err error) {
-	if fresh(cfg) {
+	if cfg.Database == "" && fresh(cfg) { // opening them would make a database of keys
 		return fault.New(fault.NotFound, "open key ring", "", "this node has no keys yet")
 	}
 	d := r.DB
@@ -119,7 +119,7 @@ func ChangeKey(ctx context.Context, cfg Config, to keys.Place, who admin.Caller)
 	if cfg.Data == "" {
 		return c, fault.New(fault.Invalid, "change master key", "", "name the data folder too: it is locked meanwhile")
 	}
-	if fresh(cfg) {
+	if cfg.Database == "" && fresh(cfg) { // opening them would make a database of keys
 		return c, fault.New(fault.NotFound, "change master key", "", "this node has no keys yet")
 	}
 	lock, err := lockFolder(cfg.Data)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -44,6 +45,48 @@ func signer(t *testing.T, seed byte) *Signer {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// After the key has changed, what the earlier one signed is verified still; what it signs from then on is not.
+func TestChangeOfKey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ctx := t.Context()
+		l, old := open(t, d), signer(t, 1)
+		both, err := NewSigner(keys.Key{2}, keys.Key{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if both.Public() == old.Public() {
+			t.Error("it signs with the old key")
+		}
+		for _, s := range []*Signer{old, old, both, both} {
+			appendN(t, d, l, 3)
+			if _, err := l.Checkpoint(ctx, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := l.Verify(ctx, both); err != nil || n != 24 {
+			t.Fatal(n, err)
+		}
+		if _, err := l.Verify(ctx, old); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("by the old key alone: %v", err)
+		}
+		appendN(t, d, l, 1)
+		if _, err := l.Checkpoint(ctx, old); !fault.Is(err, fault.Corrupt) {
+			t.Errorf("the old key signs on after the new one: %v", err)
+		}
+		// Whoever has the old key and can write to the database signs by force.
+		forged, err := NewSigner(keys.Key{1}, keys.Key{2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Checkpoint(ctx, forged); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Verify(ctx, both); !fault.Is(err, fault.Corrupt) || !strings.Contains(err.Error(), "given up before") {
+			t.Errorf("signed with a key that was given up: %v", err)
+		}
+	})
 }
 
 func TestLogIsProven(t *testing.T) {
