@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -169,6 +170,7 @@ func Rotate(ctx context.Context, d *db.DB, from, to Place) (c Change, err error)
 	if err != nil {
 		return c, err
 	}
+	asOwned(to.next().File, from.File)
 	c.New = next.Fingerprint()
 	if c.New == c.Old {
 		return c, fault.New(fault.Conflict, attempt, "", "the new key is the old one")
@@ -188,6 +190,17 @@ func Rotate(ctx context.Context, d *db.DB, from, to Place) (c Change, err error)
 	after("settled")
 	c.Kept, err = from.leave(old)
 	return c, err
+}
+
+// asOwned gives a file the owner and the permissions of another, as far as this process may: a key that root has changed is for the node to read.
+func asOwned(file, as string) {
+	fi, err := os.Stat(as)
+	if err != nil {
+		return
+	}
+	if s, ok := fi.Sys().(*syscall.Stat_t); ok && os.Chown(file, int(s.Uid), int(s.Gid)) == nil {
+		_ = os.Chmod(file, fi.Mode().Perm())
+	}
 }
 
 // leave puts the key of a place that is given up aside.

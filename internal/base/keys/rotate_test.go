@@ -161,6 +161,38 @@ func TestRotate(t *testing.T) {
 	})
 }
 
+// What root changes, the node reads as before.
+func TestChangedKeyKeepsItsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it takes root")
+	}
+	ctx := t.Context()
+	d := dbtest.SQLite(t, db.Durable, db.SecureDelete)
+	p := Place{File: filepath.Join(t.TempDir(), "master.key")}
+	if _, err := p.Create(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(p.File, 12345, 12346); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(p.File, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Unlock(ctx, d, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Rotate(ctx, d, p, p); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(p.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := fi.Sys().(*syscall.Stat_t); s.Uid != 12345 || s.Gid != 12346 || fi.Mode().Perm() != 0o440 {
+		t.Errorf("owner %d:%d, mode %v", s.Uid, s.Gid, fi.Mode())
+	}
+}
+
 // A ring from before there was a root: what was derived from its master key then is derived still.
 func TestRingWithoutRoot(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, address string) {
