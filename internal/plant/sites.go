@@ -453,6 +453,7 @@ func genericSites() []generic {
 				return slices.Insert(ds, at+12+n, []byte(v)...)
 			}
 			m.f.stream = false
+			m.exempt("bytes that are no pixels")
 		}},
 		every(func(m *maker) {
 			m.o.Raw(dicom.TagNominalScannedPixelSpacing, dicom.VRDS, []byte(m.token("X33")))

@@ -132,3 +132,27 @@ func TestCleanPainted(t *testing.T) {
 		t.Error("it says that its pixels were cleaned, which they were not")
 	}
 }
+
+// What lies behind the last pixel is no picture: looking at the image does not answer for it, nor does painting.
+func TestBytesBehindPixels(t *testing.T) {
+	p := profileNamed(t, "research")
+	for more, want := range map[int]Outcome{0: Cleaned, 2: Held, 12: Held} {
+		ds := sampleCT(t, dicom.ExplicitVRLittleEndian, nil)
+		i := ds.Find(dicom.TagPixelData)
+		e := ds.Edit()
+		e.SetValue(i, append(bytes.Clone(ds.Value(i)), make([]byte, more)...))
+		r, err := e.Render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ds, err = r.Dataset(); err != nil {
+			t.Fatal(err)
+		}
+		for _, by := range []Answer{0, Seen, Painted} {
+			res, err := NewSubject(p, testKeys, Identify(ds), nil).CleanAnswered(ds, by)
+			if err != nil || res.Outcome != want {
+				t.Errorf("with %d bytes more, answered %d, it is %s %v (%v)", more, by, res.Outcome, res.Reasons, err)
+			}
+		}
+	}
+}

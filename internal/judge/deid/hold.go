@@ -29,7 +29,7 @@ const (
 	CodeLabel      = "slide-label"        // a slide's label or overview
 	CodeFace       = "face"               // a face could be rendered
 	CodeWaveform   = "waveform-text"      // annotations of a waveform, which version 1 held
-	CodeBulk       = "large-value"        // a large value that is no pixel data
+	CodeBulk       = "large-value"        // a large value that is no pixel data, or more than its image needs
 	CodeRule       = "profile-rule"       // a rule of the collection's own holds it
 	CodeLexicon    = "lexicon"            // more identifiers than a lexicon holds
 	CodeUnreadable = "unreadable"         // the result could not be encoded or read again
@@ -153,10 +153,38 @@ func (p *Profile) judgeKind(ds *dicom.Dataset, sopClass string) (outcome Outcome
 			hold(Reason{CodeDocument, t.String(), "encapsulated documents and models are read by a person"})
 		}
 	}
+	if beyond(ds) {
+		hold(Reason{CodeBulk, "(7FE0,0010)", "more bytes than its pixels need are in the value"})
+	}
 	if len(reasons) > 0 {
 		return Held, reasons
 	}
 	return Cleaned, nil
+}
+
+// beyond reports native pixel data that is longer than its rows, columns, frames and samples make it (PS3.5 8.1.1): what lies behind them is no picture,
+// and nobody would look at it. A byte of padding is allowed.
+func beyond(ds *dicom.Dataset) bool {
+	i := ds.Find(dicom.TagPixelData)
+	if i < 0 || ds.Syntax().Encapsulated {
+		return false
+	}
+	bits := int64(1)
+	for _, t := range [...]dicom.Tag{dicom.TagRows, dicom.TagColumns, dicom.TagBitsAllocated, dicom.TagSamplesPerPixel, dicom.TagNumberOfFrames} {
+		n, ok := ds.Int(t)
+		if !ok && (t == dicom.TagNumberOfFrames || t == dicom.TagSamplesPerPixel) {
+			n = 1
+		}
+		if n < 1 || n > 1<<31 || bits > 1<<60/n {
+			return false // it is no image; the gate of pixels says so
+		}
+		bits *= n
+	}
+	size := int64(len(ds.Value(i)))
+	if b, ok := ds.BulkOf(i); ok {
+		size = b.Len
+	}
+	return size > (bits+7)/8+1
 }
 
 // embedded reports Overlay Bits Allocated or Overlay Bit Position of an overlay that has no data of its own but a place in the pixel data

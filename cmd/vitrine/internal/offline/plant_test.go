@@ -14,7 +14,6 @@ import (
 var plantedSites = map[string]string{
 	"X24": "comments and application data of JPEG streams stay offline, unless the subject's lexicon has them",
 	"X25": "so do comments of JPEG 2000 streams",
-	"X31": "what lies behind the last pixel is not searched",
 	"X45": "a word that no header gives away stays where equipment is named",
 }
 
