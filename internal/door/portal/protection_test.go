@@ -163,12 +163,13 @@ func improper(n *html.Node, at *url.URL) (wrong []string) {
 
 // unlisted are what no page links to, or what is no page.
 var unlisted = map[string]string{
-	"GET /deposits/events":           "a stream",
-	"GET /deposits/{deposit}/events": "a stream",
-	"GET /signin/app":                "TestCodeThenApp watches it: between the two halves of signing in",
-	"GET /signin/provider":           "leads elsewhere, where the node has a provider",
-	"GET " + signin.ProviderBack:     "only with what a provider sends",
-	"GET /shortlist":                 "leads to the comparison",
+	"GET /deposits/events":                  "a stream",
+	"GET /deposits/{deposit}/events":        "a stream",
+	"GET /signin/app":                       "TestCodeThenApp watches it: between the two halves of signing in",
+	"GET /signin/provider":                  "leads elsewhere, where the node has a provider",
+	"GET " + signin.ProviderBack:            "only with what a provider sends",
+	"GET /shortlist":                        "leads to the comparison",
+	"GET /collections/{collection}/profile": "leads to the settings",
 }
 
 // Every page of a full node, as its steward and as nobody see it, needs nothing that its content policy forbids, and nothing from elsewhere. So do the pages
