@@ -2,8 +2,9 @@
 
 // Command bench measures a Vitrine beside the archives and tools that do the same work: Debian's Orthanc as shipped, DCMTK, GDCM and cp.
 //
-//	make bench                                       everything, in about seven minutes on two cores
+//	make bench                                       everything, in about twelve minutes on two cores
 //	go run ./internal/bench -phases store,search     some of it
+//	go run ./internal/bench -phases identities -scale 3    what de-identification leaves of 30 subjects
 //	go run ./internal/bench -also before=/tmp/old    another Vitrine as one more contender
 //
 // It promises: within each round all contenders do the same work, one directly after the other, with the same client and the same generated data, so

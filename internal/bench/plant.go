@@ -40,7 +40,7 @@ func (b *bench) cleaners() []cleaner {
 		dumb = append(dumb, "--remove", strings.ToLower(tag))
 	}
 	all := []cleaner{
-		{name: "vitrine", needs: b.vitrine, version: []string{b.vitrine, "version"}, clean: b.plantVitrine},
+		{name: "vitrine", needs: b.vitrine, version: []string{b.vitrine, "--version"}, clean: b.plantVitrine},
 		{name: "copy", needs: "cp", clean: func(_ context.Context, set *plant.Set, _, out string) (*plant.Output, error) { return set.Copy(out) }},
 		{name: "orthanc", needs: "Orthanc", version: []string{program("Orthanc"), "--version"}, clean: b.plantOrthanc},
 		{name: "gdcmanon", needs: "gdcmanon", version: []string{"gdcmanon", "--version"}, clean: b.plantBasic},
@@ -62,7 +62,7 @@ func (b *bench) cleaners() []cleaner {
 
 // identities scores what each tool leaves of planted identities. It is not a matter of time: one round.
 func (b *bench) identities(ctx context.Context) error {
-	set, err := plant.Generate(plant.Options{Seed: plantSeed, Subjects: b.scaled(30, 3), Encoders: plant.Installed()})
+	set, err := plant.Generate(plant.Options{Seed: plantSeed, Subjects: b.scaled(10, 3), Encoders: plant.Installed()})
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,7 @@ func (b *bench) identities(ctx context.Context) error {
 			return err
 		}
 		scores = append(scores, r)
+		r.Failures = nil // tens of thousands, of some
 		line, err := json.Marshal(map[string]any{"test": "planted identities", "score": r})
 		if err != nil {
 			return err
