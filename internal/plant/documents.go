@@ -321,16 +321,16 @@ func pdf(title, xmp, text string) []byte {
 func deflated(s string) string {
 	var b bytes.Buffer
 	w := zlib.NewWriter(&b)
-	w.Write([]byte(s))
-	w.Close()
+	_, _ = w.Write([]byte(s)) // into memory
+	_ = w.Close()
 	return b.String()
 }
 
 func gzipped(s string) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write([]byte(s))
-	w.Close()
+	_, _ = w.Write([]byte(s)) // into memory
+	_ = w.Close()
 	return b.Bytes()
 }
 

@@ -316,7 +316,9 @@ func (m *maker) finish() (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.Write(body)
+		if _, err := w.Write(body); err != nil {
+			return nil, err
+		}
 		if err := w.Close(); err != nil {
 			return nil, err
 		}

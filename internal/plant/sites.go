@@ -21,10 +21,7 @@ type Site struct {
 
 // Sites are the places that the benchmark knows, by ID.
 func Sites() []Site {
-	var out []Site
-	for _, s := range siteTable {
-		out = append(out, s)
-	}
+	out := slices.Clone(siteTable)
 	slices.SortFunc(out, func(a, b Site) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }

@@ -70,7 +70,7 @@ func (v *views) decode(ds *dicom.Dataset, text *strings.Builder) {
 			continue
 		}
 		vr := ds.VR(i)
-		s := ""
+		var s string
 		switch {
 		case vr.IsText():
 			s = ds.Text(i)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,14 +51,14 @@ func fill(t *testing.T, r *Ring, n int) contents {
 func (c contents) whole(ctx context.Context, r *Ring) error {
 	for id, key := range c.subjects {
 		if got, err := r.Get(ctx, id); err != nil || got != key {
-			return fmt.Errorf("a subject's key is another: %v", err)
+			return fmt.Errorf("a subject's key is another: %w", err)
 		}
 	}
 	if got, err := r.Collection(ctx, "trial"); err != nil || got != c.trial {
-		return fmt.Errorf("the collection's key is another: %v", err)
+		return fmt.Errorf("the collection's key is another: %w", err)
 	}
 	if got, err := r.Root().Unwrap(c.wrapped, aboutApp); err != nil || got != c.sealed {
-		return fmt.Errorf("what was wrapped for another room cannot be read: %v", err)
+		return fmt.Errorf("what was wrapped for another room cannot be read: %w", err)
 	}
 	for _, k := range append(r.Root().Earlier("audit checkpoints"), r.Root().Derive("audit checkpoints")) {
 		if k == c.derived {
@@ -297,7 +298,7 @@ func TestRotateKilled(t *testing.T) {
 					cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChange$")
 					cmd.Env = append(os.Environ(), killAt+"="+step, killDB+"="+address, killFrom+"="+from.File, killTo+"="+to.File)
 					out, err := cmd.CombinedOutput()
-					if e, ok := err.(*exec.ExitError); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+					if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 						t.Fatalf("it was not killed: %v\n%s", err, out)
 					}
 

@@ -54,7 +54,7 @@ func (vaultOpener) OpenKeeperURL(_ context.Context, u *url.URL) (*secrets.Keeper
 		return nil, errors.New("VAULT_ADDR and VAULT_TOKEN, or VAULT_TOKEN_FILE, are not set")
 	}
 	if ip := net.ParseIP(base.Hostname()); base.Scheme != "https" && !(base.Scheme == "http" && (base.Hostname() == "localhost" || ip != nil && ip.IsLoopback())) {
-		return nil, errors.New("Vault is reached by https, or on this machine") // the master key goes over it
+		return nil, errors.New("reach Vault by https, or on this machine") // the master key goes over it
 	}
 	v.base = base
 	// A redirection could carry the token elsewhere; Vault's own standby servers are told apart by their load balancer.
@@ -113,7 +113,7 @@ func (v *vault) Encrypt(ctx context.Context, plaintext []byte) ([]byte, error) {
 	}
 	err := v.do(ctx, "encrypt", map[string]string{"plaintext": base64.StdEncoding.EncodeToString(plaintext)}, &out)
 	if err == nil && out.Ciphertext == "" {
-		err = errors.New("Vault gave no ciphertext")
+		err = errors.New("no ciphertext came from Vault")
 	}
 	return []byte(out.Ciphertext), err
 }

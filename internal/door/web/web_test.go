@@ -236,7 +236,8 @@ func TestInterrupt(t *testing.T) {
 			}
 			b := make([]byte, 10)
 			var err error
-			for n := 0; err == nil; {
+			for err == nil {
+				var n int
 				n, err = body.Read(b)
 				if n > 0 && !first {
 					close(reading)

@@ -130,7 +130,7 @@ func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Re
 		return nil, nil, unread(err)
 	}
 	of := a.Image()
-	b := stored
+	var b []byte
 	if r.x.frames.Encapsulated() {
 		if b, err = codec.Strip(r.x.syntax, stored); err != nil {
 			return nil, nil, unread(err)

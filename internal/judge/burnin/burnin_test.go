@@ -19,13 +19,13 @@ import (
 
 // A tally is what a set of pictures came to.
 type tally struct {
-	lines, covered, missed int // covered or held, and neither
-	frames, held           int
-	clean, altered         int
-	again, painted         int     // pictures of which something was masked, and of those in which something is found again
-	outside                float64 // sum over pictures of the part that is masked and is no text
-	by                     map[string][2]int
-	top                    []float64 // of clean pictures, the odds of what looks most like text
+	lines, covered int // covered, or held
+	frames, held   int
+	clean, altered int
+	again, painted int     // pictures of which something was masked, and of those in which something is found again
+	outside        float64 // sum over pictures of the part that is masked and is no text
+	by             map[string][2]int
+	top            []float64 // of clean pictures, the odds of what looks most like text
 }
 
 // covers is how much of a line's ink has to be masked.

@@ -32,8 +32,8 @@ func (s *Series) Look(a *render.Attributes, f codec.Frame, hints Hints) (Found, 
 	binary.LittleEndian.PutUint32(shape[:], uint32(f.Rows))
 	binary.LittleEndian.PutUint32(shape[4:], uint32(f.Columns))
 	shape[8] = byte(f.Samples)
-	hash.Write(shape[:]) //nolint:errcheck // a hash takes everything
-	hash.Write(f.Pixels) //nolint:errcheck // a hash takes everything
+	hash.Write(shape[:])
+	hash.Write(f.Pixels)
 	key := [sha256.Size]byte(hash.Sum(nil))
 	if found, ok := s.seen[key]; ok {
 		return found, nil

@@ -254,21 +254,21 @@ func basicFate(r rule, t dicom.Tag) string {
 }
 
 // how says in words what generalise leaves.
-func (o *ownRule) how() string {
+func (r *ownRule) how() string {
 	var parts []string
-	if o.bands > 0 {
-		parts = append(parts, fmt.Sprintf("ages in bands of %d years", o.bands))
+	if r.bands > 0 {
+		parts = append(parts, fmt.Sprintf("ages in bands of %d years", r.bands))
 	}
-	if o.over > 0 {
-		parts = append(parts, fmt.Sprintf("over %d years as %03dY", o.over, o.over+1))
+	if r.over > 0 {
+		parts = append(parts, fmt.Sprintf("over %d years as %03dY", r.over, r.over+1))
 	}
-	if o.grid > 0 {
-		parts = append(parts, "rounded to "+strconv.FormatFloat(o.grid, 'g', -1, 64))
+	if r.grid > 0 {
+		parts = append(parts, "rounded to "+strconv.FormatFloat(r.grid, 'g', -1, 64))
 	}
-	if o.date != "" {
-		parts = append(parts, "dates to the "+o.date)
+	if r.date != "" {
+		parts = append(parts, "dates to the "+r.date)
 	}
-	switch o.time {
+	switch r.time {
 	case "hour":
 		parts = append(parts, "times to the hour")
 	case "none":
@@ -278,30 +278,30 @@ func (o *ownRule) how() string {
 }
 
 // when says in words which objects a rule is about; empty for all.
-func (o *ownRule) when() string {
+func (r *ownRule) when() string {
 	var parts []string
 	add := func(what string, of []string) {
 		if len(of) > 0 {
 			parts = append(parts, what+" is "+strings.Join(of, " or "))
 		}
 	}
-	add("modality", o.modality)
+	add("modality", r.modality)
 	var classes []string
-	for _, uid := range o.sopClass {
+	for _, uid := range r.sopClass {
 		name, _ := dicom.UIDName(uid)
 		classes = append(classes, name)
 	}
 	add("SOP class", classes)
-	add("manufacturer", o.manufacturer)
-	add("model", o.model)
-	add("image type", o.imageType)
+	add("manufacturer", r.manufacturer)
+	add("model", r.model)
+	add("image type", r.imageType)
 	return strings.Join(parts, ", and ")
 }
 
 // which says in words which elements a rule is about; empty for the object as such.
-func (o *ownRule) which() string {
+func (r *ownRule) which() string {
 	var parts []string
-	for _, t := range o.tags {
+	for _, t := range r.tags {
 		if t.from != t.to {
 			parts = append(parts, t.from.String()+" to "+t.to.String())
 			continue
@@ -312,13 +312,13 @@ func (o *ownRule) which() string {
 		}
 		parts = append(parts, name)
 	}
-	for _, e := range o.private {
+	for _, e := range r.private {
 		parts = append(parts, fmt.Sprintf("(%04X,xx%02X) of %s", e.group, e.low, e.creator))
 	}
 	s := strings.Join(parts, ", ")
-	if len(o.vrs) > 0 {
+	if len(r.vrs) > 0 {
 		var vrs []string
-		for _, vr := range o.vrs {
+		for _, vr := range r.vrs {
 			vrs = append(vrs, vr.String())
 		}
 		if s != "" {
@@ -330,25 +330,25 @@ func (o *ownRule) which() string {
 }
 
 // does says in words what a rule does.
-func (o *ownRule) does() string {
-	switch o.action {
+func (r *ownRule) does() string {
+	switch r.action {
 	case doReplace:
-		return "replace by " + strconv.Quote(o.value)
+		return "replace by " + strconv.Quote(r.value)
 	case doGeneralise:
-		return "make coarser: " + o.how()
+		return "make coarser: " + r.how()
 	case doCode:
 		return "replace by a keyed code"
 	case doShift:
 		return "move dates back by the subject's weeks"
 	case doClean:
-		if len(o.list) > 0 {
-			return "clean word by word, with these words more: " + strings.Join(o.list, ", ")
+		if len(r.list) > 0 {
+			return "clean word by word, with these words more: " + strings.Join(r.list, ", ")
 		}
 		return "clean word by word"
 	case doKeep:
 		return "keep, as far as its VR can be checked"
 	}
-	return o.action.String()
+	return r.action.String()
 }
 
 // RuleView is an own rule in words.

@@ -214,7 +214,7 @@ func checkFate(t *testing.T, name, fate string, row Row, e *dicom.Entry, ds, out
 	same := there && now == was
 	empty := there && strings.Trim(now, " ") == ""
 	temporal := e.VR == dicom.VRDA || e.VR == dicom.VRTM || e.VR == dicom.VRDT
-	ok := false
+	var ok bool
 	switch fate {
 	case "any":
 		ok = true

@@ -279,30 +279,30 @@ func (p *Profile) kept(t dicom.Tag, base rule, row Row) (opcode, string) {
 }
 
 // generalises says why values of a VR cannot be made coarser so; "" if they can.
-func (o *ownRule) generalises(vr dicom.VR) string {
+func (r *ownRule) generalises(vr dicom.VR) string {
 	switch vr {
 	case dicom.VRAS:
-		if o.bands > 0 || o.over > 0 {
+		if r.bands > 0 || r.over > 0 {
 			return ""
 		}
 		return "an age takes bands, or over"
 	case dicom.VRDS, dicom.VRIS:
-		if o.grid > 0 {
+		if r.grid > 0 {
 			return ""
 		}
 		return "a number takes round"
 	case dicom.VRDA:
-		if o.date != "" {
+		if r.date != "" {
 			return ""
 		}
 		return "a date takes date: month or year"
 	case dicom.VRDT:
-		if o.date != "" || o.time != "" {
+		if r.date != "" || r.time != "" {
 			return ""
 		}
 		return "a date with a time takes date or time"
 	case dicom.VRTM:
-		if o.time != "" {
+		if r.time != "" {
 			return ""
 		}
 		return "a time takes time: hour or none"
@@ -569,22 +569,22 @@ func (p *Profile) variant(applies []bool) *variant {
 }
 
 // fits reports that a rule may apply to the elements of a data set.
-func (o *ownRule) fits(ds *dicom.Dataset) bool {
-	if !o.dependsOnObject() {
+func (r *ownRule) fits(ds *dicom.Dataset) bool {
+	if !r.dependsOnObject() {
 		return true
 	}
 	one := func(patterns []string, t dicom.Tag) bool {
 		return len(patterns) == 0 || matchesPattern(patterns, ds.String(t))
 	}
-	if !one(o.modality, dicom.TagModality) || !one(o.manufacturer, dicom.TagManufacturer) || !one(o.model, dicom.TagManufacturerModelName) {
+	if !one(r.modality, dicom.TagModality) || !one(r.manufacturer, dicom.TagManufacturer) || !one(r.model, dicom.TagManufacturerModelName) {
 		return false
 	}
-	if len(o.sopClass) > 0 && !slices.Contains(o.sopClass, ds.UID(dicom.TagSOPClassUID)) {
+	if len(r.sopClass) > 0 && !slices.Contains(r.sopClass, ds.UID(dicom.TagSOPClassUID)) {
 		return false
 	}
-	if len(o.imageType) > 0 {
+	if len(r.imageType) > 0 {
 		i := ds.Find(dicom.TagImageType)
-		return i >= 0 && slices.ContainsFunc(ds.Strings(i), func(v string) bool { return matchesPattern(o.imageType, v) })
+		return i >= 0 && slices.ContainsFunc(ds.Strings(i), func(v string) bool { return matchesPattern(r.imageType, v) })
 	}
 	return true
 }
@@ -683,8 +683,8 @@ func (s *Subject) heldByRule(ds *dicom.Dataset) []Reason {
 }
 
 // reason is why the rule holds an object: the file's own words, which are the same for every object.
-func (o *ownRule) reason(where string) Reason {
-	return Reason{Code: CodeRule, Where: where, Text: "by the collection's rule " + o.ID + ": " + o.Reason}
+func (r *ownRule) reason(where string) Reason {
+	return Reason{Code: CodeRule, Where: where, Text: "by the collection's rule " + r.ID + ": " + r.Reason}
 }
 
 // ownEmpty leaves nothing of a value, or of what lies within a sequence.
@@ -773,17 +773,17 @@ func (c *pass) weeksShifted() int {
 }
 
 // coarser appends what a rule leaves of one value.
-func (o *ownRule) coarser(dst, v []byte, vr dicom.VR, weeks int) ([]byte, bool) {
+func (r *ownRule) coarser(dst, v []byte, vr dicom.VR, weeks int) ([]byte, bool) {
 	switch vr {
 	case dicom.VRAS:
-		age, ok := o.age(v)
+		age, ok := r.age(v)
 		return append(dst, age...), ok
 	case dicom.VRDS, dicom.VRIS:
 		f, err := strconv.ParseFloat(string(v), 64)
 		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 			return dst, false
 		}
-		f = math.Round(f/o.grid) * o.grid
+		f = math.Round(f/r.grid) * r.grid
 		if vr == dicom.VRIS {
 			if math.Abs(f) > math.MaxInt32 {
 				return dst, false
@@ -798,10 +798,10 @@ func (o *ownRule) coarser(dst, v []byte, vr dicom.VR, weeks int) ([]byte, bool) 
 		if !ok || len(dst)-at != 8 {
 			return dst[:at], false
 		}
-		return truncateDay(dst, at, o.date), true
+		return truncateDay(dst, at, r.date), true
 	case dicom.VRDT:
 		at := len(dst)
-		dst, ok := shiftDT(dst, v, weeks, o.time == "hour")
+		dst, ok := shiftDT(dst, v, weeks, r.time == "hour")
 		if !ok {
 			return dst[:at], false
 		}
@@ -810,18 +810,18 @@ func (o *ownRule) coarser(dst, v []byte, vr dicom.VR, weeks int) ([]byte, bool) 
 			digits++
 		}
 		switch {
-		case o.date == "year":
+		case r.date == "year":
 			digits = min(digits, 4)
-		case o.date == "month":
+		case r.date == "month":
 			digits = min(digits, 6)
-		case o.time == "none":
+		case r.time == "none":
 			digits = min(digits, 8)
 		default:
 			return dst, true
 		}
 		return dst[:at+digits], true
 	case dicom.VRTM:
-		if o.time == "none" {
+		if r.time == "none" {
 			return dst, true
 		}
 		return cutTM(dst, v, true)
@@ -840,8 +840,8 @@ func truncateDay(dst []byte, at int, to string) []byte {
 }
 
 // age is an age in the rule's bands. One beyond what it lets through is the Safe Harbor method's 90 and more.
-func (o *ownRule) age(v []byte) (string, bool) {
-	over := o.over
+func (r *ownRule) age(v []byte) (string, bool) {
+	over := r.over
 	if over == 0 {
 		over = 89
 	}
@@ -865,8 +865,8 @@ func (o *ownRule) age(v []byte) (string, bool) {
 	switch {
 	case years > over:
 		return pad(over + 1), true
-	case o.bands > 0:
-		return pad(years - years%o.bands), true
+	case r.bands > 0:
+		return pad(years - years%r.bands), true
 	}
 	return plain, true
 }

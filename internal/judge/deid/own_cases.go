@@ -172,9 +172,8 @@ func (r *fileReader) elements(p *Profile, n *yaml.Node, budget *int) []element {
 		if id := e.tag.String() + e.creator; seen[id] {
 			r.fail(n.Content[i], "%s is there twice", shown(e.name))
 			continue
-		} else {
-			seen[id] = true
 		}
+		seen[e.tag.String()+e.creator] = true
 		v := n.Content[i+1]
 		switch {
 		case e.vr == dicom.VRSQ:

@@ -237,7 +237,7 @@ func chest(r *Rand, w, h int) *Canvas {
 		v := 0.35 + 0.3*math.Exp(-u*u*60) + 0.25*u*u
 		rib := math.Mod(fy+bend*gap*u*2+20*Fractal(key, fx/200, fy/200, 1), gap) / gap
 		if u > 0.08 && u < 0.85 {
-			v += 0.08 * math.Exp(-math.Pow((rib-0.5)*7, 2))
+			v += 0.08 * math.Exp(-(rib-0.5)*(rib-0.5)*49)
 			if math.Abs(rib-0.3) < 0.02 {
 				v += 0.06
 			}

@@ -226,7 +226,7 @@ func colours(f codec.Frame) ([]find.Grey, error) {
 	for i := range n {
 		x, y, z := get(at), get(at+plane), get(at+2*plane)
 		at += step
-		c := 0
+		var c int
 		if ybr {
 			light.Pix[i] = uint8(x)
 			y, z = y-128, z-128

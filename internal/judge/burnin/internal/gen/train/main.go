@@ -131,7 +131,6 @@ func cells(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
 			}
 			g = g.Half()
 			var truths, others []image.Point
-			var odds []float32
 			for y := range m.H {
 				for x := range m.W {
 					t := what(c, level, x, y)
@@ -163,7 +162,7 @@ func cells(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
 				p := others[r.Intn(len(others))]
 				m.Describe(p.X, p.Y, &v)
 				if o := f.Odds(v[:]); o > -1.5 {
-					hard, odds = append(hard, p), append(odds, o)
+					hard = append(hard, p)
 				}
 			}
 			take(hard, 120>>level+20, false)
