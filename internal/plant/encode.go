@@ -171,13 +171,18 @@ func rle(_, _, bits int, raw []byte) ([]byte, error) {
 	return out, nil
 }
 
-// entropy is what of a code stream is pixels alone: of JPEG and JPEG-LS all behind the first start of scan, of JPEG 2000 behind the first start of data.
+// entropy is what of a code stream is pixels alone: of JPEG and JPEG-LS all behind the first start of scan, of JPEG 2000 behind the first start of data. Fill before
+// the end, which differs from writer to writer, does not count.
 func entropy(b []byte) []byte {
 	b = bytes.TrimRight(b, "\x00")
 	switch {
 	case bytes.HasPrefix(b, []byte{0xFF, 0xD8}):
 		if i := bytes.Index(b, []byte{0xFF, 0xDA}); i >= 0 {
-			return b[i:]
+			b = b[i:]
+			if k := bytes.LastIndex(b, []byte{0xFF, 0xD9}); k >= 0 {
+				b = bytes.TrimRight(b[:k], "\xff")
+			}
+			return b
 		}
 	case bytes.HasPrefix(b, []byte{0xFF, 0x4F}):
 		if i := bytes.Index(b, []byte{0xFF, 0x93}); i >= 0 {

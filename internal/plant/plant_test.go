@@ -35,7 +35,7 @@ func TestCopyScoresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", r)
+	t.Logf("%d files: removal %v, retained %v", r.Files, r.Removal, r.Retained)
 	if r.Removal.Right != 0 || r.Burned.Right != 0 || r.Subject.Right != 0 || r.Graph.Right != 0 || r.Intervals.Right != 0 {
 		t.Errorf("a copy has removed something: %v, pixels %v, subjects %v, UIDs %v, dates %v", r.Removal, r.Burned, r.Subject, r.Graph, r.Intervals)
 	}

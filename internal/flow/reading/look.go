@@ -1,6 +1,7 @@
 package reading
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -31,6 +32,7 @@ type seen struct {
 	frames [][]image.Rectangle // by frame, where text is
 	weak   [][]image.Rectangle // by frame, where something may be text
 	unsure string              // why a person has to look; empty: nothing
+	strip  bool                // its code streams carry what is no picture
 	sliced bool                // it is a slice of a volume, or several
 	size   image.Point         // columns and rows
 	whole  bool                // every frame was read
@@ -224,6 +226,13 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 		found, err := x.read(ctx, k, b, together.Look)
 		if err != nil {
 			return unsure(err)
+		}
+		if x.frames.Encapsulated() && !s.strip {
+			clean, err := codec.Strip(x.syntax, b)
+			if err != nil {
+				return unsure(unread(err))
+			}
+			s.strip = !bytes.Equal(clean, b)
 		}
 		sure, weak := rectangles(found), []image.Rectangle(nil)
 		if found.Unsure != "" {

@@ -202,11 +202,14 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 	switch {
 	case l.State == policy.Held && !answers(l.Reasons):
 		return f.mark(ctx, l, found) // painting would not release it: who decides sees what was found
-	case l.State != policy.Held && len(found.Boxes) == 0:
+	case l.State != policy.Held && len(found.Boxes) == 0 && !seen.strip:
 		return f.mark(ctx, l, nil)
 	case l.State != policy.Held:
 		// Out of sight before anything else: until it is painted, it is held.
 		why := catalogue.Reason{Code: deid.CodeWriting, Where: pixelData, Text: "text was found in its pixels"}
+		if len(found.Boxes) == 0 {
+			why.Text = "its code streams carry comments or application data"
+		}
 		if err := f.DB.Write(ctx, func(tx *db.Tx) error { _, err := f.Catalogue.Hold(tx, l.ID, why); return err }); err != nil {
 			return gone(err)
 		}
@@ -215,6 +218,9 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 		}
 	}
 	note := "its pixels were read, and show no text"
+	if seen.strip {
+		note = "its pixels were read, and show no text; what its code streams carried besides is gone"
+	}
 	if n := len(found.Boxes); n > 0 {
 		note = fmt.Sprintf("its pixels were cleaned: %d boxes painted over", n)
 	}

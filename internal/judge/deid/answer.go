@@ -60,6 +60,30 @@ func (p *Profile) DeclarePainted(ds *dicom.Dataset) (*dicom.Rendered, error) {
 	return e.Render()
 }
 
+// Untabled is a cleaned object without tables of where its frames begin, for who writes its pixel data anew. Its bulk values are those of r.
+func Untabled(r *dicom.Rendered) (*dicom.Rendered, error) {
+	ds, err := r.Dataset()
+	if err != nil {
+		return nil, err
+	}
+	e := ds.Edit()
+	forgetTables(ds, e)
+	out, err := e.Render()
+	if err != nil {
+		return nil, err
+	}
+	was := ds.Bulks()
+	for k := range out.Bulk {
+		for i, b := range was {
+			if b.Elem == out.Bulk[k].Elem {
+				out.Bulk[k].Elem = r.Bulk[i].Elem
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
 // forgetTables takes out tables of where frames begin (PS3.3 C.7.6.3.1.8): frames that are painted have other lengths.
 func forgetTables(ds *dicom.Dataset, e *dicom.Edit) {
 	for _, t := range [...]dicom.Tag{dicom.TagExtendedOffsetTable, dicom.TagExtendedOffsetTableLengths} {

@@ -3,6 +3,7 @@ package deid
 import (
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Text leaves by allow-list (PS3.15 E.3.8): words of the vocabulary, numbers and units stay; every other word goes, whatever it is. What the
@@ -403,6 +404,16 @@ func plain(s string) string {
 func plainBetween(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c >= 0x7F || c < 0x20 && c != '\r' && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// designation reports a text of whose words of five letters and more the vocabulary has every one: the others may be anybody's name.
+func (w *words) designation(s string) bool {
+	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if len(word) >= 5 && !w.known(strings.ToLower(word)) {
 			return false
 		}
 	}

@@ -183,7 +183,7 @@ func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
 	case opScheme:
 		return c.scheme(i, raw)
 	case opTechnical, opSerial:
-		if c.technical(raw, r.op == opSerial) {
+		if c.technical(raw, r.op == opSerial) && (!designated[c.ds.At(i).Tag] || c.words.designation(string(raw))) {
 			return memoized{}
 		}
 		return c.text(i, r, vr)
@@ -233,6 +233,9 @@ func (c *pass) text(i int, r rule, vr dicom.VR) memoized {
 	}
 	return memoized{cleanedValue, []byte(strings.Join(values, `\`))}
 }
+
+// designated are elements whose values are short designations, B40f or FC03, and now and then a word: no name of a maker, model or device, which no vocabulary could list.
+var designated = map[dicom.Tag]bool{dicom.TagConvolutionKernel: true}
 
 func (c *pass) technical(raw []byte, serial bool) bool {
 	return c.words.technical(string(bytes.Trim(raw, " \x00")), serial)

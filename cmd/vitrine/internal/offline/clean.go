@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 )
 
@@ -33,11 +34,29 @@ func (r *run) clean(w *worker, i int) error {
 		it.hold("changed", "", "the file was changed while it was worked on; run it again")
 		return nil
 	}
+	var stripped *codec.Stripped
+	pixels := f.Data.PixelData()
+	if res.Outcome == deid.Cleaned && !r.Profile.AsDeposited && pixels >= 0 && f.Syntax().Encapsulated {
+		if stripped, err = strip(f, pixels); err != nil {
+			if !unstrippable(err) {
+				it.unreadable(err)
+				return nil
+			}
+			res.Outcome = deid.Held
+			res.Reasons = append(res.Reasons, deid.Reason{Code: deid.CodeUnsure, Where: f.Data.Path(pixels), Text: "its code stream cannot be read, so nothing tells what it carries besides the picture"})
+		}
+	}
+	value := func(elem int) io.Reader {
+		if stripped != nil && elem == pixels {
+			return stripped.Reader()
+		}
+		return f.Bulk(elem)
+	}
 	if res.Outcome == deid.Cleaned && res.ScanBulk {
 		// Before anything is written: what is found here must not reach the disk.
 		for _, b := range f.Data.Bulks() {
 			scan := w.subjectOf(it.person).Matcher().NewBulkScanner()
-			if _, err := io.CopyBuffer(scan, onlyReader{f.Bulk(b.Elem)}, w.buffer()); err != nil {
+			if _, err := io.CopyBuffer(scan, onlyReader{value(b.Elem)}, w.buffer()); err != nil {
 				it.unreadable(err)
 				return nil
 			}
@@ -51,6 +70,17 @@ func (r *run) clean(w *worker, i int) error {
 		it.result = deid.NewItem(i+1, res, "")
 		it.result.Actions = deid.Actions{} // nothing was written, so nothing was done
 		return nil
+	}
+	if stripped != nil {
+		if res.Rendered, err = deid.Untabled(res.Rendered); err != nil {
+			it.hold("failed", "", err.Error())
+			return nil
+		}
+		for k := range res.Rendered.Bulk {
+			if res.Rendered.Bulk[k].Elem == pixels {
+				res.Rendered.Bulk[k].Len = stripped.Size
+			}
+		}
 	}
 	meta, err := dicom.NewMeta(dicom.MetaInfo{
 		SOPClassUID: res.SOPClassUID, SOPInstanceUID: res.SOPInstanceUID, TransferSyntaxUID: f.Syntax().UID,
@@ -70,7 +100,7 @@ func (r *run) clean(w *worker, i int) error {
 			_, err := out.Write(f.DatasetBytes())
 			return err
 		}
-		return dicom.WriteFile(out, meta, res.Rendered, func(b dicom.BulkRef) (io.Reader, error) { return f.Bulk(b.Elem), nil })
+		return dicom.WriteFile(out, meta, res.Rendered, func(b dicom.BulkRef) (io.Reader, error) { return value(b.Elem), nil })
 	})
 	if errors.Is(err, errDiffers) {
 		it.hold("output-exists", "", "its output is there already with other content; choose an empty folder for --out")
@@ -85,6 +115,31 @@ func (r *run) clean(w *worker, i int) error {
 	}
 	it.result = deid.NewItem(i+1, res, it.name)
 	return nil
+}
+
+// strip is what becomes of the pixel data of an encapsulated image, whose code streams may carry comments and application data; nil: they carry none.
+func strip(f *dicom.File, pixels int) (*codec.Stripped, error) {
+	b, ok := f.Data.BulkOf(pixels)
+	if !ok {
+		return nil, nil
+	}
+	frames, err := dicom.NewFrames(f.Data, f.Bulk(pixels), b.Len)
+	if err != nil {
+		return nil, err
+	}
+	return codec.StripPixels(f.Syntax(), frames)
+}
+
+// unstrippable reports an error of a code stream, not of reading the file.
+func unstrippable(err error) bool {
+	if _, ok := errors.AsType[*codec.Broken](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*codec.Unsupported](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*dicom.Error](err)
+	return ok
 }
 
 // subjectOf is this worker's own, with the whole lexicon: so that workers need not wait for one another.
