@@ -26,7 +26,7 @@ func (d *Door) registerSettings(mux web.Routes) {
 
 // profileWords say what a profile does, to who chooses one.
 var profileWords = map[string]string{
-	"research":     "For most research. Names, numbers and places go; dates are moved by whole weeks, the same for all of a subject, so that time between visits stays; age, sex, size and the scanner's model stay. What may have writing in its picture is held for a person.",
+	"research":     "For most research. Names, numbers and places go; dates are moved by whole weeks, the same for all of a subject, so that time between visits stays; age, sex, size and the scanner's model stay. Writing in pictures is painted over, and what cannot be judged is held for a person.",
 	"basic":        "Keeps least: no dates, no characteristics of the patient, no descriptions, nothing private. For when hardly more than the picture is needed.",
 	"public":       "For images that anybody may have: as research, with rare ages, sizes and devices made coarser, times blurred, and pictures of heads held because of the face.",
 	"as-deposited": "Nothing is changed. Only for what was de-identified before, which whoever makes the collection attests by name; what looks identifiable all the same is noted as a finding.",
