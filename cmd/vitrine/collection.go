@@ -185,6 +185,14 @@ func (c *collectionRiskCmd) tell(s *streams, r *risk.Report) {
 			fmt.Fprintf(s.out, "Then the smallest class has %s.\n", people(m.Smallest))
 		}
 	}
+	if m := r.Spare; m != nil {
+		fmt.Fprintf(s.out, "\nOr, with %s left out:\n", people(m.Below))
+		t := &table{head: []string{"TELL MORE COARSELY", "NOW", "THEN"}}
+		for _, step := range m.Steps {
+			t.add(step.Field, step.Now, step.Then)
+		}
+		s.print(t)
+	}
 }
 
 func people(n int) string {

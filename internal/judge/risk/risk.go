@@ -47,6 +47,8 @@ type Report struct {
 	// Tells says which fields together single people out: those that are alone by these and by no fewer of them. Most people first, at most 50, of up to three fields.
 	Tells []Tell `json:"tells"`
 	Mend  *Mend  `json:"mend,omitempty"` // nil: nothing has to be mended
+	// Spare is a gentler way, where some few are left out: a twentieth of the people at most. nil: there is none.
+	Spare *Mend `json:"spare,omitempty"`
 }
 
 // Class is people who are told the same of.
@@ -191,7 +193,12 @@ func Measure(fields []Field, people []Person, k int) *Report {
 	r.Classes = r.Classes[:min(len(r.Classes), most)]
 	r.Tells = c.tells(r.Fields)
 	if r.Below > 0 {
-		r.Mend = c.mend(fields, all, k)
+		r.Mend = c.mend(fields, all, k, 0)
+		if spare := len(people) / 20; spare > 0 {
+			if m := c.mend(fields, all, k, spare); m.Below <= spare && !slices.Equal(m.Steps, r.Mend.Steps) {
+				r.Spare = m
+			}
+		}
 	}
 	return r
 }
@@ -274,11 +281,11 @@ func key(combination []int) string {
 	return string(b)
 }
 
-// mend looks for levels with which nobody is in a small class: step by step the field whose next level helps most people, told as finely as it can stay at the end.
-func (c *coded) mend(fields []Field, all []int, k int) *Mend {
+// mend looks for levels with which so many people at most as may be spared are in a small class: step by step the field whose next level helps most people, told as finely as it can stay at the end.
+func (c *coded) mend(fields []Field, all []int, k, spare int) *Mend {
 	levels := slices.Clone(c.levels)
 	now, smallest := c.below(all, levels, k)
-	for now > 0 {
+	for now > spare {
 		best, bestBelow, bestSmallest := -1, 0, 0
 		for f := range fields {
 			if levels[f]+1 == len(fields[f].Levels) {
@@ -303,7 +310,7 @@ func (c *coded) mend(fields []Field, all []int, k int) *Mend {
 		for levels[f] > 0 {
 			levels[f]--
 			below, least := c.below(all, levels, k)
-			if below > now {
+			if below > max(now, spare) {
 				levels[f]++
 				break
 			}

@@ -104,6 +104,9 @@ func TestAgrees(t *testing.T) {
 				t.Fatalf("it could be mended by leaving everything out")
 			}
 		}
+		if m := r.Spare; m != nil && (m.Below > len(people)/20 || len(m.Steps) > len(r.Mend.Steps)+1) {
+			t.Fatalf("the gentler way leaves out %d of %d: %+v, beside %+v", m.Below, len(people), m.Steps, r.Mend.Steps)
+		}
 		rng.Shuffle(len(people), func(i, j int) { people[i], people[j] = people[j], people[i] })
 		if d := cmp.Diff(r, Measure(fields, people, k)); d != "" {
 			t.Fatalf("in another order: %s", d)
