@@ -6,8 +6,8 @@ import "strings"
 // It is asked only about words that no vocabulary has, in text that names equipment; elsewhere such a word goes whatever it is.
 type nameIndex struct {
 	names map[string]bool
-	short map[string][]string // names of six and more letters without any one of them
-	sizes [32]bool            // lengths of names
+	long  map[int][]string // names of six and more letters, by length
+	sizes [32]bool         // lengths of names
 }
 
 const minFuzzy = 6 // letters from which on one may be wrong
@@ -16,17 +16,14 @@ func newNameIndex(names []string) *nameIndex {
 	if len(names) == 0 {
 		return nil
 	}
-	x := &nameIndex{names: make(map[string]bool, len(names)), short: map[string][]string{}}
+	x := &nameIndex{names: make(map[string]bool, len(names)), long: map[int][]string{}}
 	for _, n := range names {
 		x.names[n] = true
 		if len(n) < len(x.sizes) {
 			x.sizes[len(n)] = true
 		}
 		if len(n) >= minFuzzy {
-			for i := range len(n) {
-				k := n[:i] + n[i+1:]
-				x.short[k] = append(x.short[k], n)
-			}
+			x.long[len(n)] = append(x.long[len(n)], n)
 		}
 	}
 	return x
@@ -47,21 +44,31 @@ func (x *nameIndex) like(word string) bool {
 	if len(word) < minFuzzy-1 || strings.ContainsAny(word, "0123456789") {
 		return false
 	}
-	if x.short[word] != nil { // a letter is missing
-		return true
-	}
-	for i := range len(word) {
-		k := word[:i] + word[i+1:]
-		if len(k) >= minFuzzy && x.names[k] { // one too many
+	for _, n := range x.long[len(word)] {
+		if oneEdit(word, n) {
 			return true
 		}
-		for _, n := range x.short[k] {
-			if oneEdit(word, n) {
-				return true
-			}
+	}
+	for _, n := range x.long[len(word)+1] { // a letter is missing
+		if oneMore(n, word) {
+			return true
+		}
+	}
+	for _, n := range x.long[len(word)-1] { // one too many
+		if oneMore(word, n) {
+			return true
 		}
 	}
 	return false
+}
+
+// oneMore reports that a is b with one letter more.
+func oneMore(a, b string) bool {
+	i := 0
+	for i < len(b) && a[i] == b[i] {
+		i++
+	}
+	return a[i+1:] == b[i:]
 }
 
 // oneEdit reports words of one length that differ in one letter, or in two neighbours that have changed places.
