@@ -69,6 +69,7 @@ type Custody struct {
 	claims    claims
 	admission chan struct{}
 	completed chan struct{}
+	received  atomic.Int64 // when something was received last, as nanoseconds since 1970
 	stopped   chan struct{}
 }
 

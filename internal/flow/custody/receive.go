@@ -57,7 +57,9 @@ func (d *Deposit) Receive(ctx context.Context, in Incoming) (Receipt, error) {
 	if in.Ordinal == 0 {
 		in.Ordinal = d.ordinal.Add(1)
 	}
-	a := &arrival{dep: d, in: in, received: time.Now(), sop: in.SOPInstanceUID, class: in.SOPClassUID}
+	now := time.Now()
+	d.c.received.Store(now.UnixNano())
+	a := &arrival{dep: d, in: in, received: now, sop: in.SOPInstanceUID, class: in.SOPClassUID}
 	kept := false
 	defer func() {
 		if !kept && a.taught != nil { // what it taught is in no record: whoever brings it again teaches it again

@@ -2,6 +2,7 @@ package custody
 
 import (
 	"context"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
@@ -13,6 +14,11 @@ import (
 
 // Completed is signalled when a deposit has ended: its studies may be looked at. It is for one receiver.
 func (c *Custody) Completed() <-chan struct{} { return c.completed }
+
+// Receiving reports that something was received a moment ago: who works behind leaves the machine to senders then.
+func (c *Custody) Receiving() bool { return time.Since(time.Unix(0, c.received.Load())) < moment }
+
+const moment = time.Second
 
 // unread reports an instance whose pixels have to be read: before it is admitted, or for who decides on it.
 func (c *Custody) unread(w *ward, d *dicom.Dataset) bool {

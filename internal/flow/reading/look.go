@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
@@ -196,6 +197,8 @@ func unread(err error) error {
 
 // look reads every frame of an image. Together takes note of what they have in common; what it says is for settle.
 func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.Series) (*seen, error) {
+	begun := time.Now()
+	defer func() { f.giveWay(ctx, time.Since(begun)) }()
 	p, done, err := f.Custody.Pixels(ctx, l)
 	if err != nil {
 		return nil, err
@@ -249,6 +252,17 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 	}
 	s.whole = true
 	return s, nil
+}
+
+// giveWay rests, while senders send, for as long as leaves them three quarters of what reading would take.
+func (f *Flow) giveWay(ctx context.Context, worked time.Duration) {
+	if !f.Custody.Receiving() {
+		return
+	}
+	select {
+	case <-time.After(3 * worked):
+	case <-ctx.Done():
+	}
 }
 
 func rectangles(f burnin.Found) []image.Rectangle {
