@@ -24,14 +24,7 @@ type Painting struct {
 	Reader string `json:"reader"` // what read the pixels, and its version
 	Frames int    `json:"frames"` // that were read
 	// Boxes are what was painted over, those of frames in a row once.
-	Boxes []PaintedBox `json:"boxes,omitempty"`
-}
-
-// PaintedBox is a box within frames First to Last, counted from 1.
-type PaintedBox struct {
-	First int    `json:"first"`
-	Last  int    `json:"last"`
-	Box   [4]int `json:"box"` // first column, first row, and the column and row after the last, from 0
+	Boxes []catalogue.FoundBox `json:"boxes,omitempty"`
 }
 
 // Painter writes pixel data anew, in the same transfer syntax, without what identifies in it, and says what it did. Reasons say why that cannot be; then what it has

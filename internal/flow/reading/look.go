@@ -43,9 +43,7 @@ type seen struct {
 // found is the same as it is kept: boxes of frames in a row once.
 func (s *seen) found() *catalogue.Found {
 	f := &catalogue.Found{Reader: reader, Frames: len(s.frames)}
-	for _, r := range runs(s.frames) {
-		f.Boxes = append(f.Boxes, catalogue.FoundBox(r))
-	}
+	f.Boxes = runs(s.frames)
 	return f
 }
 
@@ -82,8 +80,8 @@ const little = 8
 const compared = 3
 
 // runs are the boxes of frames, each once for all frames in a row that have it.
-func runs(frames [][]image.Rectangle) []custody.PaintedBox {
-	var all []custody.PaintedBox
+func runs(frames [][]image.Rectangle) []catalogue.FoundBox {
+	var all []catalogue.FoundBox
 	open := map[image.Rectangle]int{}
 	for k, boxes := range frames {
 		now := map[image.Rectangle]int{}
@@ -91,7 +89,7 @@ func runs(frames [][]image.Rectangle) []custody.PaintedBox {
 			at, ok := open[b]
 			if !ok {
 				at = len(all)
-				all = append(all, custody.PaintedBox{First: k + 1, Box: [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y}})
+				all = append(all, catalogue.FoundBox{First: k + 1, Box: [4]int{b.Min.X, b.Min.Y, b.Max.X, b.Max.Y}})
 			}
 			all[at].Last, now[b] = k+1, at
 		}
