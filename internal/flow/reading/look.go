@@ -134,7 +134,7 @@ func newFilm(p custody.Pixels, codecs *codec.Pool) (*film, error) {
 	x.hints = burnin.HintsOf(p.Data)
 	switch p.Data.String(dicom.TagModality) {
 	case "CT", "MR", "PT", "NM":
-		x.sliced = true // many, and mostly without any text: a quick look says whether a thorough one is due
+		x.sliced = !x.hints.Likely // many, and mostly without any text: a quick look says whether a thorough one is due
 	}
 	return x, nil
 }

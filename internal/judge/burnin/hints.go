@@ -11,6 +11,7 @@ import (
 type Hints struct {
 	Regions []image.Rectangle // of calibrated ultrasound, (0018,6011): what lies in them is image
 	Masks   []image.Rectangle // where the scanner is known to write
+	Likely  bool              // it says that text is in its pixels, or that it was taken of a screen, a film or paper
 }
 
 // maxRegions bounds what is read of one data set.
@@ -44,6 +45,7 @@ func HintsOf(d *dicom.Dataset) Hints {
 			}
 		}
 	}
+	h.Likely = likely(d)
 	s := scannerOf(d)
 	for _, l := range layouts {
 		if l.fits(s) {
@@ -56,6 +58,30 @@ func HintsOf(d *dicom.Dataset) Hints {
 		}
 	}
 	return h
+}
+
+// likely tells what a data set says of text in its pixels: Burned In Annotation (PS3.3 C.7.6.1.1), a class or a type of secondary capture (C.8.6), a screen among the values of Image Type.
+func likely(d *dicom.Dataset) bool {
+	text := func(t dicom.Tag) string {
+		if i := d.Find(t); i >= 0 {
+			return strings.ToUpper(strings.Join(d.Strings(i), `\`))
+		}
+		return ""
+	}
+	if v := text(dicom.TagBurnedInAnnotation); v != "" && v != "NO" || text(dicom.TagConversionType) != "" {
+		return true
+	}
+	const capture = "1.2.840.10008.5.1.4.1.1.7"
+	if c := d.UID(dicom.TagSOPClassUID); c == capture || strings.HasPrefix(c, capture+".") {
+		return true
+	}
+	said := text(dicom.TagImageType) + `\` + text(dicom.TagSeriesDescription)
+	for _, word := range []string{"SCREEN", "DOSE", "PROTOCOL", "CAPTURE"} {
+		if strings.Contains(said, word) {
+			return true
+		}
+	}
+	return strings.Contains(said+`\`, `\PROT\`) || strings.Contains(said, ` PROT\`)
 }
 
 // scanner is what a layout is known by.

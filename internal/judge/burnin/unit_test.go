@@ -246,6 +246,27 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// What says that text is in its pixels is looked at in earnest, whatever its modality.
+func TestLikely(t *testing.T) {
+	for json, want := range map[string]bool{
+		`{"00080060":{"vr":"CS","Value":["CT"]}}`:                                                                                 false,
+		`{"00280301":{"vr":"CS","Value":["NO"]},"00080008":{"vr":"CS","Value":["DERIVED","SECONDARY","MPR"]}}`:                    false,
+		`{"00080016":{"vr":"UI","Value":["1.2.840.10008.5.1.4.1.1.2"]},"0008103E":{"vr":"LO","Value":["Thorax 1.0"]}}`:            false,
+		`{"00280301":{"vr":"CS","Value":["YES"]}}`:                                                                                true,
+		`{"00280301":{"vr":"CS","Value":["yes "]}}`:                                                                               true,
+		`{"00080016":{"vr":"UI","Value":["1.2.840.10008.5.1.4.1.1.7"]},"00080060":{"vr":"CS","Value":["CT"]}}`:                    true,
+		`{"00080016":{"vr":"UI","Value":["1.2.840.10008.5.1.4.1.1.7.4"]}}`:                                                        true,
+		`{"00080064":{"vr":"CS","Value":["WSD"]}}`:                                                                                true,
+		`{"00080008":{"vr":"CS","Value":["DERIVED","SECONDARY","SCREEN SAVE"]}}`:                                                  true,
+		`{"00080008":{"vr":"CS","Value":["DERIVED","SECONDARY","OTHER","CT_SOM5 PROT"]},"00080060":{"vr":"CS","Value":["CT"]}}`:   true,
+		`{"0008103E":{"vr":"LO","Value":["Patient Protocol"]},"00080008":{"vr":"CS","Value":["ORIGINAL","PRIMARY","LOCALIZER"]}}`: true,
+	} {
+		if got := HintsOf(dataset(t, json)).Likely; got != want {
+			t.Errorf("%s: %t", json, got)
+		}
+	}
+}
+
 func TestLayouts(t *testing.T) {
 	for i, l := range layouts {
 		if len(l.masks) == 0 || l.manufacturer == "" && l.model == "" && l.series == "" && l.imageType == "" {
