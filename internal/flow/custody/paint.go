@@ -25,6 +25,11 @@ type Painting struct {
 	Frames int    `json:"frames"` // that were read
 	// Boxes are what was painted over, those of frames in a row once.
 	Boxes []catalogue.FoundBox `json:"boxes,omitempty"`
+	// Drawn are the boxes that a person gave, as they gave them.
+	Drawn []catalogue.FoundBox `json:"drawn,omitempty"`
+	// Chosen: nothing but what a person drew was painted. Left is then what a reading of it still takes for text.
+	Chosen bool                 `json:"chosen,omitempty"`
+	Left   []catalogue.FoundBox `json:"left,omitempty"`
 }
 
 // Painter writes pixel data anew, in the same transfer syntax, without what identifies in it, and says what it did. Reasons say why that cannot be; then what it has

@@ -24,8 +24,6 @@ const (
 	maxCodeStream = 256 << 20
 	// maxFrames bounds the frames of one image that are read.
 	maxFrames = 20_000
-	// maxBoxes bounds what is kept of one image: more is no text, or nothing but text.
-	maxBoxes = 4096
 )
 
 // seen is what a reading found in the frames of one image.
@@ -38,6 +36,10 @@ type seen struct {
 	size   image.Point         // columns and rows
 	whole  bool                // every frame was read
 	person bool                // somebody has looked, and answers for what is not painted
+
+	crowded bool                // there is more that looks like text than is kept: frames do not have it
+	drawn   *custody.Boxes      // given by who has looked
+	left    [][]image.Rectangle // by frame, what is not painted, because who has looked wants it so
 }
 
 // found is the same as it is kept: boxes of frames in a row once.
@@ -50,7 +52,7 @@ func (s *seen) found() *catalogue.Found {
 // settle brings together what the frames say by themselves and what they say together: constant is where text stands in all of them, of which there are count. What may be
 // text in a slice and does not stand in the others is what anatomy looks like; with fewer than three to compare, or in any other image, a person looks.
 func (s *seen) settle(constant []burnin.Box, count int) {
-	if !s.whole {
+	if !s.whole || s.crowded {
 		return
 	}
 	doubt := s.unsure != "" && (!s.sliced || count < compared)
@@ -242,11 +244,11 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 				s.unsure = found.Unsure
 			}
 		}
-		s.frames, s.weak = append(s.frames, sure), append(s.weak, weak)
-		if boxes += len(found.Boxes); boxes > maxBoxes {
-			s.unsure = "there is more that looks like text than can be told apart"
-			return s, nil
+		if boxes += len(found.Boxes); boxes > custody.MaxBoxes {
+			s.crowded, s.unsure = true, "there is more that looks like text than can be told apart"
+			sure, weak = nil, nil
 		}
+		s.frames, s.weak = append(s.frames, sure), append(s.weak, weak)
 	}
 	s.whole = true
 	return s, nil

@@ -35,10 +35,16 @@ func (f *Flow) painter(s *seen) custody.Painter {
 			}
 		}
 		if err == nil {
-			out := roll{w: w, x: x, person: s.person}
+			out := roll{w: w, x: x, person: s.person, only: s.drawn != nil && s.drawn.Only, left: s.left}
 			err = out.write(ctx, s)
 			if err == nil {
-				return &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted)}, nil, nil
+				did := &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted)}
+				if s.drawn != nil {
+					did.Drawn, did.Chosen = s.drawn.Drawn, s.drawn.Only
+					did.Left = runs(out.still)
+					did.Left = did.Left[:min(len(did.Left), custody.MaxBoxes)]
+				}
+				return did, nil, nil
 			}
 		}
 		if u, ok := errors.AsType[*errUnread](err); ok {
@@ -54,6 +60,9 @@ type roll struct {
 	x       *film
 	painted [][]image.Rectangle // by frame
 	person  bool                // somebody answers for what cannot be told
+	only    bool                // and for what is not painted
+	left    [][]image.Rectangle // by frame, what that was before painting
+	still   [][]image.Rectangle // by frame, what it is after
 
 	held    [][]byte // encapsulated frames that wait for the offset table
 	waiting int64    // bytes of them
@@ -64,6 +73,7 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 	type done struct {
 		bytes []byte
 		boxes []image.Rectangle
+		still []image.Rectangle
 	}
 	var last done
 	var of []byte // what last was made of
@@ -77,13 +87,13 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 			return err
 		}
 		if k == 0 || !same(stored, of) || !equal(s.frames[k], s.frames[k-1]) {
-			b, boxes, err := r.frame(ctx, k, stored, s.frames[k])
+			b, boxes, still, err := r.frame(ctx, k, stored, s.frames[k])
 			if err != nil {
 				return err
 			}
-			last, of = done{b, boxes}, stored
+			last, of = done{b, boxes, still}, stored
 		}
-		r.painted = append(r.painted, last.boxes)
+		r.painted, r.still = append(r.painted, last.boxes), append(r.still, last.still)
 		if r.x.frames.Encapsulated() {
 			err = r.fragment(last.bytes, len(s.frames))
 		} else {
@@ -123,44 +133,50 @@ func equal(a, b []image.Rectangle) bool {
 	return true
 }
 
-// frame is frame k without what must not stay, in its transfer syntax, and what was painted of it.
-func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Rectangle) ([]byte, []image.Rectangle, error) {
+// frame is frame k without what must not stay, in its transfer syntax, what was painted of it, and what else looks like text in it and was left, because somebody answers for it.
+func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Rectangle) (out []byte, painted, still []image.Rectangle, err error) {
 	a, err := render.AttributesOfFrame(r.x.pixels.Data, k)
 	if err != nil {
-		return nil, nil, unread(err)
+		return nil, nil, nil, unread(err)
 	}
 	of := a.Image()
 	var b []byte
 	if r.x.frames.Encapsulated() {
 		if b, err = codec.Strip(r.x.syntax, stored); err != nil {
-			return nil, nil, unread(err)
+			return nil, nil, nil, unread(err)
 		}
 	} else {
 		b = append([]byte(nil), stored...)
 		codec.ClearUnused(of, b, r.x.syntax.BigEndian)
 	}
 	if len(boxes) == 0 {
-		return b, nil, nil
+		if r.only {
+			still = r.left[k]
+		}
+		return b, nil, still, nil
 	}
 	for range rounds {
 		m, err := r.x.codecs.Mask(ctx, r.x.syntax, of, b, boxes, a.Black())
 		if err != nil {
-			return nil, nil, unpaintable(err)
+			return nil, nil, nil, unpaintable(err)
 		}
 		again, err := r.x.read(ctx, k, m.Bytes, burnin.Look)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		left := beyond(again, m.Boxes)
+		if r.only {
+			return m.Bytes, m.Boxes, left, nil
+		}
 		if again.Unsure != "" && !r.person && !r.x.sliced {
-			return nil, nil, &errUnread{again.Unsure}
+			return nil, nil, nil, &errUnread{again.Unsure}
 		}
 		if len(left) == 0 || again.Unsure != "" {
-			return m.Bytes, m.Boxes, nil
+			return m.Bytes, m.Boxes, nil, nil
 		}
 		boxes = append(append([]image.Rectangle(nil), boxes...), left...)
 	}
-	return nil, nil, &errUnread{"text is found again after it has been painted over"}
+	return nil, nil, nil, &errUnread{"text is found again after it has been painted over"}
 }
 
 func unpaintable(err error) error {

@@ -261,16 +261,21 @@ func (f *Flow) mark(ctx context.Context, l catalogue.Located, found *catalogue.F
 	}))
 }
 
-// Accept paints what a reading finds by now, and accepts the instance in the name of who has looked at it. Reasons say why it stays held.
-func (f *Flow) Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+// Accept paints what a reading finds by now, or the boxes given, which may be nil, and accepts the instance in the name of who has looked at it. Reasons say why it stays held.
+func (f *Flow) Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer, boxes *custody.Boxes) ([]catalogue.Reason, error) {
 	s, err := f.lookAlone(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	if !s.whole {
+	if !s.whole || s.crowded && (boxes == nil || !boxes.Only) {
 		return []catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: s.unsure}}, nil
 	}
 	s.person = true
+	if boxes != nil {
+		if why := s.draw(boxes); why != "" {
+			return []catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: why}}, nil
+		}
+	}
 	why, err := f.Custody.AcceptPainted(ctx, l, by, true, f.painter(s))
 	return reasons(why), err
 }

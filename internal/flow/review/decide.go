@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -58,13 +59,36 @@ func (f *Flow) Accept(ctx context.Context, who Caller, c collection.ID, ids []ca
 
 // Paint is Accept with what looks like text painted over, as a reading of the pixels by now finds it: for who has seen where it is, and answers for the rest.
 func (f *Flow) Paint(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
+	return f.PaintBoxes(ctx, who, c, ids, nil, note)
+}
+
+// PaintBoxes is Paint with boxes that the caller has drawn. They are those of every item named; if they fit one of them not, nothing is decided.
+func (f *Flow) PaintBoxes(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, boxes *custody.Boxes, note string) ([]Decided, error) {
+	attempt, on := policy.DecideHeld.String(), "collection "+string(c)
 	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
 		return nil, err
 	}
 	if f.Clean == nil {
-		return nil, fault.New(fault.Unavailable, policy.DecideHeld.String(), "collection "+string(c), "this node reads no pixels, so it paints none")
+		return nil, fault.New(fault.Unavailable, attempt, on, "this node reads no pixels, so it paints none")
 	}
-	return f.decide(ctx, who, c, ids, note, Accepted, f.Clean.Accept)
+	if boxes != nil {
+		if len(ids) > MaxItems {
+			return nil, fault.New(fault.Invalid, attempt, on, "name 1 to 1,000 items")
+		}
+		rows, _, err := f.found(ctx, who, c, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			l := &rows[i]
+			if e, ok := errors.AsType[*fault.Error](boxes.Check(int(l.Columns), int(l.Rows), int(l.Frames))); ok {
+				return nil, fault.New(fault.Invalid, attempt, "item "+l.ID.String(), e.Reason+"; nothing was decided")
+			}
+		}
+	}
+	return f.decide(ctx, who, c, ids, note, Accepted, func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+		return f.Clean.Accept(ctx, l, by, boxes)
+	})
 }
 
 // Refuse drops held instances. The note, which may be empty, goes into the audit log and to the depositor.

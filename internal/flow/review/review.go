@@ -48,9 +48,10 @@ type Parts struct {
 	Clean       Cleaner // nil: the node reads no pixels
 }
 
-// Cleaner paints over what looks like text in an instance that is held, and accepts it in the name of who has looked at it.
+// Cleaner paints over what looks like text in an instance that is held, or what somebody has drawn on it, and accepts it in the name of who has looked at it.
 type Cleaner interface {
-	Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer) (left []catalogue.Reason, err error)
+	// Accept paints the boxes; nil: those that a reading of the pixels finds by now.
+	Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer, boxes *custody.Boxes) (left []catalogue.Reason, err error)
 }
 
 // Flow is safe for use by many goroutines.

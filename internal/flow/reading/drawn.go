@@ -1,0 +1,78 @@
+package reading
+
+import (
+	"errors"
+	"image"
+
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+)
+
+// Who draws boxes has looked at the picture. With Only, they answer for what is not painted: what is painted is read again all the same, and what is found in it goes into the
+// record and changes nothing. Otherwise what a reading finds is painted besides, until it finds no more, as without anybody.
+
+// draw puts the boxes that somebody gave beside what was found, or in its place. It says why that cannot be; empty: it can.
+func (s *seen) draw(b *custody.Boxes) string {
+	if err, ok := errors.AsType[*fault.Error](b.Check(s.size.X, s.size.Y, len(s.frames))); ok {
+		return err.Reason
+	}
+	drawn := byFrame(b.Drawn, len(s.frames))
+	if drawn == nil {
+		return "there are more boxes in more frames than are worked with"
+	}
+	s.drawn = &custody.Boxes{Drawn: make([]catalogue.FoundBox, len(b.Drawn)), Only: b.Only}
+	for k, d := range b.Drawn {
+		if d.Last == 0 {
+			d.Last = len(s.frames)
+		}
+		s.drawn.Drawn[k] = d
+	}
+	if b.Only {
+		s.frames, s.left = drawn, s.frames
+		return ""
+	}
+	total := 0
+	for k, found := range s.frames {
+		if len(found) == 0 {
+			s.frames[k] = drawn[k]
+			continue
+		}
+		s.frames[k] = append(append([]image.Rectangle(nil), drawn[k]...), found...)
+		if total += len(s.frames[k]); total > maxTogether {
+			return "there are more boxes in more frames than are worked with"
+		}
+	}
+	return ""
+}
+
+// maxTogether bounds what boxes come to where they change from frame to frame: the boxes of every run of frames that has the same ones.
+const maxTogether = 1 << 20
+
+// byFrame are boxes by frame, from 0. Frames in a row with the same boxes share them. It is nil if that comes to more than is worked with.
+func byFrame(drawn []catalogue.FoundBox, count int) [][]image.Rectangle {
+	all := make([][]image.Rectangle, count)
+	changes := make([]bool, count+1)
+	for _, d := range drawn {
+		changes[min(d.First-1, count)] = true
+		if d.Last > 0 {
+			changes[min(d.Last, count)] = true
+		}
+	}
+	total := 0
+	for k := range all {
+		if k > 0 && !changes[k] {
+			all[k] = all[k-1]
+			continue
+		}
+		for _, d := range drawn {
+			if d.First <= k+1 && (d.Last == 0 || k+1 <= d.Last) {
+				all[k] = append(all[k], image.Rect(d.Box[0], d.Box[1], d.Box[2], d.Box[3]))
+			}
+		}
+		if total += len(all[k]); total > maxTogether {
+			return nil
+		}
+	}
+	return all
+}
