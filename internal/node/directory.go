@@ -36,5 +36,6 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	maps.Copy(all, n.Directory.Handlers())
 	maps.Copy(all, n.Uploads.Handlers())
 	maps.Copy(all, n.Status.Handlers())
+	maps.Copy(all, n.Review.Handlers())
 	return all
 }

@@ -22,7 +22,9 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
@@ -46,6 +48,8 @@ type Node struct {
 	Uploads   *uploadflow.Flow
 	Questions *askflow.Desk
 	Status    *status.Desk
+	Delivery  *delivery.Delivery
+	Review    *review.Flow
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
@@ -121,6 +125,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openStatus(ctx); err != nil {
 		return nil, err
 	}
+	n.openReview()
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
 	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
@@ -239,6 +244,7 @@ func (n *Node) Run(ctx context.Context) error {
 		pixels := n.reading()
 		behind.Go(func() { report("reading", pixels.Run(inner)) })
 	}
+	behind.Go(func() { report("review", n.Review.Run(inner)) })
 	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
 

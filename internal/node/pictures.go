@@ -6,6 +6,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reading"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
@@ -14,6 +15,17 @@ func (n *Node) reads() bool { return n.cfg.ReadPixels && n.codecs != nil }
 
 func (n *Node) reading() *reading.Flow {
 	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Codecs: n.codecs, Log: n.cfg.Log, Quiet: quiet})
+}
+
+// openReview makes what gives objects out, and what decides on those that are held.
+func (n *Node) openReview() {
+	s := n.Stores
+	n.Delivery = delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue, Decode: n.decode()})
+	n.Review = review.New(review.Parts{Custody: n.Custody, Delivery: n.Delivery, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects, Rulings: s.Rulings,
+		DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Log: n.cfg.Log})
+	if n.reads() {
+		n.Review.Clean = n.reading()
+	}
 }
 
 // decode decodes code streams for pictures. Nil: no program is named that does it.

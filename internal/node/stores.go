@@ -27,6 +27,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -66,6 +67,7 @@ type Records struct {
 	Identity    *identity.Record
 	Subjects    *subject.Record
 	Catalogue   *catalogue.Record
+	Rulings     *ruling.Record
 }
 
 // OpenRecords opens what a command that administers a node needs, and brings the tables up to date. On SQLite, what it writes reaches stable storage before
@@ -103,6 +105,9 @@ func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records
 		return nil, err
 	}
 	if r.Catalogue, err = catalogue.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Rulings, err = ruling.OpenRecord(ctx, r.DB); err != nil {
 		return nil, err
 	}
 	err = r.DB.Write(ctx, func(tx *db.Tx) error {

@@ -12,8 +12,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
-	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
-	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -23,12 +21,7 @@ import (
 func (n *Node) website() (*http.Server, error) {
 	s := n.Stores
 	mux := web.NewMux()
-	give := delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Decode: n.decode()})
-	held := review.New(review.Parts{Custody: n.Custody, Delivery: give, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects})
-	if n.reads() {
-		held.Clean = n.reading()
-	}
+	give, held := n.Delivery, n.Review
 	dicomweb.New(dicomweb.Parts{
 		Delivery: give,
 		Begin: func(ctx context.Context, id collection.ID, actor string) (dicomweb.Deposit, error) {

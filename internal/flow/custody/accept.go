@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -35,8 +36,9 @@ const CodeRefused = "refused-by-steward"
 
 // Reviewer is who decides on what is held, and what they say about it.
 type Reviewer struct {
-	Actor string // what the audit log calls them
-	Note  string // may be empty. The audit log keeps it, and a refused item's depositor reads it
+	Actor  string // what the audit log calls them
+	Note   string // may be empty. The audit log keeps it, and a refused item's depositor reads it
+	Ruling int64  // number of the standing decision by which it is done; 0: they decide on this one
 }
 
 // acceptance is what the record of an accepted instance says besides (docs/formats/object.md): what it takes the place of, and who decided.
@@ -46,6 +48,7 @@ type acceptance struct {
 	Actor   string           `json:"actor"`
 	Note    string           `json:"note,omitempty"`
 	Decided time.Time        `json:"decided"`
+	Ruling  int64            `json:"ruling,omitempty"`  // number of the standing decision
 	Painted *Painting        `json:"painted,omitempty"` // what was done to its pixels; nil: nothing
 
 	unfit error         // what the catalogue does not take of it
@@ -127,7 +130,7 @@ func (c *Custody) accept(ctx context.Context, l catalogue.Located, by Reviewer, 
 	if err != nil || len(why) > 0 {
 		return why, err
 	}
-	acc := &acceptance{Record: place{pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}}, SOP: l.SOP, Actor: by.Actor, Note: by.Note, Decided: time.Now().UTC(), done: make(chan struct{})}
+	acc := &acceptance{Record: place{pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}}, SOP: l.SOP, Actor: by.Actor, Note: by.Note, Ruling: by.Ruling, Decided: time.Now().UTC(), done: make(chan struct{})}
 	if why, err := a.keep(ctx, acc); err != nil || len(why) > 0 {
 		return why, err
 	}
@@ -157,6 +160,23 @@ func (c *Custody) Preview(ctx context.Context, l catalogue.Located) ([]Reason, e
 		return nil, err
 	}
 	return a.judge(ctx)
+}
+
+// Device is make and model of what made an instance that is held, as its collection's profile leaves them; empty where that cannot be said.
+func (c *Custody) Device(ctx context.Context, l catalogue.Located) (string, error) {
+	a := accepting{c: c, l: l, answer: deid.Seen | deid.Painted}
+	defer a.close()
+	if err := a.open(ctx); err != nil {
+		return "", err
+	}
+	if why, err := a.judge(ctx); err != nil || len(why) > 0 || a.clean == nil {
+		return "", err
+	}
+	ds, err := a.clean.Dataset()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(ds.String(dicom.TagManufacturer) + " " + ds.String(dicom.TagManufacturerModelName)), nil
 }
 
 // Refuse drops an instance that is held: nothing leads to its record any more, and the same bytes are refused whenever they come again. The reason stays with its
@@ -609,7 +629,7 @@ func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
 		return err
 	}
 	if there {
-		rev := &catalogue.Revision{Ref: row.Ref, HeadSize: row.HeadSize, BulkSize: row.BulkSize, Digest: row.Digest, Lexicon: row.Lexicon, TransferSyntax: row.InstanceAttributes.TransferSyntax,
+		rev := &catalogue.Revision{Ruling: acc.Ruling, Ref: row.Ref, HeadSize: row.HeadSize, BulkSize: row.BulkSize, Digest: row.Digest, Lexicon: row.Lexicon, TransferSyntax: row.InstanceAttributes.TransferSyntax,
 			StudyAttributes: row.StudyAttributes, SeriesAttributes: row.SeriesAttributes, InstanceAttributes: row.InstanceAttributes}
 		if row.SOP != acc.SOP {
 			rev.SOP = row.SOP
@@ -642,5 +662,5 @@ func (c *Custody) adopt(tx *db.Tx, row catalogue.Entry, acc *acceptance) (catalo
 	if err != nil {
 		return 0, err
 	}
-	return done[0].Instance, nil
+	return done[0].Instance, c.catalogue.SetRuling(tx, done[0].Instance, acc.Ruling)
 }

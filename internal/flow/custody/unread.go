@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
@@ -25,6 +26,41 @@ func (c *Custody) unread(w *ward, d *dicom.Dataset) bool {
 	return c.readPixels && !w.profile.AsDeposited && deid.Readable(d)
 }
 
+// Header reads what an instance that is held says of itself, for the node: nobody is shown it, and read keeps nothing of it.
+func (c *Custody) Header(ctx context.Context, l catalogue.Located, read func(*dicom.Dataset) error) error {
+	need := min(headCopies*l.HeadSize, reviewBudget)
+	if err := c.review.Acquire(ctx, need); err != nil {
+		return err
+	}
+	defer c.review.Release(need)
+	x, err := c.open(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	ds, err := x.Dataset()
+	if err != nil {
+		return err
+	}
+	return read(ds)
+}
+
+// open opens the record of an instance, whatever its state.
+func (c *Custody) open(ctx context.Context, l catalogue.Located) (*object.Instance, error) {
+	sub, err := c.subjects.Get(ctx, l.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if sub.IsWithdrawn() {
+		return nil, fault.New(fault.Denied, "read record", "instance "+l.ID.String(), "its subject has been withdrawn")
+	}
+	key, err := c.ring.Get(ctx, keys.ID(sub.Key))
+	if err != nil {
+		return nil, err
+	}
+	return object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
+}
+
 // Pixels opens the pixel data of an instance that is received or held, for the node itself: nobody is shown them. What is returned last lets go of them.
 func (c *Custody) Pixels(ctx context.Context, l catalogue.Located) (Pixels, func(), error) {
 	var p Pixels
@@ -37,15 +73,7 @@ func (c *Custody) Pixels(ctx context.Context, l catalogue.Located) (Pixels, func
 		release()
 		return Pixels{}, nil, err
 	}
-	sub, err := c.subjects.Get(ctx, l.Subject)
-	if err != nil {
-		return fail(err)
-	}
-	key, err := c.ring.Get(ctx, keys.ID(sub.Key))
-	if err != nil {
-		return fail(err)
-	}
-	x, err := object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
+	x, err := c.open(ctx, l)
 	if err != nil {
 		return fail(err)
 	}

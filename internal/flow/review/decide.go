@@ -47,14 +47,16 @@ const (
 
 // Accept cleans held instances and takes them out of what is held; the answers are in the order asked. The note, which may be empty, goes into the audit log.
 func (f *Flow) Accept(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
-	return f.decide(ctx, who, c, ids, note, Accepted, func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
-		why, err := f.Custody.Accept(ctx, l, by)
-		left := make([]catalogue.Reason, len(why))
-		for i, r := range why {
-			left[i] = catalogue.Reason(r)
-		}
-		return left, err
-	})
+	return f.decide(ctx, who, c, ids, note, Accepted, f.accept)
+}
+
+func (f *Flow) accept(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+	why, err := f.Custody.Accept(ctx, l, by)
+	left := make([]catalogue.Reason, len(why))
+	for i, r := range why {
+		left[i] = catalogue.Reason(r)
+	}
+	return left, err
 }
 
 // Paint is Accept with what looks like text painted over, as a reading of the pixels by now finds it: for who has seen where it is, and answers for the rest.
@@ -111,8 +113,8 @@ func (f *Flow) decide(ctx context.Context, who Caller, c collection.ID, ids []ca
 	if len(ids) == 0 || len(ids) > MaxItems {
 		return nil, fault.New(fault.Invalid, attempt, "collection "+string(c), "name 1 to 1,000 items")
 	}
-	note = strings.TrimSpace(note)
-	if len(note) > MaxNote || !utf8.ValidString(note) || strings.ContainsFunc(note, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	note, ok := oneLine(note)
+	if !ok {
 		return nil, fault.New(fault.Invalid, attempt, "collection "+string(c), "a note is one line of at most 200 bytes")
 	}
 	out := make([]Decided, len(ids))
@@ -159,6 +161,12 @@ func (f *Flow) decide(ctx context.Context, who Caller, c collection.ID, ids []ca
 	wg.Wait()
 	f.decided()
 	return out, nil
+}
+
+// oneLine trims a note, and says whether it is one.
+func oneLine(note string) (string, bool) {
+	note = strings.TrimSpace(note)
+	return note, len(note) <= MaxNote && utf8.ValidString(note) && !strings.ContainsFunc(note, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // found are the rows that the caller may decide on, and which of the items asked for each is: of one that is named twice, the first.

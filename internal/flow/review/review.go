@@ -16,12 +16,17 @@ package review
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
@@ -29,6 +34,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -45,7 +51,13 @@ type Parts struct {
 	Catalogue   *catalogue.Record
 	Collections *collection.Record
 	Subjects    *subject.Record
+	Rulings     *ruling.Record
 	Clean       Cleaner // nil: the node reads no pixels
+	DB          *db.DB
+	Ring        *keys.Ring
+	Audit       *audit.Log
+	Jobs        *jobs.Queue
+	Log         *slog.Logger
 }
 
 // Cleaner paints over what looks like text in an instance that is held, or what somebody has drawn on it, and accepts it in the name of who has looked at it.
@@ -61,10 +73,20 @@ type Flow struct {
 	mu        sync.Mutex
 	counted   map[collection.ID]catalogue.Held // nil: not counted since something was decided
 	countedAt time.Time
+	devices   map[string]string // by layout, as profiles leave them
+
+	woken      chan struct{}
+	tried      map[catalogue.InstanceID][]ruling.Number // decisions that an item is held in spite of; Run alone
+	triedSince time.Time
 }
 
-// New makes the flow.
-func New(p Parts) *Flow { return &Flow{Parts: p} }
+// New makes the flow. Run carries out standing decisions; the rest works without it.
+func New(p Parts) *Flow {
+	return &Flow{Parts: p, devices: map[string]string{}, woken: make(chan struct{}, 1)}
+}
+
+// Handlers are the jobs that the flow does.
+func (f *Flow) Handlers() map[string]jobs.Handler { return map[string]jobs.Handler{jobEnded: f.Ended} }
 
 // Item is one instance that waits for a decision.
 type Item struct {
@@ -94,6 +116,7 @@ type Item struct {
 // Query narrows a list. What is empty does not narrow.
 type Query struct {
 	Reason  string // code of one of the reasons
+	Layout  string // what it is alike with
 	Deposit catalogue.DepositID
 	Subject subject.Pseudonym
 	After   catalogue.InstanceID // where the page before ended
@@ -134,7 +157,7 @@ func (f *Flow) List(ctx context.Context, who Caller, c collection.ID, q Query) (
 
 // wait is a query as the catalogue asks it; none says that it can only be answered by nothing.
 func (f *Flow) wait(ctx context.Context, c collection.ID, q Query) (w catalogue.Wait, none bool, err error) {
-	w = catalogue.Wait{Deposit: q.Deposit, Reason: q.Reason, UpTo: q.UpTo}
+	w = catalogue.Wait{Deposit: q.Deposit, Reason: q.Reason, Layout: q.Layout, UpTo: q.UpTo}
 	if q.Subject != "" {
 		s, err := f.Subjects.ByPseudonym(ctx, c, q.Subject)
 		if fault.Is(err, fault.NotFound) {
@@ -318,6 +341,8 @@ func acceptable(reasons []catalogue.Reason, kept bool) bool {
 
 func answerable(r catalogue.Reason) bool {
 	switch {
+	case r.Code == CodeRulingEnded:
+		return true
 	case r.Code == catalogue.CodeConflict:
 		return true // beside what is known, under a UID of its own
 	case r.Code == deid.CodeBulk && r.Where == "":

@@ -59,7 +59,7 @@ func each(t *testing.T, test func(t *testing.T, d *desk)) {
 					t.Fatal(err)
 				}
 			}
-			test(t, &desk{review.New(review.Parts{Custody: n.Custody, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects}), t, n})
+			test(t, &desk{n.Review, t, n})
 		})
 	}
 }

@@ -39,6 +39,7 @@ var wordsOf = map[string]words{
 	deid.CodeDuplicate:  {"An element that is there twice", "Readers disagree about what such an object says. Its depositor has to mend it."},
 	deid.CodeNoUID:      {"A UID is missing", "It does not say what it belongs to. Its depositor has to mend it."},
 	"echo":              {"Something that was learned later", "An identifier that a later image of the patient revealed is in it. No word sets that aside: its depositor has to mend it."},
+	CodeRulingEnded:     {"A standing decision was ended", "It had been accepted by a standing decision that holds no more. Does it show or say who this is?"},
 	"uncatalogued":      {"Not fit for the catalogue", "What describes it breaks the catalogue's rules. A later version may take it."},
 
 	deid.CodeUnreadable:          {"It could not be cleaned", "The cleaned object could not be written. A later version may do it."},

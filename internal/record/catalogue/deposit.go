@@ -97,6 +97,9 @@ func countDeposit(tx *db.Tx, id DepositID, t tally, refused, duplicate int64) er
 }
 
 func countIntake(tx *db.Tx, c collection.ID, t tally, refused, duplicate int64) error {
+	if t[held] > 0 || t[conflict] > 0 {
+		tx.Signal(SignalHeld)
+	}
 	_, err := tx.Exec(`INSERT INTO intake (collection, `+tallyColumns+`, refused, duplicate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (collection) DO UPDATE SET received = intake.received + excluded.received, admitted = intake.admitted + excluded.admitted,
 		conflict = intake.conflict + excluded.conflict, held = intake.held + excluded.held, released = intake.released + excluded.released,

@@ -231,11 +231,13 @@ func (r *Record) Waiting(ctx context.Context, c collection.ID, deposit DepositID
 	return r.WaitingFor(ctx, c, Wait{Deposit: deposit}, after, limit)
 }
 
-// Wait narrows what is held: to a deposit, a subject, the code of one of its reasons. What is empty does not narrow.
+// Wait narrows what is held: to a deposit, a subject, the code of one of its reasons, what it is alike with. What is empty does not narrow.
 type Wait struct {
 	Deposit DepositID
 	Subject subject.ID
 	Reason  string
+	Kind    string // as [Likeness] has it
+	Layout  string
 	UpTo    InstanceID // the last that is meant; 0: all
 }
 
@@ -247,6 +249,12 @@ func (w Wait) where(c collection.ID) (text string, args []any, ok bool) {
 	}
 	if w.Subject != 0 {
 		text, args = text+` AND i.subject = ?`, append(args, int64(w.Subject))
+	}
+	if w.Kind != "" {
+		text, args = text+` AND i.kind = ?`, append(args, w.Kind)
+	}
+	if w.Layout != "" {
+		text, args = text+` AND i.layout = ?`, append(args, w.Layout)
 	}
 	if w.UpTo != 0 {
 		text, args = text+` AND i.id <= ?`, append(args, int64(w.UpTo))

@@ -68,6 +68,7 @@ func (r *Record) MarkRead(tx *db.Tx, id InstanceID, found *Found, why ...Reason)
 	if err != nil {
 		return Changed{}, err
 	}
+	tx.Signal(SignalHeld)
 	text := ""
 	if found != nil {
 		b, err := json.Marshal(found)
@@ -76,7 +77,7 @@ func (r *Record) MarkRead(tx *db.Tx, id InstanceID, found *Found, why ...Reason)
 		}
 		text = string(b)
 	}
-	if _, err := tx.Exec(`UPDATE instance SET reading = ?, found = ? WHERE id = ?`, read, text, int64(id)); err != nil || len(why) == 0 {
+	if _, err := tx.Exec(`UPDATE instance SET reading = ?, found = ?, kind = '', layout = '' WHERE id = ?`, read, text, int64(id)); err != nil || len(why) == 0 {
 		return Changed{Study: row.study}, err
 	}
 	if visible(row.state) {

@@ -91,7 +91,7 @@ func (r *Record) Hold(tx *db.Tx, id InstanceID, why ...Reason) (Changed, error) 
 	if err != nil {
 		return Changed{}, err
 	}
-	if _, err := tx.Exec(`UPDATE instance SET reasons = ? WHERE id = ?`, text, int64(id)); err != nil {
+	if _, err := tx.Exec(`UPDATE instance SET reasons = ?, kind = '', layout = '' WHERE id = ?`, text, int64(id)); err != nil {
 		return Changed{}, err
 	}
 	n, err := r.move(tx, row.collection, row.study, "id", int64(id), []State{row.state}, held)
@@ -108,6 +108,8 @@ type Revision struct {
 	TransferSyntax string
 	// SOP is the UID that it is known by from now on, of a conflict that is accepted; empty: the one it has.
 	SOP SOPUID
+	// Ruling is the number of the standing decision that accepts it; 0: somebody decided on it alone.
+	Ruling int64
 	// What study and series show from now on, where they show nothing yet, and what the instance shows.
 	StudyAttributes    StudyAttributes
 	SeriesAttributes   SeriesAttributes
@@ -162,8 +164,13 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 			return Changed{}, err
 		}
 	}
+	ruling := int64(0)
+	if rev != nil {
+		ruling = rev.Ruling
+	}
 	// Who accepted it answers for its pixels.
-	if _, err := tx.Exec(`UPDATE instance SET uid = ?, variant = 0, reasons = '', found = '', reading = CASE WHEN reading = 1 THEN 2 ELSE reading END WHERE id = ?`, string(uid), int64(id)); err != nil {
+	if _, err := tx.Exec(`UPDATE instance SET uid = ?, variant = 0, reasons = '', found = '', kind = '', layout = '', ruling = ?, reading = CASE WHEN reading = 1 THEN 2 ELSE reading END WHERE id = ?`,
+		string(uid), ruling, int64(id)); err != nil {
 		return Changed{}, err
 	}
 	n, err := r.move(tx, row.collection, row.study, "id", int64(id), []State{row.state}, received)

@@ -1,0 +1,553 @@
+package review
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// A standing decision is made by a steward about a pool, which is what is held and alike, and holds for what is in it and for whatever comes that is like it, until it is
+// ended. It is carried out by the node, item by item, in the name of who made it; each item passes what any acceptance passes. Where pictures may show text, nobody looks at
+// what comes later: so "accept as it is" then means that all that is found lies in boxes of which the steward has said that what is in them is no text of anybody's.
+
+// CodeRulingEnded is the reason of what a standing decision accepted that has been ended since.
+const CodeRulingEnded = "ruling-ended"
+
+// Pool is what is held in a collection and alike, as who decides sees it.
+type Pool struct {
+	Items    int64
+	Subjects int64
+	Oldest   time.Time
+	About    ruling.About
+	Reasons  []Explained
+	Layout   string // its address
+	Kind     string // that of all its kind, of whatever form their pictures are
+	First    catalogue.InstanceID
+	Last     catalogue.InstanceID
+	Allowed  []ruling.Action // what may be decided once for all
+	Found    []FoundAt       // where text was found in its pictures, most often first
+	Frames   int64
+}
+
+// FoundAt is a box in which a reading of pixels found text, and in how many of the items of a pool.
+type FoundAt struct {
+	Box   [4]int // first column, first row, and column and row after the last, from 0
+	Items int
+}
+
+const (
+	maxPools   = 200
+	maxFoundAt = 64
+	// foundIn bounds the items of a pool whose boxes are put together.
+	foundIn = 200
+)
+
+// Pools lists what is held in a collection by what is alike, most first. What came a moment ago may not be in one yet.
+func (f *Flow) Pools(ctx context.Context, who Caller, c collection.ID) ([]Pool, error) {
+	if err := allowed(who, policy.SeeHeld, c, policy.Held); err != nil {
+		return nil, err
+	}
+	rows, err := f.Catalogue.Pools(ctx, c, maxPools)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Pool, 0, len(rows))
+	for i := range rows {
+		p, err := f.pool(ctx, c, rows[i])
+		if fault.Is(err, fault.NotFound) {
+			continue // decided on meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Pool is one of them, with where text was found in its pictures.
+func (f *Flow) Pool(ctx context.Context, who Caller, c collection.ID, layout string) (Pool, error) {
+	missing := fault.New(fault.NotFound, policy.SeeHeld.String(), "", "nothing is held that is alike so")
+	if err := allowed(who, policy.SeeHeld, c, policy.Held); err != nil {
+		return Pool{}, err
+	}
+	rows, err := f.Catalogue.Pools(ctx, c, maxPools)
+	if err != nil {
+		return Pool{}, err
+	}
+	i := slices.IndexFunc(rows, func(p catalogue.Pool) bool { return p.Layout == layout })
+	if layout == "" || i < 0 {
+		return Pool{}, missing
+	}
+	p, err := f.pool(ctx, c, rows[i])
+	if err != nil {
+		return Pool{}, err
+	}
+	items, err := f.Catalogue.WaitingFor(ctx, c, catalogue.Wait{Layout: layout}, 0, foundIn)
+	if err != nil {
+		return Pool{}, err
+	}
+	at := map[[4]int]int{}
+	for _, l := range items {
+		found, err := f.Catalogue.Found(ctx, l.ID)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return Pool{}, err
+		}
+		if found == nil {
+			continue
+		}
+		met := map[[4]int]bool{}
+		for _, b := range found.Boxes {
+			if !met[b.Box] {
+				met[b.Box] = true
+				at[b.Box]++
+			}
+		}
+	}
+	for box, n := range at {
+		p.Found = append(p.Found, FoundAt{box, n})
+	}
+	slices.SortFunc(p.Found, func(a, b FoundAt) int {
+		return cmp.Or(cmp.Compare(b.Items, a.Items), slices.Compare(a.Box[:], b.Box[:]))
+	})
+	p.Found = p.Found[:min(len(p.Found), maxFoundAt)]
+	return p, nil
+}
+
+func (f *Flow) pool(ctx context.Context, c collection.ID, row catalogue.Pool) (Pool, error) {
+	l, err := f.Catalogue.Instance(ctx, row.First)
+	if err != nil {
+		return Pool{}, err
+	}
+	p := Pool{Items: row.Items, Subjects: row.Subjects, Oldest: row.Oldest, Layout: row.Layout, Kind: row.Kind, First: row.First, Last: row.Last, Frames: l.Frames}
+	if p.About, err = f.about(ctx, l, row.Layout); err != nil {
+		return Pool{}, err
+	}
+	for _, r := range l.Reasons {
+		p.Reasons = append(p.Reasons, Explain(r))
+	}
+	col, err := f.Collections.Get(ctx, c)
+	if err != nil {
+		return Pool{}, err
+	}
+	profile, err := f.Collections.Cleaning(ctx, col)
+	if err != nil {
+		return Pool{}, err
+	}
+	p.Allowed = f.standing(l, profile.AsDeposited)
+	return p, nil
+}
+
+// about is what people read of what is alike. The device is as the collection's profile leaves it, and not said where it cannot.
+func (f *Flow) about(ctx context.Context, l catalogue.Located, layout string) (ruling.About, error) {
+	var a ruling.About
+	a.Class, _ = dicom.UIDName(l.SOPClass)
+	for _, r := range l.Reasons {
+		if !slices.Contains(a.Codes, r.Code) {
+			a.Codes = append(a.Codes, r.Code)
+		}
+	}
+	a.Rows, a.Columns = l.Rows, l.Columns
+	f.mu.Lock()
+	device, ok := f.devices[layout]
+	f.mu.Unlock()
+	if !ok {
+		var err error
+		if device, err = f.Custody.Device(ctx, l); err != nil {
+			return a, err
+		}
+		f.mu.Lock()
+		if len(f.devices) > 4*maxPools {
+			clear(f.devices)
+		}
+		f.devices[layout] = device
+		f.mu.Unlock()
+	}
+	a.Device = device
+	return a, nil
+}
+
+// standing is what may be decided once for all that is like an instance.
+func (f *Flow) standing(l catalogue.Located, kept bool) []ruling.Action {
+	out := []ruling.Action{}
+	if acceptable(l.Reasons, kept) && !slices.ContainsFunc(l.Reasons, func(r catalogue.Reason) bool { return r.Code == catalogue.CodeConflict }) {
+		if f.Clean != nil && l.Rows > 0 {
+			out = append(out, ruling.Paint)
+		}
+		out = append(out, ruling.Accept)
+	}
+	return append(out, ruling.Refuse)
+}
+
+// Order is a standing decision to be made.
+type Order struct {
+	Layout string // of the pool that was looked at
+	Whole  bool   // of its whole kind, of whatever form the pictures are
+	Action ruling.Action
+	Boxes  []catalogue.FoundBox // of Paint: painted too; of Accept: what is found in them is no text of anybody's. One whose last frame is 0 is of all from the first
+	Note   string
+}
+
+// Rule makes a standing decision. What is held and alike is decided on at once, by and by.
+func (f *Flow) Rule(ctx context.Context, who Caller, c collection.ID, o Order) (ruling.Ruling, error) {
+	attempt := "make standing decision"
+	var none ruling.Ruling
+	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
+		return none, err
+	}
+	p, err := f.Pool(ctx, who, c, o.Layout)
+	if err != nil {
+		return none, err
+	}
+	wrong := func(text string) error { return fault.New(fault.Invalid, attempt, "collection "+string(c), text) }
+	if !slices.Contains(p.Allowed, o.Action) {
+		return none, wrong("this cannot be decided once for all that is alike: " + string(o.Action))
+	}
+	if o.Whole && len(o.Boxes) > 0 {
+		return none, wrong("boxes are for pictures of one form, not for a whole kind")
+	}
+	if o.Action == ruling.Accept && len(o.Boxes) == 0 && slices.ContainsFunc(p.Reasons, func(r Explained) bool { return showsText(r.Reason) }) {
+		return none, wrong("nobody looks at what comes later, and its pictures may show text: say in which boxes what looks like text is nobody's, or have it painted over")
+	}
+	for _, b := range o.Boxes {
+		if b.First < 1 || b.Last != 0 && b.Last < b.First || b.Box[0] < 0 || b.Box[1] < 0 || b.Box[2] <= b.Box[0] || b.Box[3] <= b.Box[1] || int64(b.Box[2]) > p.About.Columns || int64(b.Box[3]) > p.About.Rows {
+			return none, wrong("a box lies outside the picture, or is empty")
+		}
+	}
+	note, err := f.note(ctx, attempt, c, o.Note, f.subjectsOf(ctx, c, o.Layout))
+	if err != nil {
+		return none, err
+	}
+	x := ruling.Ruling{Collection: c, Subject: ruling.Layout, Likeness: p.Layout, About: p.About, Action: o.Action, Boxes: o.Boxes, Note: note, Actor: who.Actor}
+	if o.Whole {
+		x.Subject, x.Likeness, x.About.Rows, x.About.Columns = ruling.Kind, p.Kind, 0, 0
+	}
+	if err := f.write(ctx, &x, nil); err != nil {
+		return none, err
+	}
+	f.wake()
+	return x, nil
+}
+
+// write makes a decision and its audit entry. seal, of an identifier, seals it to its number.
+func (f *Flow) write(ctx context.Context, x *ruling.Ruling, seal func(ruling.Number) ([]byte, error)) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if x.Number, err = f.Rulings.Next(tx, x.Collection); err != nil {
+			return err
+		}
+		if seal != nil {
+			if x.Sealed, err = seal(x.Number); err != nil {
+				return err
+			}
+		}
+		if err := f.Rulings.Add(tx, x); err != nil {
+			return err
+		}
+		outcome := "done: " + string(cmp.Or(string(x.Action), string(x.Subject)))
+		return f.Audit.Append(tx, audit.Entry{Actor: x.Actor, Action: "make standing decision", Object: "decision " + x.Number.String(), Collection: string(x.Collection), Outcome: outcome})
+	})
+	f.Rulings.Forget(x.Collection)
+	if err != nil {
+		return err
+	}
+	return f.DB.Sync()
+}
+
+// note checks what somebody has written about a decision: one line that names nobody.
+func (f *Flow) note(ctx context.Context, attempt string, c collection.ID, note string, of []subject.ID) (string, error) {
+	note, ok := oneLine(note)
+	if !ok {
+		return "", fault.New(fault.Invalid, attempt, "collection "+string(c), "a note is one line of at most 200 bytes")
+	}
+	named, err := f.Custody.Mentions(ctx, note, of)
+	if err != nil {
+		return "", err
+	}
+	if named {
+		return "", fault.New(fault.Invalid, attempt, "collection "+string(c), "the note has something in it that identifies a subject; nothing was decided")
+	}
+	return note, nil
+}
+
+// subjectsOf are those whose names a note about a pool could hold: of its first thousand items.
+func (f *Flow) subjectsOf(ctx context.Context, c collection.ID, layout string) (out []subject.ID) {
+	rows, err := f.Catalogue.WaitingFor(ctx, c, catalogue.Wait{Layout: layout}, 0, MaxItems)
+	if err != nil {
+		return nil
+	}
+	for i := range rows {
+		if !slices.Contains(out, rows[i].Subject) {
+			out = append(out, rows[i].Subject)
+		}
+	}
+	return out
+}
+
+// Rulings lists the standing decisions of a collection, the last first. Identifiers are not shown.
+func (f *Flow) RulingsOf(ctx context.Context, who Caller, c collection.ID) ([]ruling.Ruling, error) {
+	if err := allowed(who, policy.SeeHeld, c, policy.Held); err != nil {
+		return nil, err
+	}
+	if _, err := f.Collections.Get(ctx, c); err != nil {
+		return nil, err
+	}
+	return f.Rulings.List(ctx, c)
+}
+
+// jobEnded holds again what a decision accepted that has been ended.
+const jobEnded = "ruling-ended"
+
+// EndRuling ends a standing decision. What it accepted is held again, by and by; what it refused stays refused.
+func (f *Flow) EndRuling(ctx context.Context, who Caller, c collection.ID, n ruling.Number, note string) error {
+	const attempt = "end standing decision"
+	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
+		return err
+	}
+	x, err := f.Rulings.Get(ctx, c, n)
+	if err != nil {
+		return err
+	}
+	if note, err = f.note(ctx, attempt, c, note, nil); err != nil {
+		return err
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := f.Rulings.End(tx, c, n, who.Actor, note); err != nil {
+			return err
+		}
+		if x.Subject != ruling.Identifier && x.Action != ruling.Refuse {
+			if err := f.Jobs.Add(tx, jobEnded, string(c)+"/"+n.String(), nil, time.Now()); err != nil {
+				return err
+			}
+		}
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: attempt, Object: "decision " + n.String(), Collection: string(c), Outcome: "done"})
+	})
+	f.Rulings.Forget(c)
+	if err != nil {
+		return err
+	}
+	f.decided()
+	return f.DB.Sync()
+}
+
+// Ended is the handler of jobs for decisions that were ended: what they accepted goes out of sight, and waits for somebody.
+func (f *Flow) Ended(ctx context.Context, key string, _ []byte) error {
+	id, number, _ := strings.Cut(key, "/")
+	n, err := ruling.ParseNumber(number)
+	if err != nil {
+		return err
+	}
+	c := collection.ID(id)
+	why := catalogue.Reason{Code: CodeRulingEnded, Text: "standing decision " + n.String() + ", which accepted it, has been ended"}
+	var after catalogue.InstanceID
+	for {
+		page, err := f.Catalogue.AcceptedBy(ctx, c, int64(n), after, MaxItems)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		after = page[len(page)-1].ID
+		err = f.DB.Write(ctx, func(tx *db.Tx) error {
+			held := 0
+			for _, l := range page {
+				if _, err := f.Catalogue.Hold(tx, l.ID, why); err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.NotFound) {
+					return err
+				} else if err == nil {
+					held++
+				}
+			}
+			return f.Audit.Append(tx, audit.Entry{Actor: "node", Action: "end standing decision", Object: "decision " + n.String(), Collection: string(c), Outcome: fmt.Sprintf("held %d", held)})
+		})
+		if err != nil {
+			return err
+		}
+		f.decided()
+	}
+}
+
+// Run notes what is held and alike, and carries out standing decisions, until ctx ends.
+func (f *Flow) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		held := f.DB.Signalled(catalogue.SignalHeld)
+		if err := f.due(ctx); err != nil && ctx.Err() == nil {
+			f.Log.Error("standing decisions", "error", err)
+		}
+		select {
+		case <-held:
+		case <-f.woken:
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// lookEvery is how often what is held is looked at for what is alike where nothing says that there is more: another process may have brought it.
+const lookEvery = 15 * time.Second
+
+func (f *Flow) wake() {
+	select {
+	case f.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (f *Flow) due(ctx context.Context) error {
+	for ctx.Err() == nil {
+		rows, err := f.Catalogue.Unlikened(ctx, MaxItems)
+		if err != nil || len(rows) == 0 {
+			break
+		}
+		done := 0
+		for _, l := range rows {
+			as, err := f.likeness(ctx, l)
+			if err != nil {
+				if ctx.Err() == nil && !fault.Is(err, fault.Denied) {
+					f.Log.Error("what is held could not be looked at for what is alike", "instance", l.ID, "error", err)
+				}
+				continue
+			}
+			if err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Catalogue.Liken(tx, l.ID, l.Reasons, as) }); err != nil {
+				return err
+			}
+			delete(f.tried, l.ID)
+			done++
+		}
+		if done == 0 {
+			break
+		}
+	}
+	return f.carryOut(ctx)
+}
+
+// carryOut applies the decisions that are in force to what is alike and was not tried with them.
+func (f *Flow) carryOut(ctx context.Context) error {
+	if now := time.Now(); now.Sub(f.triedSince) > tryAgain {
+		f.tried, f.triedSince = map[catalogue.InstanceID][]ruling.Number{}, now
+	}
+	waiting, err := f.Catalogue.WaitingCounts(ctx)
+	if err != nil {
+		return err
+	}
+	for c := range waiting {
+		list, err := f.Rulings.InForce(ctx, c)
+		if err != nil {
+			return err
+		}
+		// What is said of one form of picture goes before what is said of a whole kind.
+		list = slices.SortedStableFunc(slices.Values(list), func(a, b ruling.Ruling) int {
+			return cmp.Compare(b.Subject, a.Subject) // "layout" before "kind"
+		})
+		for i := range list {
+			if list[i].Subject == ruling.Identifier {
+				continue
+			}
+			if err := f.apply(ctx, &list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// apply carries out one decision. What it could not do to an item it tries again when the item has changed, or after a while.
+func (f *Flow) apply(ctx context.Context, x *ruling.Ruling) error {
+	w := catalogue.Wait{Layout: x.Likeness}
+	if x.Subject == ruling.Kind {
+		w = catalogue.Wait{Kind: x.Likeness}
+	}
+	by := custody.Reviewer{Actor: x.Actor, Note: "by standing decision " + x.Number.String(), Ruling: int64(x.Number)}
+	var after catalogue.InstanceID
+	for ctx.Err() == nil {
+		page, err := f.Catalogue.WaitingFor(ctx, x.Collection, w, after, MaxItems)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		after = page[len(page)-1].ID
+		for _, l := range page {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if slices.Contains(f.tried[l.ID], x.Number) {
+				continue
+			}
+			if outcome, _ := f.one(ctx, l, by, Accepted, f.doing(x)); outcome == Held || outcome == Failed {
+				f.tried[l.ID] = append(f.tried[l.ID], x.Number)
+			}
+			f.decided()
+		}
+	}
+	return ctx.Err()
+}
+
+// tryAgain is after how long what a decision could not do is tried again.
+const tryAgain = 10 * time.Minute
+
+// doing is what a decision does with one item.
+func (f *Flow) doing(x *ruling.Ruling) deciding {
+	return func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+		switch x.Action {
+		case ruling.Refuse:
+			return nil, f.Custody.Refuse(ctx, l, by)
+		case ruling.Paint:
+			if f.Clean == nil {
+				return []catalogue.Reason{{Code: deid.CodeUnsure, Text: "this node reads no pixels, so it paints none"}}, nil
+			}
+			var boxes *custody.Boxes
+			if len(x.Boxes) > 0 {
+				boxes = &custody.Boxes{Drawn: x.Boxes}
+			}
+			return f.Clean.Accept(ctx, l, by, boxes)
+		case ruling.Accept:
+			if ok, err := f.harmless(ctx, x, l); err != nil || !ok {
+				return l.Reasons, err
+			}
+			return f.accept(ctx, l, by)
+		}
+		return l.Reasons, nil
+	}
+}
+
+// showsText reports a reason that is about text in pictures.
+func showsText(r catalogue.Reason) bool {
+	return deid.Painted.Settles(deid.Reason(r)) || r.Code == deid.CodeUnsure
+}
+
+// harmless reports that all that looks like text in the pictures of an instance lies where the decision says that it is nobody's.
+func (f *Flow) harmless(ctx context.Context, x *ruling.Ruling, l catalogue.Located) (bool, error) {
+	if !slices.ContainsFunc(l.Reasons, showsText) {
+		return true, nil
+	}
+	found, err := f.Catalogue.Found(ctx, l.ID)
+	if err != nil {
+		return false, err
+	}
+	if found == nil || int64(found.Frames) != max(l.Frames, 1) || len(x.Boxes) == 0 {
+		return false, nil // not all of it was read
+	}
+	for _, b := range found.Boxes {
+		if !slices.ContainsFunc(x.Boxes, func(h catalogue.FoundBox) bool { return within(b, h) }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func within(b, h catalogue.FoundBox) bool {
+	return b.First >= h.First && (h.Last == 0 || b.Last <= h.Last) && b.Box[0] >= h.Box[0] && b.Box[1] >= h.Box[1] && b.Box[2] <= h.Box[2] && b.Box[3] <= h.Box[3]
+}
