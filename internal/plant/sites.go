@@ -501,7 +501,20 @@ func genericSites() []generic {
 				o.Raw(dicom.TagEncryptedContent, dicom.VROB, []byte(m.token("X44")))
 			})
 		}),
-		every(func(m *maker) { m.o.text(dicom.TagConvolutionKernel, "B40f "+m.token("X45")) }),
+		every(func(m *maker) {
+			m.o.text(dicom.TagConvolutionKernel, "B40f "+m.token("X45"))
+			m.o.text(dicom.TagStationName, m.token("X45"))
+			m.o.text(dicom.TagGantryID, m.token("X45")+"2")
+			m.o.text(dicom.TagPlateID, m.token("X45"))
+		}),
+		every(func(m *maker) {
+			m.o.text(dicom.TagManufacturerModelName, "Definition 64 of "+m.token("X45"))
+			m.keep("(0008,1090)", "Definition")
+			m.o.text(dicom.TagSoftwareVersions, "VA48A", m.token("X45"))
+			m.keep("(0018,1020)", "VA48A")
+			m.o.text(dicom.TagSequenceName, "*"+strings.ToLower(m.token("X45")))
+			m.o.items(dicom.TagDeviceSequence, func(o obj) { o.text(dicom.TagDeviceDescription, "catheter, "+m.token("X45")) })
+		}),
 		every(func(m *maker) {
 			m.o.text(dicom.TagAllergies, "penicillin, says "+m.token("X46"))
 			m.o.text(dicom.TagMedicalAlerts, "call "+m.token("X46"))

@@ -159,8 +159,14 @@ func (s *Subject) contentItem(ds *dicom.Dataset, at, item int) {
 		switch {
 		case special.term != 0 && scheme == "DCM" && special.op != opBasic:
 			r.op = special.op
+		case row == nil && scheme == "DCM" && deviceConcepts[code] == opTechnical:
+			r.op = opTechnical
+		case keep&p.Options&RetainDeviceIdentity != 0:
+			if r.op = deviceConcepts[code]; r.op == 0 {
+				r.op = opStation
+			}
 		case keep&p.Options != 0:
-			r.op = opSerial
+			r.op = opPlace
 		case row == nil && personal(ds, item):
 			r.op, r.term = opDummy, TermPerson
 		case clean != 0 && p.has(CleanStructuredContent) && (row == nil || clean&p.Options != 0):

@@ -117,7 +117,11 @@ func (p *Profile) sourceOf(t dicom.Tag, r rule, row Row, inTable, known bool) (b
 	case keep != 0 && temporal && p.shifts() && clean == 0:
 		return table, "the Basic Profile's action " + row.Basic.String() + ": a true date beside shifted ones would tell by how much"
 	case keep != 0 && !(temporal && p.shifts()):
-		return table, "K in the column of " + strings.Join(keep.Names(), ", ")
+		why = "K in the column of " + strings.Join(keep.Names(), ", ")
+		if r.op == opStation || r.op == opSerial {
+			why += "; but the staff of a site may call a device after anybody, so only what no person is called stays as it is, and a code still tells devices apart"
+		}
+		return table, why
 	case clean != 0:
 		return table, "C in the column of " + strings.Join(clean.Names(), ", ")
 	}
@@ -204,8 +208,10 @@ func (p *Profile) fateOf(r rule, t dicom.Tag) string {
 		return "kept if its words are defined by the standard or ordinary, else cleaned word by word"
 	case opText, opListed, opEthnic:
 		return "cleaned: words of the vocabulary stay, all others go"
-	case opTechnical, opSerial:
-		return "kept, unless it has a word of the subject's, a date or a long number; then cleaned word by word"
+	case opTechnical, opSerial, opStation:
+		return deviceFate(t)
+	case opPlace:
+		return "kept, unless it has a word of the subject's or a date; then cleaned word by word"
 	case opUID:
 		return "another UID, the same everywhere in the collection; the standard's own stay"
 	case opKeepUID:
@@ -239,6 +245,15 @@ func (p *Profile) fateOf(r rule, t dicom.Tag) string {
 		return "kept with its block"
 	}
 	return "removed"
+}
+
+// deviceFate says what becomes of names of equipment.
+func deviceFate(t dicom.Tag) string {
+	kept := "words of the vocabulary, makers, products, numbers and codes stay; "
+	if wordy[t] {
+		return kept + "all others go"
+	}
+	return kept + "any other word, a word of the subject's, a date or a long number makes a keyed code of the value, the same wherever the value is the same"
 }
 
 func basicFate(r rule, t dicom.Tag) string {

@@ -1,6 +1,7 @@
 package deid
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -129,8 +130,11 @@ func TestOptionsByTheTable(t *testing.T) {
 	for _, r := range rows {
 		e, _ := dicom.LookupTag(r.Tag)
 		v := optionValue(e.VR)
-		if termOf(r.Tag, e.VR) == TermDevice {
-			v = []byte("QDEVICE77")
+		switch device := r.Keep&RetainDeviceIdentity != 0 && !strings.HasSuffix(r.Tag.Keyword(), "Location") && e.VR.IsText() && bytes.Contains(v, []byte(optionSecret)); {
+		case termOf(r.Tag, e.VR) == TermDevice:
+			v = []byte("QD40477")
+		case device:
+			v = []byte("LINAC QD77")
 		}
 		b.Raw(r.Tag, e.VR, v)
 	}

@@ -260,7 +260,7 @@ func (p *Profile) kept(t dicom.Tag, base rule, row Row) (opcode, string) {
 		return opNumber, ""
 	}
 	switch base.op {
-	case opTechnical, opSerial, opProfile, opKeep, opEthnic:
+	case opTechnical, opSerial, opStation, opPlace, opProfile, opKeep, opEthnic:
 		return base.op, ""
 	}
 	switch base.vr {
@@ -270,8 +270,10 @@ func (p *Profile) kept(t dicom.Tag, base rule, row Row) (opcode, string) {
 		switch {
 		case t == dicom.TagEthnicGroup || t == dicom.TagEthnicGroups:
 			return opEthnic, ""
-		case row.Keep&(RetainDeviceIdentity|RetainInstitution) != 0:
-			return opSerial, ""
+		case row.Keep&RetainDeviceIdentity != 0:
+			return deviceOp(t), ""
+		case row.Keep&RetainInstitution != 0:
+			return opPlace, ""
 		}
 		return opText, ""
 	}

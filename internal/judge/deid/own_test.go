@@ -353,7 +353,7 @@ func TestExplain(t *testing.T) {
 		{profileNamed(t, "basic"), "StudyDescription", "PS3.15 Table E.1-1, 2024e", "removed"},
 		{profileNamed(t, "research"), "(0008,1301)", "PS3.15 Table E.1-1, 2025b", "kept; each"},
 		{profileNamed(t, "research"), "PatientAge", "a decision of this project", "090Y"},
-		{profileNamed(t, "research"), "Manufacturer", "a decision of this project", "kept"},
+		{profileNamed(t, "research"), "Manufacturer", "a decision of this project", "keyed code"},
 		{profileNamed(t, "research"), "KVP", "the dictionary: DS", "number"},
 		{profileNamed(t, "research"), "(0018,FFF1)", "no table", "removed"},
 		{profileNamed(t, "research"), "(6000,3000)", "PS3.15 Table E.1-1", "removed"},

@@ -98,7 +98,9 @@ const (
 	opText                    // by vocabulary
 	opListed                  // CS, by vocabulary, whatever the subject is called
 	opTechnical               // names of equipment and software
-	opSerial                  // identity of a device, which the profile retains
+	opSerial                  // number of a device, whose identity the profile retains
+	opStation                 // what a site calls such a device
+	opPlace                   // identity of an institution, which the profile retains
 	opEthnic                  // by vocabulary with a few words more
 	opUID                     // another UID, unless it is the standard's
 	opKeepUID                 // as it is
@@ -183,11 +185,14 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 	}
 	if inTable {
 		r.op = p.byTable(row, vr)
+		if r.op == opSerial {
+			r.op = deviceOp(t)
+		}
 		if r.op == opRemove || r.op == opBasic {
 			return r, true
 		}
 		// A station, a serial number or an institution that stays is no secret.
-		if r.op == opSerial && (r.term == TermDevice || r.term == TermPlace || r.term == TermContact) {
+		if (r.op == opSerial || r.op == opStation || r.op == opPlace) && (r.term == TermDevice || r.term == TermPlace || r.term == TermContact) {
 			r.term = 0
 		}
 		return r, true
@@ -228,10 +233,13 @@ func (p *Profile) byTable(row Row, vr dicom.VR) opcode {
 		case dicom.VRAE, dicom.VROB, dicom.VRUR:
 			return opBasic
 		}
-		if row.Keep&p.Options&(RetainDeviceIdentity|RetainInstitution) == 0 {
-			return opText // a characteristic of a patient is described in words
+		switch kept := row.Keep & p.Options; {
+		case kept&RetainDeviceIdentity != 0:
+			return opSerial
+		case kept&RetainInstitution != 0:
+			return opPlace
 		}
-		return opSerial
+		return opText // a characteristic of a patient is described in words
 	}
 	if row.Clean&p.Options != 0 {
 		switch {
@@ -318,12 +326,12 @@ func (p *Profile) decided(t dicom.Tag, row Row) (op opcode, why string, ok bool)
 		if p.Generalise && !p.has(RetainDeviceIdentity) {
 			return opBasic, "versions tell devices apart where anybody may see the images", true
 		}
-		return opTechnical, "names of equipment and software are no words of a vocabulary; the subject's own words, dates and long numbers are taken out all the same", true
+		return opTechnical, "what makers and products are called is listed, since no vocabulary has it; a word that no list has may be anybody's name", true
 	case dicom.TagManufacturer, dicom.TagManufacturerModelName, dicom.TagConvolutionKernel, dicom.TagSequenceName, dicom.TagPulseSequenceName,
 		dicom.TagReceiveCoilName, dicom.TagTransmitCoilName, dicom.TagFilterType, dicom.TagRadiopharmaceutical, dicom.TagAttenuationCorrectionMethod,
 		dicom.TagReconstructionMethod, dicom.TagScatterCorrectionMethod, dicom.TagReceiveCoilManufacturerName, dicom.TagTransmitCoilManufacturerName,
 		dicom.TagSegmentAlgorithmName, dicom.TagAlgorithmName, dicom.TagAlgorithmVersion, dicom.TagRescaleType, dicom.TagPlateType:
-		return opTechnical, "names of equipment and software are no words of a vocabulary; the subject's own words, dates and long numbers are taken out all the same", true
+		return opTechnical, "what makers and products are called is listed, since no vocabulary has it; a word that no list has may be anybody's name", true
 	case dicom.TagBodyPartExamined:
 		return opListed, "it is one of a list of the standard, whatever the subject is called", true
 	case dicom.TagCodeValue, dicom.TagLongCodeValue, dicom.TagURNCodeValue, dicom.TagCodeMeaning, dicom.TagCodingSchemeDesignator, dicom.TagCodingSchemeVersion:

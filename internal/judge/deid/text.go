@@ -3,7 +3,6 @@ package deid
 import (
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 // Text leaves by allow-list (PS3.15 E.3.8): words of the vocabulary, numbers and units stay; every other word goes, whatever it is. What the
@@ -18,12 +17,17 @@ type words struct {
 
 	// enumerated says that the value at hand is one of a list: a word of the vocabulary is that word, whatever the subject is called.
 	enumerated bool
+	// equipped says that words of makers and products are known, too.
+	equipped bool
 	// ages says that ages go from text, too, as the profile has them in bands.
 	ages bool
 }
 
 func (w *words) known(s string) bool {
 	_, ok := vocabulary()[s]
+	if !ok && w.equipped {
+		_, ok = equipmentWords()[s]
+	}
 	if !ok {
 		_, ok = w.extra[s]
 	}
@@ -404,16 +408,6 @@ func plain(s string) string {
 func plainBetween(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c >= 0x7F || c < 0x20 && c != '\r' && c != '\n' && c != '\t' {
-			return false
-		}
-	}
-	return true
-}
-
-// designation reports a text of whose words of five letters and more the vocabulary has every one: the others may be anybody's name.
-func (w *words) designation(s string) bool {
-	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return !unicode.IsLetter(r) }) {
-		if len(word) >= 5 && !w.known(strings.ToLower(word)) {
 			return false
 		}
 	}

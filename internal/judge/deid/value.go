@@ -96,6 +96,10 @@ func (c *pass) emptyOrDummy(i int, r rule) {
 		c.layer(i)
 		return
 	}
+	if t == dicom.TagRescaleType {
+		c.set(i, []byte("US"), &c.res.Actions.Replaced) // unspecified (PS3.3 C.11.1.1.2)
+		return
+	}
 	typeOne := typeOneText(t) || r.basic == ActionD || c.strict && (r.basic == 0 || r.basic == ActionXD || r.basic == ActionZD || r.basic == ActionXZD) || t == dicom.TagImageType ||
 		t == dicom.TagFluenceModeID
 	if typeOne {
@@ -182,8 +186,10 @@ func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
 		return memoized{replacedValue, []byte(strings.Join(codes, `\`))}
 	case opScheme:
 		return c.scheme(i, raw)
-	case opTechnical, opSerial:
-		if c.technical(raw, r.op == opSerial) && (!designated[c.ds.At(i).Tag] || c.words.designation(string(raw))) {
+	case opTechnical, opSerial, opStation:
+		return c.device(i, r.op, r.vr)
+	case opPlace:
+		if c.words.technical(string(bytes.Trim(raw, " \x00")), true) {
 			return memoized{}
 		}
 		return c.text(i, r, vr)
@@ -232,13 +238,6 @@ func (c *pass) text(i int, r rule, vr dicom.VR) memoized {
 		return memoized{verdict: emptiedValue}
 	}
 	return memoized{cleanedValue, []byte(strings.Join(values, `\`))}
-}
-
-// designated are elements whose values are short designations, B40f or FC03, and now and then a word: no name of a maker, model or device, which no vocabulary could list.
-var designated = map[dicom.Tag]bool{dicom.TagConvolutionKernel: true}
-
-func (c *pass) technical(raw []byte, serial bool) bool {
-	return c.words.technical(string(bytes.Trim(raw, " \x00")), serial)
 }
 
 // uids maps each UID that is not the standard's.
