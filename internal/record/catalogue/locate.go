@@ -251,10 +251,10 @@ func (w Wait) where(c collection.ID) (text string, args []any, ok bool) {
 		text, args = text+` AND i.subject = ?`, append(args, int64(w.Subject))
 	}
 	if w.Kind != "" {
-		text, args = text+` AND i.kind = ?`, append(args, w.Kind)
+		text, args = text+` AND i.kind = ? AND i.kind <> ''`, append(args, w.Kind)
 	}
 	if w.Layout != "" {
-		text, args = text+` AND i.layout = ?`, append(args, w.Layout)
+		text, args = text+` AND i.layout = ? AND i.layout <> ''`, append(args, w.Layout)
 	}
 	if w.UpTo != 0 {
 		text, args = text+` AND i.id <= ?`, append(args, int64(w.UpTo))

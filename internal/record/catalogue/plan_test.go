@@ -91,14 +91,16 @@ func TestSearchesGoAlongAnIndex(t *testing.T) {
 		}
 		// The statements of other questions.
 		for text, index := range map[string]string{
-			`SELECT id FROM instance i WHERE i.uid = ?`:                                                uidInstance,
-			`SELECT id FROM instance i WHERE i.collection = ? AND i.state IN (3, 4) AND i.id > 5`:      "instance_waiting",
-			`SELECT id FROM instance i WHERE i.subject = ?`:                                            "instance_of_subject",
-			`SELECT id FROM study s WHERE s.received > 0 AND s.touched <= ? ORDER BY s.touched, s.id`:  "study_due",
-			`SELECT i.id FROM instance i WHERE i.series = ? AND i.number >= 5 ORDER BY i.number, i.id`: "instance_of_series",
+			`SELECT id FROM instance i WHERE i.uid = ?`:                                                           uidInstance,
+			`SELECT id FROM instance i WHERE i.collection = ? AND i.state IN (3, 4) AND i.id > 5`:                 "instance_waiting",
+			`SELECT id FROM instance i WHERE i.layout = ? AND i.layout <> '' AND i.state IN (3, 4) ORDER BY i.id`: "instance_layout",
+			`SELECT id FROM instance i WHERE i.kind = ? AND i.kind <> '' AND i.state IN (3, 4) ORDER BY i.id`:     "instance_kind",
+			`SELECT id FROM instance i WHERE i.subject = ?`:                                                       "instance_of_subject",
+			`SELECT id FROM study s WHERE s.received > 0 AND s.touched <= ? ORDER BY s.touched, s.id`:             "study_due",
+			`SELECT i.id FROM instance i WHERE i.series = ? AND i.number >= 5 ORDER BY i.number, i.id`:            "instance_of_series",
 		} {
 			arg := any(int64(1))
-			if strings.Contains(text, "uid =") || strings.Contains(text, "collection =") {
+			if strings.Contains(text, "uid =") || strings.Contains(text, "collection =") || strings.Contains(text, "layout =") || strings.Contains(text, "kind =") {
 				arg = "x"
 			}
 			f.along(text, text, []any{arg}, index)

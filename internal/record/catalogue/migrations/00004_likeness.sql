@@ -5,6 +5,6 @@ ALTER TABLE instance ADD COLUMN kind TEXT NOT NULL DEFAULT '';
 ALTER TABLE instance ADD COLUMN layout TEXT NOT NULL DEFAULT '';
 ALTER TABLE instance ADD COLUMN ruling BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX instance_unlikened ON instance (id) WHERE state IN (3, 4) AND kind = '' AND reading <> 1;
-CREATE INDEX instance_layout ON instance (layout, id) WHERE state IN (3, 4);
-CREATE INDEX instance_kind ON instance (kind, id) WHERE state IN (3, 4);
+CREATE INDEX instance_layout ON instance (layout, id) WHERE layout <> '';
+CREATE INDEX instance_kind ON instance (kind, id) WHERE kind <> '';
 CREATE INDEX instance_ruling ON instance (collection, ruling, id) WHERE ruling > 0;
