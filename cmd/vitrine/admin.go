@@ -45,6 +45,7 @@ type adminFlags struct {
 // office is a node that is administered, from near or from afar.
 type office interface {
 	CreateCollection(ctx context.Context, c admin.CollectionView) (admin.CollectionView, error)
+	ChangeCollection(ctx context.Context, id string, c admin.CollectionChange) (admin.CollectionView, error)
 	Collections(ctx context.Context) ([]admin.CollectionView, error)
 	Collection(ctx context.Context, id string) (admin.CollectionView, error)
 	Profiles(ctx context.Context, id string) ([]admin.ProfileView, error)

@@ -14,6 +14,7 @@ type collectionsCmd struct {
 	Create collectionCreateCmd `cmd:"" help:"Create a collection."`
 	List   collectionListCmd   `cmd:"" help:"List the collections."`
 	Show   collectionShowCmd   `cmd:"" help:"Show a collection and where its deposits stand."`
+	Set    collectionSetCmd    `cmd:"" help:"Change a collection's settings."`
 
 	Profile collectionProfileCmd `cmd:"" help:"Show the profiles that a collection has had, or put another one in force."`
 	Risk    collectionRiskCmd    `cmd:"" help:"Measure how far its people are alike in what is told of them, and what would make them so."`
@@ -47,6 +48,48 @@ func (c *collectionCreateCmd) Run(ctx context.Context, cli *CLI, s *streams) err
 	}
 	if made.AttestedBy != "" && !cli.Quiet {
 		s.say("The audit log now holds the attestation of %s that what is deposited into %s is de-identified already.", made.AttestedBy, made.ID)
+	}
+	return s.list(made, collectionTable([]admin.CollectionView{made}))
+}
+
+type collectionSetCmd struct {
+	adminFlags
+	ID         string  `arg:"" help:"The collection."`
+	Title      *string `placeholder:"TEXT" help:"What people call it."`
+	AET        *string `name:"aet" placeholder:"AET" help:"Called AE title that reaches it by DICOM; empty: none does."`
+	Deposits   *string `placeholder:"open|closed" help:"Whether it takes deposits."`
+	Acceptance *string `placeholder:"automatic|person" help:"Who accepts images in whose pixels text may be: the node, where it can paint over what it finds, or a person always."`
+}
+
+func (c *collectionSetCmd) Help() string {
+	return `With --acceptance person the node reads the pixels of what it holds as ever and notes what it finds, and accepts nothing in its own name: a steward decides on each. What was accepted before
+stays.`
+}
+
+// Run changes a collection.
+func (c *collectionSetCmd) Run(ctx context.Context, s *streams) error {
+	v := admin.CollectionChange{Title: c.Title, AETitle: c.AET, State: c.Deposits}
+	if c.Acceptance != nil {
+		switch *c.Acceptance {
+		case "automatic":
+			v.NoAutomaticAcceptance = new(false)
+		case "person":
+			v.NoAutomaticAcceptance = new(true)
+		default:
+			return usage("--acceptance is automatic or person")
+		}
+	}
+	if v == (admin.CollectionChange{}) {
+		return usage("say what to change")
+	}
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	made, err := o.ChangeCollection(ctx, c.ID, v)
+	if err != nil {
+		return err
 	}
 	return s.list(made, collectionTable([]admin.CollectionView{made}))
 }
@@ -99,7 +142,7 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 		profile += ", file " + v.ProfileDigest[:min(12, len(v.ProfileDigest))]
 	}
 	rows := [][2]string{{"id", v.ID}, {"title", v.Title}, {"profile", profile}, {"AE title", v.AETitle}, {"protocol", v.Protocol}, {"state", v.State},
-		{"created", day(v.Created)}}
+		{"acceptance", acceptance(v.NoAutomaticAcceptance)}, {"created", day(v.Created)}}
 	if v.AttestedBy != "" {
 		rows = append(rows, [2]string{"attested", "by " + v.AttestedBy + ", " + day(v.Attested)})
 	}
@@ -115,6 +158,13 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 		fmt.Fprintf(s.out, "%-13s %s\n", r[0], cell(r[1]))
 	}
 	return nil
+}
+
+func acceptance(person bool) string {
+	if person {
+		return "by a person"
+	}
+	return "automatic"
 }
 
 type collectionRiskCmd struct {

@@ -41,7 +41,7 @@ func (l *local) CreateCollection(ctx context.Context, v admin.CollectionView) (a
 	if err != nil {
 		return v, err
 	}
-	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.NoReidentification}
+	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.NoReidentification, NoAutomaticAcceptance: v.NoAutomaticAcceptance}
 	if v.AETitle != "" {
 		if c.AETitle, err = collection.ParseAETitle(v.AETitle); err != nil {
 			return v, err
@@ -49,6 +49,22 @@ func (l *local) CreateCollection(ctx context.Context, v admin.CollectionView) (a
 	}
 	c, err = l.desk.CreateCollection(ctx, l.who, c)
 	return admin.ViewCollection(c), err
+}
+
+func (l *local) ChangeCollection(ctx context.Context, id string, c admin.CollectionChange) (admin.CollectionView, error) {
+	of, err := collection.ParseID(id)
+	if err != nil {
+		return admin.CollectionView{}, err
+	}
+	s, err := c.Settings()
+	if err != nil {
+		return admin.CollectionView{}, err
+	}
+	if err := l.desk.ChangeCollection(ctx, l.who, of, s); err != nil {
+		return admin.CollectionView{}, err
+	}
+	v, err := l.desk.Collection(ctx, l.who, of)
+	return admin.ViewCollection(v), err
 }
 
 func (l *local) Collections(ctx context.Context) ([]admin.CollectionView, error) {

@@ -26,6 +26,10 @@ func (r *remote) CreateCollection(ctx context.Context, v admin.CollectionView) (
 	return made, r.c.JSON(ctx, http.MethodPost, nil, v, &made, "api", "collections")
 }
 
+func (r *remote) ChangeCollection(ctx context.Context, id string, c admin.CollectionChange) (v admin.CollectionView, err error) {
+	return v, r.c.JSON(ctx, http.MethodPatch, nil, c, &v, "api", "collections", id)
+}
+
 func (r *remote) Collections(ctx context.Context) (all []admin.CollectionView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "collections")
 }

@@ -14,7 +14,7 @@ import (
 func (n *Node) reads() bool { return n.cfg.ReadPixels && n.codecs != nil }
 
 func (n *Node) reading() *reading.Flow {
-	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Codecs: n.codecs, Log: n.cfg.Log, Quiet: quiet})
+	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Collections: n.Stores.Collections, Codecs: n.codecs, Log: n.cfg.Log, Quiet: quiet})
 }
 
 // openReview makes what gives objects out, and what decides on those that are held.

@@ -172,6 +172,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/collections/default/held/paint", `{"items": ["1"]}`, in(policy.Steward), 503, false},
 		{"POST", "/api/collections/default/held/refuse", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
+		{"PATCH", "/api/collections/default", `{"no_automatic_acceptance": true}`, in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections", `{"id":"made-%d"}`, node(policy.Steward, policy.Admin), 201, false},
 		{"GET", "/api/tokens", "", node(policy.Admin), 200, false},
 		{"POST", "/api/tokens", `{"name":"n","role":"researcher","collection":"default"}`, node(policy.Admin), 201, false},

@@ -36,6 +36,9 @@ func (d *Door) routes() []route {
 		{method: "POST", path: "/api/collections", name: "createCollection", text: "Create a collection. With the profile as-deposited this is the caller's attestation that its data is de-identified already.",
 			takes: "NewCollection", gives: "Collection", do: d.createCollection},
 		{method: "GET", path: "/api/collections/{collection}", public: true, name: "getCollection", text: "One collection.", gives: "Collection", do: d.collection},
+		{method: "PATCH", path: "/api/collections/{collection}", name: "changeCollection",
+			text:  "Change a collection's title, AE title, whether it takes deposits, and whether images wait for a person although what was found in their pixels could be painted over. What is not given stays.",
+			takes: "CollectionChange", gives: "Collection", do: d.changeCollection},
 		{method: "GET", path: "/api/collections/{collection}/intake", name: "getIntake", text: "How many objects came, and where they stand. received is the sum of the others.", gives: "Intake", do: d.intake},
 		{method: "GET", path: "/api/collections/{collection}/profiles", name: "listProfiles", text: "The profiles that a collection has and had, the latest first, with the files of its own rules.",
 			gives: "Profile", list: true, do: d.profiles},
@@ -133,6 +136,25 @@ func (d *Door) collection(r *request) (any, error) {
 	return r.view(c), err
 }
 
+func (d *Door) changeCollection(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var v admin.CollectionChange
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	s, err := v.Settings()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Desk.ChangeCollection(r.Context(), r.who, id, s); err != nil {
+		return nil, err
+	}
+	return d.collection(r)
+}
+
 func (d *Door) createCollection(r *request) (any, error) {
 	var v struct {
 		ID       string `json:"id"`
@@ -141,6 +163,7 @@ func (d *Door) createCollection(r *request) (any, error) {
 		AETitle  string `json:"aet"`
 		Protocol string `json:"protocol"`
 		No       bool   `json:"no_reidentification"`
+		Person   bool   `json:"no_automatic_acceptance"`
 	}
 	if err := r.body(&v); err != nil {
 		return nil, err
@@ -149,7 +172,7 @@ func (d *Door) createCollection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.No}
+	c := collection.Collection{ID: id, Title: v.Title, Profile: v.Profile, Protocol: v.Protocol, NoReidentification: v.No, NoAutomaticAcceptance: v.Person}
 	if v.AETitle != "" {
 		if c.AETitle, err = collection.ParseAETitle(v.AETitle); err != nil {
 			return nil, err

@@ -173,10 +173,13 @@ func (d *Door) changeSettings(r *request) (*page, error) {
 	p := settingsPage{}
 	switch r.PostFormValue("do") {
 	case "save":
-		s := admin.Settings{Title: r.PostFormValue("title"), Open: r.PostFormValue("open") != ""}
-		if ae := strings.TrimSpace(r.PostFormValue("aet")); ae != "" {
-			s.AETitle, err = collection.ParseAETitle(ae)
+		v := admin.CollectionChange{Title: new(r.PostFormValue("title")), AETitle: new(strings.TrimSpace(r.PostFormValue("aet"))), State: new(collection.Closed.String()),
+			NoAutomaticAcceptance: new(r.PostFormValue("person") != "")}
+		if r.PostFormValue("open") != "" {
+			v.State = new(collection.Open.String())
 		}
+		var s admin.Settings
+		s, err = v.Settings()
 		if err == nil {
 			err = d.Desk.ChangeCollection(r.Context(), r.admin(), id, s)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -17,13 +18,16 @@ func MayManage(who Caller, id collection.ID) bool {
 }
 
 // Settings are what may be changed of a collection with a word. Its id stays what it is; its profile is changed by [Desk.PutProfile].
+// What is nil stays as it is.
 type Settings struct {
-	Title   string
-	AETitle collection.AETitle
-	Open    bool
+	Title   *string
+	AETitle *collection.AETitle // empty: it is not reached by DICOM
+	Open    *bool               // whether it takes deposits
+
+	NoAutomaticAcceptance *bool // whether images wait for a person although what was found in their pixels could be painted over
 }
 
-// ChangeCollection changes a collection's title and AE title, and whether it takes deposits.
+// ChangeCollection changes what is given of a collection's settings.
 func (d *Desk) ChangeCollection(ctx context.Context, who Caller, id collection.ID, s Settings) error {
 	object := "collection " + string(id)
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManageCollection, Collection: string(id)}, object); err != nil {
@@ -33,13 +37,33 @@ func (d *Desk) ChangeCollection(ctx context.Context, who Caller, id collection.I
 	if err != nil {
 		return err
 	}
-	before := c.AETitle
-	c.Title, c.AETitle, c.State = strings.Join(strings.Fields(s.Title), " "), s.AETitle, collection.Closed
-	if s.Open {
-		c.State = collection.Open
+	before := c
+	if s.Title != nil {
+		c.Title = strings.Join(strings.Fields(*s.Title), " ")
 	}
-	err = d.change(ctx, who, "change collection", object, string(id), func(tx *db.Tx) error { return d.Collections.Update(tx, c) })
-	d.Collections.Forget(id, before, c.AETitle)
+	if s.AETitle != nil {
+		c.AETitle = *s.AETitle
+	}
+	if s.Open != nil {
+		c.State = collection.Closed
+		if *s.Open {
+			c.State = collection.Open
+		}
+	}
+	if s.NoAutomaticAcceptance != nil {
+		c.NoAutomaticAcceptance = *s.NoAutomaticAcceptance
+	}
+	err = d.change(ctx, who, "change collection", object, string(id), func(tx *db.Tx) error {
+		if err := d.Collections.Update(tx, c); err != nil || c.NoAutomaticAcceptance == before.NoAutomaticAcceptance {
+			return err
+		}
+		what := "have images accepted automatically"
+		if c.NoAutomaticAcceptance {
+			what = "have no image accepted automatically"
+		}
+		return d.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: what, Object: object, Collection: string(id), Outcome: "done"})
+	})
+	d.Collections.Forget(id, before.AETitle, c.AETitle)
 	return err
 }
 

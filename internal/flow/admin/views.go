@@ -3,6 +3,7 @@ package admin
 import (
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -26,7 +27,16 @@ type (
 		Created        *time.Time        `json:"created,omitempty"`
 		Intake         *catalogue.Counts `json:"intake,omitempty"`
 
-		NoReidentification bool `json:"no_reidentification,omitempty"`
+		NoReidentification    bool `json:"no_reidentification,omitempty"`
+		NoAutomaticAcceptance bool `json:"no_automatic_acceptance,omitempty"`
+	}
+	// CollectionChange is what is to be other of a collection; what is not given stays.
+	CollectionChange struct {
+		Title   *string `json:"title,omitempty"`
+		AETitle *string `json:"aet,omitempty"` // empty: it is not reached by DICOM
+		State   *string `json:"state,omitempty"`
+
+		NoAutomaticAcceptance *bool `json:"no_automatic_acceptance,omitempty"`
 	}
 	// NewToken is what a token is made of.
 	NewToken struct {
@@ -71,7 +81,30 @@ func When(t time.Time) *time.Time {
 // ViewCollection shows a collection whole.
 func ViewCollection(c collection.Collection) CollectionView {
 	return CollectionView{ID: string(c.ID), Title: c.Title, Profile: c.Profile, ProfileVersion: c.ProfileVersion, ProfileDigest: c.ProfileDigest, AETitle: string(c.AETitle), Protocol: c.Protocol,
-		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: When(c.Attested), Created: When(c.Created), NoReidentification: c.NoReidentification}
+		State: c.State.String(), AttestedBy: c.AttestedBy, Attested: When(c.Attested), Created: When(c.Created), NoReidentification: c.NoReidentification,
+		NoAutomaticAcceptance: c.NoAutomaticAcceptance}
+}
+
+// Settings reads a change.
+func (v *CollectionChange) Settings() (s Settings, err error) {
+	s.Title, s.NoAutomaticAcceptance = v.Title, v.NoAutomaticAcceptance
+	if v.AETitle != nil {
+		var ae collection.AETitle
+		if *v.AETitle != "" {
+			if ae, err = collection.ParseAETitle(*v.AETitle); err != nil {
+				return s, err
+			}
+		}
+		s.AETitle = &ae
+	}
+	if v.State != nil {
+		open := *v.State == collection.Open.String()
+		if !open && *v.State != collection.Closed.String() {
+			return s, fault.New(fault.Invalid, "change collection", "", "a collection is open or closed")
+		}
+		s.Open = &open
+	}
+	return s, nil
 }
 
 // ViewToken shows a token without its secret.

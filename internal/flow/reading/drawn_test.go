@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"image"
+	"slices"
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reading"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
@@ -52,7 +55,7 @@ func (x *rig) desk() *review.Flow {
 	x.t.Cleanup(func() { _ = pool.Close() })
 	s := x.Stores
 	return review.New(review.Parts{Custody: x.Custody, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects,
-		Clean: reading.New(reading.Parts{DB: s.DB, Custody: x.Custody, Catalogue: s.Catalogue, Codecs: pool, Log: x.cfg.Log})})
+		Clean: reading.New(reading.Parts{DB: s.DB, Custody: x.Custody, Catalogue: s.Catalogue, Collections: s.Collections, Codecs: pool, Log: x.cfg.Log})})
 }
 
 // painting is what the record of an accepted instance says of its pixels.
@@ -160,5 +163,39 @@ func TestTakenAway(t *testing.T) {
 		if p := x.painting(l); !p.Chosen || len(p.Boxes) > 0 || len(p.Left) == 0 {
 			t.Errorf("%+v", p)
 		}
+	})
+}
+
+// Where a collection has nothing accepted automatically, what is held for its kind waits with what was found, and so does what shows text; what shows none is admitted.
+func TestNothingByItself(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		c, err := x.Stores.Collections.Get(t.Context(), "breast")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.NoAutomaticAcceptance = true
+		if err := x.Stores.DB.Write(t.Context(), func(tx *db.Tx) error { return x.Stores.Collections.Update(tx, c) }); err != nil {
+			t.Fatal(err)
+		}
+		x.Stores.Collections.Forget("breast")
+		// The last says that it is a radiograph: only its pixels tell.
+		dx := bytes.ReplaceAll(bytes.Replace(scan(t, 1), []byte("CS\x02\x00US"), []byte("CS\x02\x00DX"), 1), []byte("1.2.840.10008.5.1.4.1.1.6.1\x00"), []byte("1.2.840.10008.5.1.4.1.1.1.1\x00"))
+		dx = bytes.Replace(dx, []byte("CS\x04\x00YES "), []byte("CS\x04\x00NO  "), 1)
+		x.deposit(scan(t, 0))
+		x.deposit(instance(t, "CT").Data())
+		x.deposit(dx)
+		held := x.settled(policy.Held, policy.Admitted, policy.Held)
+		for k, code := range map[int]string{0: deid.CodePixels, 2: deid.CodeWriting} {
+			found, err := x.Stores.Catalogue.Found(t.Context(), held[k].ID)
+			if err != nil || found == nil || len(found.Boxes) == 0 || !slices.ContainsFunc(held[k].Reasons, func(r catalogue.Reason) bool { return r.Code == code }) {
+				t.Errorf("image %d: found %+v, %v; held for %v", k, found, err, held[k].Reasons)
+			}
+		}
+		// A person's word is enough.
+		ada := review.Caller{Actor: "person-ada", Grants: []policy.Grant{{Role: policy.Steward, Collection: "breast"}}}
+		if out, err := x.desk().Paint(t.Context(), ada, "breast", []catalogue.InstanceID{held[0].ID, held[2].ID}, ""); err != nil || out[0].Outcome != review.Accepted || out[1].Outcome != review.Accepted {
+			t.Error(out, err)
+		}
+		x.settled(policy.Admitted, policy.Admitted, policy.Admitted)
 	})
 }

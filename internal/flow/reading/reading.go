@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // Actor is who the audit log says has accepted what was painted.
@@ -39,6 +40,9 @@ type Parts struct {
 	Catalogue *catalogue.Record
 	Codecs    *codec.Pool
 	Log       *slog.Logger
+
+	Collections *collection.Record
+
 	// Quiet is how long a study waits for more of itself before it is read, where its deposit does not end.
 	Quiet time.Duration
 }
@@ -196,6 +200,11 @@ func (f *Flow) lookAlone(ctx context.Context, l catalogue.Located) (*seen, error
 // act does what follows from what was seen.
 func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err error) {
 	found := seen.found()
+	c, err := f.Collections.Get(ctx, l.Collection)
+	if err != nil {
+		return err
+	}
+	ask := c.NoAutomaticAcceptance && (l.State == policy.Held || len(found.Boxes) > 0)
 	if seen.unsure != "" {
 		return f.mark(ctx, l, found, catalogue.Reason{Code: deid.CodeUnsure, Where: pixelData, Text: seen.unsure})
 	}
@@ -216,6 +225,9 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 		if l, err = f.Catalogue.Instance(ctx, l.ID); err != nil {
 			return gone(err)
 		}
+	}
+	if ask {
+		return f.mark(ctx, l, found)
 	}
 	note := "its pixels were read, and show no text"
 	if seen.strip {

@@ -102,6 +102,8 @@ type Collection struct {
 	Created        time.Time
 
 	NoReidentification bool // who its subjects are is not kept: nobody can be told. It never changes
+
+	NoAutomaticAcceptance bool // what is held for what its pixels may show waits for a person, whatever a reading of them finds
 }
 
 // Record is the open record.
@@ -155,17 +157,20 @@ func (r *Record) Create(tx *db.Tx, c Collection) error {
 	if taken > 0 {
 		return fault.New(fault.Conflict, attempt, on, "the id is taken")
 	}
-	no := int64(0)
-	if c.NoReidentification {
-		no = 1
-	}
-	_, err := tx.Exec(`INSERT INTO collection (id, title, profile, profile_version, ae_title, protocol, state, attested_by, attested, created, no_reidentification)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.ID), c.Title, c.Profile, c.ProfileVersion, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy,
-		attested(c), db.Micros(c.Created), no)
+	_, err := tx.Exec(`INSERT INTO collection (id, title, profile, profile_version, ae_title, protocol, state, attested_by, attested, created, no_reidentification, no_automatic_acceptance)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, string(c.ID), c.Title, c.Profile, c.ProfileVersion, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy,
+		attested(c), db.Micros(c.Created), one(c.NoReidentification), one(c.NoAutomaticAcceptance))
 	return err
 }
 
-// Update replaces the title, AE title, protocol, state and attestation of a collection. Its profile is changed by [Record.PutProfile] alone.
+func one(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Update replaces the title, AE title, protocol, state, attestation and way of acceptance of a collection. Its profile is changed by [Record.PutProfile] alone.
 func (r *Record) Update(tx *db.Tx, c Collection) error {
 	attempt, on := "change collection", "collection "+string(c.ID)
 	if err := c.check(attempt); err != nil {
@@ -174,8 +179,8 @@ func (r *Record) Update(tx *db.Tx, c Collection) error {
 	if err := r.free(tx, attempt, c); err != nil {
 		return err
 	}
-	res, err := tx.Exec(`UPDATE collection SET title = ?, ae_title = ?, protocol = ?, state = ?, attested_by = ?, attested = ? WHERE id = ?`,
-		c.Title, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy, attested(c), string(c.ID))
+	res, err := tx.Exec(`UPDATE collection SET title = ?, ae_title = ?, protocol = ?, state = ?, attested_by = ?, attested = ?, no_automatic_acceptance = ? WHERE id = ?`,
+		c.Title, nullable(c.AETitle), c.Protocol, int64(c.State), c.AttestedBy, attested(c), one(c.NoAutomaticAcceptance), string(c.ID))
 	if err != nil {
 		return err
 	}
@@ -246,16 +251,16 @@ func printable(s string) bool {
 	return strings.ToValidUTF8(s, "\x00") == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-const columns = `SELECT id, title, profile, profile_version, profile_digest, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created, no_reidentification FROM collection`
+const columns = `SELECT id, title, profile, profile_version, profile_digest, COALESCE(ae_title, ''), protocol, state, attested_by, attested, created, no_reidentification, no_automatic_acceptance FROM collection`
 
 func scan(row interface{ Scan(...any) error }) (Collection, error) {
 	var c Collection
-	var at, created, no int64
-	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.ProfileDigest, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created, &no)
+	var at, created, no, person int64
+	err := row.Scan(&c.ID, &c.Title, &c.Profile, &c.ProfileVersion, &c.ProfileDigest, &c.AETitle, &c.Protocol, &c.State, &c.AttestedBy, &at, &created, &no, &person)
 	if at != 0 {
 		c.Attested = db.Time(at)
 	}
-	c.Created, c.NoReidentification = db.Time(created), no != 0
+	c.Created, c.NoReidentification, c.NoAutomaticAcceptance = db.Time(created), no != 0, person != 0
 	return c, err
 }
 

@@ -79,7 +79,7 @@ func TestCreateChangeAndFind(t *testing.T) {
 		if _, err := r.Get(ctx, "breast"); !fault.Is(err, fault.NotFound) {
 			t.Errorf("before it exists: %v", err)
 		}
-		breast := Collection{ID: "breast", Title: "Brust – Größe", Profile: "research", ProfileVersion: "1", AETitle: "BREAST", Protocol: "mammo"}
+		breast := Collection{ID: "breast", Title: "Brust – Größe", Profile: "research", ProfileVersion: "1", AETitle: "BREAST", Protocol: "mammo", NoAutomaticAcceptance: true}
 		if err := create(breast); err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestCreateChangeAndFind(t *testing.T) {
 		if err != nil || raw.AttestedBy != "token-1" || raw.Attested.IsZero() {
 			t.Errorf("%+v, %v", raw, err)
 		}
-		raw.AETitle, raw.State, raw.Title = "RAW", Closed, "Raw"
+		raw.AETitle, raw.State, raw.Title, raw.NoAutomaticAcceptance = "RAW", Closed, "Raw", true
 		if err := write(func(tx *db.Tx) error { return r.Update(tx, raw) }); err != nil {
 			t.Fatal(err)
 		}
