@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
@@ -68,6 +69,7 @@ type Records struct {
 	Subjects    *subject.Record
 	Catalogue   *catalogue.Record
 	Rulings     *ruling.Record
+	Proof       *proof.Record
 }
 
 // OpenRecords opens what a command that administers a node needs, and brings the tables up to date. On SQLite, what it writes reaches stable storage before
@@ -102,6 +104,9 @@ func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records
 		return nil, err
 	}
 	if r.Subjects, err = subject.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Proof, err = proof.OpenRecord(ctx, r.DB); err != nil {
 		return nil, err
 	}
 	if r.Catalogue, err = catalogue.OpenRecord(ctx, r.DB); err != nil {

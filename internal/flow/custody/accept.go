@@ -219,6 +219,7 @@ type accepting struct {
 	taught bool            // p's lexicon in memory has terms that are in no record yet
 	lex    int64           // version of the lexicon that it was gated with
 	held   int64           // of the memory for reviews
+	work   work            // what was done to it
 }
 
 func (a *accepting) close() {
@@ -356,11 +357,13 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 		return nil, err
 	}
 	a.clean, a.lex = res.Rendered, int64(res.Lexicon.Version())
+	a.work = a.ward.work(res)
 	return nil, nil
 }
 
 // again looks once more at what was cleaned before it was held: it must not have what is known of its subject by now.
 func (a *accepting) again(ctx context.Context) ([]Reason, error) {
+	a.work.Judged = a.was.Judged // and what was done then was counted then
 	if a.ward.profile.AsDeposited {
 		return nil, nil
 	}
@@ -558,7 +561,12 @@ func (s *sink) meta() (*entry, []byte, error) {
 		InstanceAttributes: describeInstance(s.clean), StudyAttributes: describeStudy(s.clean), SeriesAttributes: describeSeries(s.clean),
 	}
 	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(s.clean, studyTags), others(s.clean, seriesTags)
-	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, Profile: a.ward.profile.Describe()}
+	if !a.ward.profile.AsDeposited {
+		if a.work.Searched = int64(len(s.head)); a.x.Syntax().Encapsulated {
+			a.work.Searched += s.size
+		}
+	}
+	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, work: a.work}
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}
@@ -571,7 +579,7 @@ func (s *sink) meta() (*entry, []byte, error) {
 		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
 	}
 	return &entry{deposit: &Deposit{ID: l.Deposit, c: a.c, ward: a.ward, actor: s.acc.Actor}, person: a.p, terms: a.terms, digest: l.Digest, row: row, durable: func() {},
-		settled: func() { close(s.acc.done) }, accepts: s.acc}, meta, nil
+		settled: func() { close(s.acc.done) }, accepts: s.acc, work: a.work}, meta, nil
 }
 
 func (a *accepting) append(ctx context.Context, bulk []section, to *sink) error {
@@ -636,10 +644,13 @@ func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
 		}
 		_, err = c.catalogue.Accept(tx, id, rev)
 	} else {
-		id, err = c.adopt(tx, row, acc)
+		id, err = c.adopt(tx, row, acc, ev.entry.work.Judged)
 	}
 	switch {
 	case err == nil:
+		if err := c.proof.Add(tx, acc.counted(ev.entry)); err != nil {
+			return err
+		}
 		return c.audit.Append(tx, decision(id, row.Collection, row.Digest, acc.Actor, "accepted", acc.Note))
 	case fault.Is(err, fault.Conflict), fault.Is(err, fault.NotFound):
 		acc.left = err
@@ -650,7 +661,7 @@ func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
 
 // adopt is for an acceptance whose held record is in the catalogue no more. If that was decided, so be it. If it was never there, because the catalogue was lost and
 // that record is damaged, what was accepted stands by itself.
-func (c *Custody) adopt(tx *db.Tx, row catalogue.Entry, acc *acceptance) (catalogue.InstanceID, error) {
+func (c *Custody) adopt(tx *db.Tx, row catalogue.Entry, acc *acceptance, judged string) (catalogue.InstanceID, error) {
 	decided, err := c.catalogue.UnusedNow(tx, acc.ref())
 	if err != nil {
 		return 0, err
@@ -660,6 +671,10 @@ func (c *Custody) adopt(tx *db.Tx, row catalogue.Entry, acc *acceptance) (catalo
 	}
 	done, err := c.catalogue.AddBatch(tx, []catalogue.Entry{row})
 	if err != nil {
+		return 0, err
+	}
+	came := entry{row: row, work: work{Judged: judged}}
+	if err := c.proof.Add(tx, came.counted(policy.Held, nil)); err != nil {
 		return 0, err
 	}
 	return done[0].Instance, c.catalogue.SetRuling(tx, done[0].Instance, acc.Ruling)

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -70,6 +71,8 @@ func (s *spine) born(catalogued bool) {
 	must(s.t, err)
 	subjects, err := subject.OpenRecord(ctx, d)
 	must(s.t, err)
+	work, err := proof.OpenRecord(ctx, d)
+	must(s.t, err)
 	cat, err := catalogue.OpenRecord(ctx, d)
 	must(s.t, err)
 	ring, err := keys.OpenRing(ctx, d, s.master)
@@ -77,7 +80,7 @@ func (s *spine) born(catalogued bool) {
 	var c *Custody
 	packs, err := pack.OpenStore(ctx, s.dir, pack.Options{PackSize: 8 << 10, Committed: func(done []pack.Committed) { c.Committed(done) }}) // many packs: their names, and so their order, are random
 	must(s.t, err)
-	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
+	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
 	must(s.t, c.Replay(ctx))
 	s.Custody = c
 	run, cancel := context.WithCancel(ctx)
@@ -107,7 +110,8 @@ func (s *spine) again(catalogued bool) { s.t.Helper(); s.die(); s.born(catalogue
 func (s *spine) forget() {
 	s.t.Helper()
 	must(s.t, s.db.Write(s.t.Context(), func(tx *db.Tx) error {
-		for _, table := range []string{"instance", "series", "series_request", "study", "study_part", "study_open", "deposit", "refusal", "intake", "publication", "checkpoint", "unused"} {
+		for _, table := range []string{"instance", "series", "series_request", "study", "study_part", "study_open", "deposit", "refusal", "intake", "publication", "checkpoint", "unused",
+			"proof_work", "proof_subject"} {
 			if _, err := tx.Exec("DELETE FROM " + table); err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -247,12 +248,24 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 		if outcomes, err = c.catalogue.AddBatch(tx, rows); err != nil {
 			return err
 		}
+		counted := make([]proof.Object, 0, len(rows))
+		k := 0
 		for _, ev := range batch {
-			if ev.kind == eventEntry && ev.entry.accepts != nil {
+			switch {
+			case ev.kind != eventEntry:
+			case ev.entry.accepts != nil:
 				if err := c.settleAcceptance(tx, ev); err != nil {
 					return err
 				}
+			default:
+				if o := outcomes[k]; o.Kind == catalogue.Added || o.Kind == catalogue.Conflicts {
+					counted = append(counted, ev.entry.counted(o.State, o.Reasons))
+				}
+				k++
 			}
+		}
+		if err := c.proof.Add(tx, counted...); err != nil {
+			return err
 		}
 		if err := c.growLexicons(ctx, tx, entries); err != nil {
 			return err

@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
@@ -34,6 +35,7 @@ type Parts struct {
 	Collections *collection.Record
 	Subjects    *subject.Record
 	Catalogue   *catalogue.Record
+	Proof       *proof.Record
 	Identities  *reidentification.Vault // nil: who subjects are is not kept
 	Log         *slog.Logger
 	// Quiet is how long a study waits for more of itself before it is admitted, where its deposit does not end.
@@ -52,6 +54,7 @@ type Custody struct {
 	collections *collection.Record
 	subjects    *subject.Record
 	catalogue   *catalogue.Record
+	proof       *proof.Record
 	packs       *pack.Store
 	log         *slog.Logger
 	quiet       time.Duration
@@ -75,7 +78,7 @@ type Custody struct {
 
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
-	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, log: p.Log,
+	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1), readPixels: p.ReadPixels}
 	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
@@ -103,6 +106,7 @@ type ward struct {
 	row     collection.Collection
 	profile *deid.Profile
 	keys    *deid.Keys
+	judged  string // what records say of the profile
 }
 
 // ward reads the collection and, once, its key. Whoever has a ward works by the profile that was in force then, to the end of the deposit.
@@ -124,7 +128,7 @@ func (c *Custody) ward(ctx context.Context, id collection.ID) (*ward, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &ward{row: row, profile: profile, keys: deid.NewKeys(root)}
+	w := &ward{row: row, profile: profile, keys: deid.NewKeys(root), judged: profile.Judged()}
 	c.wards.Store(id, w)
 	return w, nil
 }

@@ -26,6 +26,7 @@ type entry struct {
 	durable func()          // it is on stable storage
 	settled func()          // it is in the catalogue, or never will be
 	accepts *acceptance     // of one that was held; nil: it is new
+	work    work
 }
 
 // sealedMeta is what stands beside the layout in the meta section of a record: everything that is needed to make the instance's rows again (docs/formats/object.md). It is encrypted under
@@ -38,7 +39,7 @@ type sealedMeta struct {
 	Terms     []byte            `json:"terms,omitempty"`
 	Received  time.Time         `json:"received"`
 	Accepts   *acceptance       `json:"accepts,omitempty"` // of acceptedVersion
-	Profile   string            `json:"profile,omitempty"` // that it was judged by: name, version, and digest of a file
+	work
 }
 
 const (
@@ -94,7 +95,7 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 		}
 	}
 	row.Unread = d.c.unread(d.ward, a.data)
-	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), Profile: d.ward.profile.Describe()}
+	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), work: a.worked(res, head)}
 	terms, err := (*deid.Lexicon)(nil).With(res.NewTerms...)
 	if err != nil {
 		return nil, nil, err
@@ -110,7 +111,7 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 	if err != nil {
 		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
 	}
-	return &entry{deposit: d, person: p, terms: terms, digest: digest, row: row, durable: func() {}, settled: func() {}}, meta, nil
+	return &entry{deposit: d, person: p, terms: terms, digest: digest, row: row, durable: func() {}, settled: func() {}, work: m.work}, meta, nil
 }
 
 // nameless makes the entry one that is held and tells nothing of itself.
@@ -119,6 +120,7 @@ func (e *entry) nameless() {
 	e.row.Reasons = []catalogue.Reason{{Code: codeUncatalogued, Text: "the catalogue does not take what describes it"}}
 	e.row.StudyAttributes, e.row.SeriesAttributes = catalogue.StudyAttributes{}, catalogue.SeriesAttributes{}
 	e.terms = nil
+	e.work = work{Judged: e.work.Judged}
 }
 
 // first reports whether something of this name is met for the first time in the deposit.

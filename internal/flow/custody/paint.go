@@ -30,6 +30,8 @@ type Painting struct {
 	// Chosen: nothing but what a person drew was painted. Left is then what a reading of it still takes for text.
 	Chosen bool                 `json:"chosen,omitempty"`
 	Left   []catalogue.FoundBox `json:"left,omitempty"`
+	// Stripped counts frames whose code streams lost comments or application data.
+	Stripped int `json:"stripped,omitempty"`
 }
 
 // Painter writes pixel data anew, in the same transfer syntax, without what identifies in it, and says what it did. Reasons say why that cannot be; then what it has

@@ -254,7 +254,7 @@ func (c *Custody) recall(ctx context.Context, h pack.Header, key keys.Key, meta 
 		return nil, err
 	}
 	m.Row.Subject = p.id
-	e := &entry{deposit: &Deposit{ID: m.Row.Deposit, c: c, ward: w, actor: "replay"}, person: p, digest: m.Row.Digest, row: m.Row, durable: func() {}, settled: func() {}, accepts: m.Accepts}
+	e := &entry{deposit: &Deposit{ID: m.Row.Deposit, c: c, ward: w, actor: "replay"}, person: p, digest: m.Row.Digest, row: m.Row, durable: func() {}, settled: func() {}, accepts: m.Accepts, work: m.work}
 	if len(m.Terms) > 0 {
 		if e.terms, err = deid.DecodeLexicon(m.Terms); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 
 	"log/slog"
@@ -36,9 +37,11 @@ func TestOneBadEntryStopsNoOther(t *testing.T) {
 		must(err)
 		subjects, err := subject.OpenRecord(ctx, d)
 		must(err)
+		work, err := proof.OpenRecord(ctx, d)
+		must(err)
 		cat, err := catalogue.OpenRecord(ctx, d)
 		must(err)
-		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
+		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
 		dep := &Deposit{c: c, actor: "test", ward: &ward{row: collection.Collection{ID: collection.Default}}}
 		var sub subject.Subject
 		must(d.Write(ctx, func(tx *db.Tx) error {

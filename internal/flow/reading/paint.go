@@ -38,7 +38,7 @@ func (f *Flow) painter(s *seen) custody.Painter {
 			out := roll{w: w, x: x, person: s.person, only: s.drawn != nil && s.drawn.Only, left: s.left}
 			err = out.write(ctx, s)
 			if err == nil {
-				did := &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted)}
+				did := &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted), Stripped: out.stripped}
 				if s.drawn != nil {
 					did.Drawn, did.Chosen = s.drawn.Drawn, s.drawn.Only
 					did.Left = runs(out.still)
@@ -56,13 +56,15 @@ func (f *Flow) painter(s *seen) custody.Painter {
 
 // roll writes the pixel data of an image anew.
 type roll struct {
-	w       io.Writer
-	x       *film
-	painted [][]image.Rectangle // by frame
-	person  bool                // somebody answers for what cannot be told
-	only    bool                // and for what is not painted
-	left    [][]image.Rectangle // by frame, what that was before painting
-	still   [][]image.Rectangle // by frame, what it is after
+	w        io.Writer
+	x        *film
+	painted  [][]image.Rectangle // by frame
+	person   bool                // somebody answers for what cannot be told
+	only     bool                // and for what is not painted
+	left     [][]image.Rectangle // by frame, what that was before painting
+	still    [][]image.Rectangle // by frame, what it is after
+	stripped int                 // frames whose code streams lost comments or application data
+	less     bool                // the frame that was made last did
 
 	held    [][]byte // encapsulated frames that wait for the offset table
 	waiting int64    // bytes of them
@@ -92,6 +94,9 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 				return err
 			}
 			last, of = done{b, boxes, still}, stored
+		}
+		if r.less {
+			r.stripped++
 		}
 		r.painted, r.still = append(r.painted, last.boxes), append(r.still, last.still)
 		if r.x.frames.Encapsulated() {
@@ -145,6 +150,7 @@ func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Re
 		if b, err = codec.Strip(r.x.syntax, stored); err != nil {
 			return nil, nil, nil, unread(err)
 		}
+		r.less = len(b) < len(stored)-1 // beyond a byte of padding
 	} else {
 		b = append([]byte(nil), stored...)
 		codec.ClearUnused(of, b, r.x.syntax.BigEndian)

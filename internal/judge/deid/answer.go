@@ -41,9 +41,9 @@ func (c *pass) declare(by Answer) {
 	switch i := c.ds.Find(dicom.TagBurnedInAnnotation); {
 	case i < 0 && by&Painted != 0 && c.ds.PixelData() >= 0:
 		c.edit.Insert(dicom.Root, dicom.TagBurnedInAnnotation, dicom.VRCS, []byte("NO"))
-		c.res.Actions.Added++
+		c.marked(dicom.TagBurnedInAnnotation)
 	case i >= 0 && c.ds.String(dicom.TagBurnedInAnnotation) != "NO":
-		c.set(i, []byte("NO"), &c.res.Actions.Replaced)
+		c.set(i, []byte("NO"), Replaced)
 	}
 }
 

@@ -55,11 +55,11 @@ func (c *pass) blob(i int, creator []byte) bool {
 		out = append(out, 0)
 	}
 	if bytes.Equal(out, c.ds.Value(i)) {
-		c.res.Actions.Kept++
+		c.did(i, KeptSafe)
 		return true
 	}
 	c.edit.SetElement(i, el.VR, out)
-	c.res.Actions.Cleaned++
+	c.did(i, Altered)
 	return true
 }
 

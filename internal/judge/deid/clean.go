@@ -23,6 +23,8 @@ type work struct {
 	variant  *variant
 	variants map[string]*variant // by what objects let apply
 	hits     []int32             // entries that each rule decided on
+
+	did []Line // what is done to the entries
 }
 
 // block is a private block met within one parent.
@@ -31,6 +33,7 @@ type block struct {
 	tag    dicom.Tag // its creator's
 	entry  int
 	safe   map[uint32]dicom.VR // the creator's safe elements; nil if none is known
+	name   string              // the creator's, if it is one that is known
 	blobs  bool                // the creator has blobs that can be read
 	kept   int
 }
@@ -233,7 +236,7 @@ type pass struct {
 
 func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, error) {
 	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID), reviewed: by&Seen != 0}
-	s.work.creators = s.work.creators[:0]
+	s.work.creators, s.work.did = s.work.creators[:0], s.work.did[:0]
 	equipmentAt := -1
 	for i := 0; i < ds.Len(); {
 		el := ds.At(i)
@@ -302,7 +305,7 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		return res.stop(Held, found...), nil
 	}
 	res.Rendered = out
-	res.Rules = c.ruleCounts()
+	res.Rules, res.Done = c.ruleCounts(), c.done()
 	return res, nil
 }
 
@@ -373,7 +376,8 @@ func (c *pass) entry(i int) bool {
 	}
 	vr, ok := c.agreed(i, r.vr)
 	if !ok {
-		c.remove(i)
+		c.edit.Remove(i)
+		c.didBy(i, Removed, ByEncoding)
 		return false
 	}
 	if vr == dicom.VRSQ {
@@ -381,7 +385,7 @@ func (c *pass) entry(i int) bool {
 	}
 	if el.ValueStart == el.ValueEnd && !c.ds.IsBulk(i) {
 		if r.op == opPseudonym {
-			c.set(i, []byte(c.pseudonym), &c.res.Actions.Replaced)
+			c.set(i, []byte(c.pseudonym), Replaced)
 			return false
 		}
 		if r.op == opOwnReplace {
@@ -413,7 +417,7 @@ func (c *pass) entry(i int) bool {
 	case opDummy:
 		c.dummyValue(i, r)
 	case opPseudonym:
-		c.set(i, []byte(c.pseudonym), &c.res.Actions.Replaced)
+		c.set(i, []byte(c.pseudonym), Replaced)
 	default:
 		c.value(i, r, vr)
 	}
@@ -473,8 +477,7 @@ func (c *pass) sequence(i int, r rule) bool {
 				c.res.Actions.Kept++
 				return false
 			}
-			c.edit.SetElement(i, el.VR, nil)
-			c.res.Actions.Emptied++
+			c.empty(i)
 			return false
 		case ActionD:
 			if el.Tag == dicom.TagPersonIdentificationCodeSequence {
@@ -494,16 +497,16 @@ func (c *pass) resolved(i int, r rule) Action {
 
 func (c *pass) remove(i int) {
 	c.edit.Remove(i)
-	c.res.Actions.Removed++
+	c.did(i, Removed)
 }
 
 func (c *pass) empty(i int) {
 	c.edit.SetElement(i, c.ds.At(i).VR, nil)
-	c.res.Actions.Emptied++
+	c.did(i, Emptied)
 }
 
 // set gives entry i a value; its VR stays as written, its padding is its own.
-func (c *pass) set(i int, raw []byte, count *int) {
+func (c *pass) set(i int, raw []byte, deed Deed) {
 	vr := c.ds.At(i).VR
 	if !vr.Known() || vr == dicom.VRUN {
 		if want := c.work.rules[i].vr; len(raw)%2 == 1 && want != 0 {
@@ -511,7 +514,7 @@ func (c *pass) set(i int, raw []byte, count *int) {
 		}
 	}
 	c.edit.SetElement(i, vr, raw)
-	*count++
+	c.did(i, deed)
 }
 
 // basic does what the Basic Profile says.
@@ -525,7 +528,7 @@ func (c *pass) basic(i int, r rule) {
 		c.empty(i)
 	case ActionD:
 		if d, ok := dummy(r.vr, c.ds.At(i).VR); ok {
-			c.set(i, d, &c.res.Actions.Replaced)
+			c.set(i, d, Replaced)
 			return
 		}
 		c.remove(i)
@@ -544,7 +547,7 @@ func (c *pass) dummyValue(i int, r rule) {
 		return
 	}
 	c.markDummy(i)
-	c.set(i, d, &c.res.Actions.Replaced)
+	c.set(i, d, Replaced)
 }
 
 // markDummy notes a content item that has a dummy for a value.
@@ -589,7 +592,7 @@ func (c *pass) mark(equipmentToo bool, by Answer) error {
 	}
 	put := func(t dicom.Tag, vr dicom.VR, raw []byte) {
 		c.edit.Insert(dicom.Root, t, vr, raw)
-		c.res.Actions.Added++
+		c.marked(t)
 	}
 	for _, t := range [...]dicom.Tag{dicom.TagPatientName, dicom.TagPatientID} {
 		if !c.ds.Has(t) {
@@ -630,7 +633,7 @@ func (c *pass) appendEquipment(clean *dicom.Dataset, out *dicom.Rendered) (*dico
 		}
 		e.SetElement(i, clean.At(i).VR, append(body, m.equipment...))
 	}
-	c.res.Actions.Added++
+	c.marked(dicom.TagContributingEquipmentSequence)
 	r, err := e.Render()
 	if err != nil {
 		return nil, err
@@ -678,7 +681,7 @@ func (c *pass) private(i int) bool {
 		return false
 	}
 	b.kept++
-	c.res.Actions.Kept++
+	c.did(i, KeptSafe)
 	return vr == dicom.VRSQ
 }
 
@@ -780,7 +783,7 @@ func (c *pass) open(i int) {
 		c.work.creators = c.work.creators[:n-1]
 	}
 	creator := bytes.Trim(c.ds.Value(i), " \x00")
-	b := block{parent: el.Parent, tag: el.Tag, entry: i}
+	b := block{parent: el.Parent, tag: el.Tag, entry: i, name: c.named(i)}
 	if !el.IsSequence() {
 		b.safe, b.blobs = safeByCreator()[string(creator)], hasBlobs(creator)
 	}

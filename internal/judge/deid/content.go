@@ -146,6 +146,7 @@ func (s *Subject) contentItem(ds *dicom.Dataset, at, item int) {
 		return
 	}
 	r := &s.work.rules[i]
+	r.content = true
 	basic, keep, clean := Action(0), Option(0), CleanStructuredContent
 	if row != nil {
 		basic, keep, clean = row.basic, row.keep, row.clean
@@ -241,7 +242,7 @@ func personal(ds *dicom.Dataset, item int) bool {
 func (s *Subject) capYears(ds *dicom.Dataset, i int) {
 	for k := i; k < int(ds.At(i).Next); k++ {
 		if ds.At(k).Tag == dicom.TagNumericValue {
-			s.work.rules[k].op = opYears
+			s.work.rules[k].op, s.work.rules[k].content = opYears, true
 		}
 	}
 }
@@ -264,7 +265,10 @@ func (s *Subject) dropItem(ds *dicom.Dataset, item int) {
 			r.op, r.basic = opBasic, ActionZ // type 2
 		case dicom.TagConceptCodeSequence:
 			r.op = opDummy
+		default:
+			continue
 		}
+		r.content = true
 	}
 }
 

@@ -715,7 +715,7 @@ func (c *pass) ownPrivate(i int, r rule, b *block) bool {
 	}
 	if r.op == opWalk {
 		b.kept++
-		c.res.Actions.Kept++
+		c.did(i, KeptSafe)
 		return true
 	}
 	removed := c.res.Actions.Removed
@@ -723,11 +723,11 @@ func (c *pass) ownPrivate(i int, r rule, b *block) bool {
 	case r.op == opOwnEmpty:
 		c.empty(i)
 	case el.ValueStart == el.ValueEnd:
-		c.res.Actions.Kept++
+		c.did(i, KeptSafe)
 	case r.op == opNumber && !numbers(c.ds.Value(i)), r.op == opKeep && len(c.ds.Value(i))%max(1, r.vr.WordSize()) != 0:
 		c.remove(i)
 	case r.op == opNumber, r.op == opKeep:
-		c.res.Actions.Kept++
+		c.did(i, KeptSafe)
 	default:
 		c.value(i, r, r.vr)
 	}

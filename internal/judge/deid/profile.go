@@ -120,12 +120,13 @@ const (
 )
 
 type rule struct {
-	op    opcode
-	basic Action   // what is done where the value cannot stay; 0: as its text may be anything, empty or a dummy
-	vr    dicom.VR // the dictionary's
-	term  TermKind // what its value is to the lexicon
-	size  uint8    // bytes of a number that stands alone; 0: any
-	own   uint16   // number of the collection's own rule that decides, from 1; 0: none does
+	op      opcode
+	basic   Action   // what is done where the value cannot stay; 0: as its text may be anything, empty or a dummy
+	vr      dicom.VR // the dictionary's
+	term    TermKind // what its value is to the lexicon
+	size    uint8    // bytes of a number that stands alone; 0: any
+	content bool     // structured content, or graphics, decides otherwise than the element's own rule
+	own     uint16   // number of the collection's own rule that decides, from 1; 0: none does
 }
 
 // rulesNow is a snapshot of the rules that are known; learned adds one.

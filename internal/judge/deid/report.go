@@ -43,6 +43,8 @@ type Result struct {
 
 	// Rules says how many elements each of the collection's own rules decided on.
 	Rules []RuleCount
+	// Done says what was done to which elements; nil unless Cleaned by a profile that changes something.
+	Done *Done
 
 	// Rendered is the clean data set but for its bulk values; nil unless Cleaned.
 	Rendered *dicom.Rendered

@@ -59,18 +59,17 @@ func plainText(b []byte) bool {
 }
 
 func (c *pass) apply(i int, r rule, m memoized) {
-	a := &c.res.Actions
 	switch m.verdict {
 	case keepValue:
-		a.Kept++
+		c.res.Actions.Kept++
 	case cleanedValue:
-		c.set(i, m.raw, &a.Cleaned)
+		c.set(i, m.raw, Altered)
 	case replacedValue:
-		c.set(i, m.raw, &a.Replaced)
+		c.set(i, m.raw, Replaced)
 	case remappedValue:
-		c.set(i, m.raw, &a.Remapped)
+		c.set(i, m.raw, Remapped)
 	case shiftedValue:
-		c.set(i, m.raw, &a.Shifted)
+		c.set(i, m.raw, Shifted)
 	case emptiedValue:
 		c.emptyOrDummy(i, r)
 	case fallBack:
@@ -97,14 +96,14 @@ func (c *pass) emptyOrDummy(i int, r rule) {
 		return
 	}
 	if t == dicom.TagRescaleType {
-		c.set(i, []byte("US"), &c.res.Actions.Replaced) // unspecified (PS3.3 C.11.1.1.2)
+		c.set(i, []byte("US"), Replaced) // unspecified (PS3.3 C.11.1.1.2)
 		return
 	}
 	typeOne := typeOneText(t) || r.basic == ActionD || c.strict && (r.basic == 0 || r.basic == ActionXD || r.basic == ActionZD || r.basic == ActionXZD) || t == dicom.TagImageType ||
 		t == dicom.TagFluenceModeID
 	if typeOne {
 		if d, ok := dummy(r.vr, c.ds.At(i).VR); ok {
-			c.set(i, d, &c.res.Actions.Replaced)
+			c.set(i, d, Replaced)
 			return
 		}
 	}
@@ -132,7 +131,7 @@ func (c *pass) layer(i int) {
 		n = len(c.layers) + 1
 		c.layers[name] = n
 	}
-	c.set(i, []byte("LAYER "+strconv.Itoa(n)), &c.res.Actions.Replaced)
+	c.set(i, []byte("LAYER "+strconv.Itoa(n)), Replaced)
 }
 
 // decide judges a value by its rule.
@@ -471,6 +470,6 @@ func (c *pass) dummyCode(i int) bool {
 		return false
 	}
 	c.edit.SetElement(i, el.VR, raw)
-	c.res.Actions.Replaced++
+	c.did(i, Replaced)
 	return false
 }

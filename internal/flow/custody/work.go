@@ -1,0 +1,88 @@
+package custody
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
+)
+
+// work is what a record says of what was done to its instance (docs/formats/object.md): what the catalogue counts of a deposit is made of it.
+type work struct {
+	Judged   string          `json:"judged,omitempty"`   // by what: [deid.Profile.Judged]
+	Done     json.RawMessage `json:"done,omitempty"`     // [deid.Done.Encode]; none: it is held, or nothing was changed
+	Findings []string        `json:"findings,omitempty"` // codes of what there is to know of one that passed
+	Searched int64           `json:"searched,omitempty"` // bytes that the gate has searched
+}
+
+func (w *ward) work(res *deid.Result) work {
+	x := work{Judged: w.judged}
+	if res.Outcome != deid.Cleaned {
+		return x
+	}
+	if res.Done != nil {
+		x.Done = json.RawMessage(res.Done.Encode())
+	}
+	codes := map[string]bool{}
+	for _, f := range res.Findings {
+		codes[f.Code] = true
+	}
+	x.Findings = slices.Sorted(maps.Keys(codes))
+	return x
+}
+
+// worked is the work on an instance that arrives.
+func (a *arrival) worked(res *deid.Result, head []byte) work {
+	w := a.dep.ward.work(res)
+	if res.Outcome == deid.Cleaned && !a.dep.ward.profile.AsDeposited {
+		w.Searched = int64(len(head))
+		if res.ScanBulk {
+			for _, b := range res.Rendered.Bulk {
+				w.Searched += b.Len
+			}
+		}
+	}
+	return w
+}
+
+// counted is what is counted of an entry that the catalogue has taken.
+func (e *entry) counted(state policy.State, reasons []catalogue.Reason) proof.Object {
+	a := &e.row.InstanceAttributes
+	o := proof.Object{Deposit: e.row.Deposit, Collection: e.row.Collection, Subject: e.row.Subject, Way: proof.Arrived, Kind: proof.Kind(a.SOPClass), Judged: e.work.Judged,
+		Bytes: e.row.HeadSize + e.row.BulkSize, Held: state == policy.Held || state == policy.Conflict, Codes: slices.Clone(e.work.Findings), Done: string(e.work.Done), Searched: e.work.Searched}
+	for _, r := range reasons {
+		o.Codes = append(o.Codes, r.Code)
+	}
+	if e.row.Unread {
+		o.Readable, o.Frames = true, max(1, a.Frames)
+	}
+	return o
+}
+
+// counted is what is counted of an instance that was accepted.
+func (acc *acceptance) counted(e *entry) proof.Object {
+	o := e.counted(policy.Received, nil)
+	o.Way, o.Bytes, o.At, o.Readable, o.Frames = proof.ByPerson, 0, acc.Decided, false, 0
+	switch {
+	case acc.Ruling != 0:
+		o.Way = proof.ByRuling
+	case acc.Actor == actorNode:
+		o.Way = proof.ByNode
+	}
+	if p := acc.Painted; p != nil {
+		o.Reader, o.Painted, o.Frames, o.Stripped = p.Reader, len(p.Boxes) > 0, int64(p.Frames), int64(p.Stripped)
+		for _, b := range p.Boxes {
+			frames := int64(b.Last - b.First + 1)
+			o.Boxes += frames
+			o.Area += frames * int64(b.Box[2]-b.Box[0]) * int64(b.Box[3]-b.Box[1])
+		}
+	}
+	return o
+}
+
+// actorNode is who accepts what nobody has looked at.
+const actorNode = "node"
