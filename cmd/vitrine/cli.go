@@ -43,6 +43,8 @@ type CLI struct {
 	Sample sampleCmd      `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`
 	Send   sendCmd        `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`
 	Codec  codecWorkerCmd `cmd:"" name:"codec-worker" hidden:"" help:"Decode frames for a node, which starts this itself."`
+
+	Document documentWorkerCmd `cmd:"" name:"document-worker" hidden:"" help:"Read a document for a node, which starts this itself."`
 }
 
 const description = `Vitrine keeps images for cancer research: it receives them, cleans them of identity, keeps them safe, and gives them to whom it may.

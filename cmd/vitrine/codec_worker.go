@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/base/document"
 )
 
 // codecWorkerCmd is what a node starts to decode code streams: it reads frames from its standard input, and dies alone when one of them is made to kill.
@@ -25,4 +26,23 @@ func decoder(data string) []string {
 		return nil
 	}
 	return []string{exe, "codec-worker", "--cache", filepath.Join(data, "cache", "codec")}
+}
+
+// documentWorkerCmd is what a node starts to read a document that came encapsulated: it reads one from its standard input, and dies alone when that is made to kill.
+type documentWorkerCmd struct {
+	Cache string `placeholder:"DIR" help:"Folder for compiled code."`
+}
+
+// Run reads one document.
+func (c *documentWorkerCmd) Run(ctx context.Context, s *streams) error {
+	return document.Work(ctx, s.in, s.out, c.Cache)
+}
+
+// documentReader is the command line of the process that reads a document. Nil: the system does not say what this program is.
+func documentReader(data string) []string {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{exe, "document-worker", "--cache", filepath.Join(data, "cache", "document")}
 }

@@ -54,7 +54,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")
 	}
-	cfg.Log, cfg.Decoder, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), true, versionText()
+	cfg.Log, cfg.Decoder, cfg.Documents, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), true, versionText()
 	if err := c.keyPlace(cfg); err != nil {
 		return err
 	}

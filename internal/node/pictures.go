@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/document"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reading"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -23,6 +24,9 @@ func (n *Node) openReview() {
 	n.Delivery = delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue, Decode: n.decode()})
 	n.Review = review.New(review.Parts{Custody: n.Custody, Delivery: n.Delivery, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects, Rulings: s.Rulings,
 		DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Log: n.cfg.Log})
+	if len(n.cfg.Documents) > 0 {
+		n.Review.Documents = document.NewReader(document.Options{Command: n.cfg.Documents})
+	}
 	if n.reads() {
 		n.Review.Clean = n.reading()
 	}

@@ -56,6 +56,8 @@ type Config struct {
 	Log     *slog.Logger
 	Uploads upload.Limits // of uploads from a browser; the zero value is the defaults
 	Decoder []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
+	// Documents is the program that reads encapsulated documents for stewards, with its arguments ("vitrine document-worker"); empty: nothing of them is shown.
+	Documents []string
 	// ReadPixels has the pixels of what comes read for text, and painted over; it wants a Decoder. Without it, kinds of images that often show text wait for a person.
 	ReadPixels bool
 }

@@ -20,6 +20,7 @@ func (d *Door) registerHeld(mux web.Routes) {
 	mux.HandleFunc("POST /held", d.reading(d.decideHeld))
 	mux.HandleFunc("GET /held/{item}", d.page(d.heldItem))
 	mux.HandleFunc("GET /held/{item}/picture", d.heldPicture)
+	mux.HandleFunc("GET /held/{item}/page", d.heldDocumentPage)
 }
 
 // heldRow is an item in a list: what it is and where it comes from, and no picture of it.

@@ -31,6 +31,7 @@ type heldItemPage struct {
 	After    string          // the item that comes next in the collection
 	Others   int64           // items held in the collection
 	From     string          // how it came
+	Document *heldDocument   // what is encapsulated in it; nil: nothing is
 }
 
 func (r *request) heldID() (catalogue.InstanceID, error) {
@@ -83,6 +84,11 @@ func (d *Door) heldItem(r *request) (*page, error) {
 			}
 		}
 	}
+	if e.Media != "" {
+		if p.Document, err = d.documentOf(r, item); err != nil {
+			return nil, err
+		}
+	}
 	total, _, err := d.Review.Heaps(r.Context(), r.review(), item.Collection, review.Query{})
 	if err != nil {
 		return nil, err
@@ -119,12 +125,7 @@ func (d *Door) heldPicture(w http.ResponseWriter, q *http.Request) {
 		web.Fail(w, q, heldUndrawn(err))
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "image/png") // letters stay as they are
-	h.Set("Cache-Control", "private, no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Content-Disposition", "inline")
+	forSteward(w.Header())
 	_ = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(w, img) // whoever does not read it has gone
 }
 

@@ -84,18 +84,7 @@ func (c *Custody) Mentions(ctx context.Context, note string, of []subject.ID) (b
 		return false, nil
 	}
 	for _, id := range of {
-		sub, err := c.subjects.Get(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if sub.IsWithdrawn() {
-			continue
-		}
-		key, err := c.ring.Get(ctx, keys.ID(sub.Key))
-		if err != nil {
-			return false, err
-		}
-		lex, err := OpenLexicon(key, &sub)
+		lex, err := c.Lexicon(ctx, id)
 		if err != nil {
 			return false, err
 		}

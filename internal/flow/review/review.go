@@ -25,6 +25,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/document"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -52,7 +53,8 @@ type Parts struct {
 	Collections *collection.Record
 	Subjects    *subject.Record
 	Rulings     *ruling.Record
-	Clean       Cleaner // nil: the node reads no pixels
+	Clean       Cleaner          // nil: the node reads no pixels
+	Documents   *document.Reader // nil: the node reads no documents
 	DB          *db.DB
 	Ring        *keys.Ring
 	Audit       *audit.Log
