@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -410,7 +411,7 @@ func (c *pass) entry(i int) bool {
 		if numbers(c.ds.Value(i)) {
 			c.res.Actions.Kept++
 		} else {
-			c.empty(i)
+			c.noNumber(i)
 		}
 	case opBasic:
 		c.basic(i, r)
@@ -642,6 +643,18 @@ func (c *pass) appendEquipment(clean *dicom.Dataset, out *dicom.Rendered) (*dico
 		r.Bulk[k].Elem = out.Bulk[k].Elem
 	}
 	return r, nil
+}
+
+// noNumber leaves nothing of a text that stands where a number should. A number that tells things apart, such as a series', has another in its place, the
+// same wherever the text is the same: most are of type 1, and what refers to it still does. A quantity cannot be made up.
+func (c *pass) noNumber(i int) {
+	el := c.ds.At(i)
+	if name := el.Tag.Keyword(); c.ds.VR(i) == dicom.VRIS && !strings.HasPrefix(name, "NumberOf") &&
+		(strings.HasSuffix(name, "Number") || strings.HasSuffix(name, "Order") || strings.HasSuffix(name, "Index")) {
+		c.set(i, strconv.AppendUint(nil, uint64(c.keys.number(string(bytes.Trim(c.ds.Value(i), " \x00")))), 10), &c.res.Actions.Replaced)
+		return
+	}
+	c.empty(i)
 }
 
 // numbers reports decimal or integer strings.

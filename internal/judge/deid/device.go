@@ -225,3 +225,20 @@ func (w *words) runTogether(s string) bool {
 	}
 	return n > 1
 }
+
+// coded decides on a code of a standard's scheme: what such codes hold is letters and digits, few letters together, or words.
+func (w *words) coded(s string) bool {
+	if !w.technical(s, true) {
+		return false
+	}
+	for run := range strings.FieldsFuncSeq(s, func(r rune) bool { return r >= 0x80 || !letter(byte(r)) }) {
+		if len(run) <= 4 {
+			continue
+		}
+		low := strings.ToLower(run)
+		if _, ok := defined()[low]; !ok && !w.known(low) {
+			return false
+		}
+	}
+	return true
+}

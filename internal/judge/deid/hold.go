@@ -261,6 +261,9 @@ func strictClass(sopClass string) bool {
 // resolve chooses among the actions of a compound one by the type that the attribute has in the object's class. Where that is not known, the choice
 // keeps an object valid: empty rather than removed, a dummy only where the attribute is of type 1.
 func resolve(a Action, t dicom.Tag, sopClass string, strict bool) Action {
+	if t == dicom.TagPresentationCreationDate || t == dicom.TagPresentationCreationTime {
+		return ActionD // of type 1 wherever they stand (PS3.3 C.11.10)
+	}
 	switch a {
 	case ActionXZ, ActionXZU:
 		return ActionZ

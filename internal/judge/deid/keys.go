@@ -91,3 +91,9 @@ func (k *Keys) Weeks(link [32]byte) int {
 func (k *Keys) Code(original string) string {
 	return opaque(k.code.sum([]byte(foldIdentifier(original))), 8)
 }
+
+// number is a number of nine digits that stands for an identifier.
+func (k *Keys) number(original string) uint32 {
+	sum := k.code.sum([]byte("number " + foldIdentifier(original)))
+	return 100_000_000 + uint32(binary.BigEndian.Uint64(sum[:8])%900_000_000)
+}

@@ -264,7 +264,13 @@ func TestSites(t *testing.T) {
 			b.Raw(dicom.TagSliceThickness, dicom.VRDS, []byte(secret))
 			b.Raw(dicom.TagPixelPaddingValue, dicom.VRLO, []byte(secret))
 			b.Raw(dicom.TagWindowCenter, dicom.VROB, []byte(secret))
-		}, nil},
+			b.Raw(dicom.TagSeriesNumber, dicom.VRIS, []byte(secret))
+			b.Raw(dicom.TagInstanceNumber, dicom.VRIS, []byte(secret))
+		}, func(t *testing.T, out *dicom.Dataset) {
+			if v := value(out, dicom.TagSeriesNumber); len(v) != 9 || !numbers([]byte(v)) || v != value(out, dicom.TagInstanceNumber) || value(out, dicom.TagSliceThickness) != "" {
+				t.Errorf("series number %q", v)
+			}
+		}},
 		{"a site's long code", func(b *dicom.Builder) {
 			b.Sequence(dicom.TagReasonForRequestedProcedureCodeSequence, func(b *dicom.Builder) {
 				b.String(dicom.TagLongCodeValue, "long code of "+secret)

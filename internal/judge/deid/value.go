@@ -414,12 +414,12 @@ func (c *pass) scheme(i int, raw []byte) memoized {
 		}
 		return replace("99REMOVED")
 	case dicom.TagCodingSchemeVersion:
-		if standard && c.words.technical(text, true) {
+		if standard && c.words.coded(text) {
 			return memoized{}
 		}
 		return memoized{verdict: emptiedValue}
 	case dicom.TagCodeMeaning:
-		if standard && text != "" && text == c.ds.StringIn(parent, dicom.TagCodeValue) && c.words.technical(text, true) {
+		if standard && text != "" && text == c.ds.StringIn(parent, dicom.TagCodeValue) && c.words.coded(text) {
 			return memoized{}
 		}
 		clean, lost := c.words.clean(c.ds.Text(i))
@@ -429,13 +429,13 @@ func (c *pass) scheme(i int, raw []byte) memoized {
 		case clean != "":
 			return memoized{cleanedValue, []byte(clean)}
 		case standard:
-			if v := c.ds.StringIn(parent, dicom.TagCodeValue); v != "" && c.words.technical(v, true) {
+			if v := c.ds.StringIn(parent, dicom.TagCodeValue); v != "" && c.words.coded(v) {
 				return replace(v)
 			}
 		}
 		return replace(removedText)
 	}
-	if standard && el.Tag != dicom.TagURNCodeValue && c.words.technical(text, true) {
+	if standard && el.Tag != dicom.TagURNCodeValue && c.words.coded(text) {
 		return memoized{}
 	}
 	if _, lost := c.words.clean(text); !lost {
