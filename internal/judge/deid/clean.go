@@ -651,7 +651,7 @@ func (c *pass) noNumber(i int) {
 	el := c.ds.At(i)
 	if name := el.Tag.Keyword(); c.ds.VR(i) == dicom.VRIS && !strings.HasPrefix(name, "NumberOf") &&
 		(strings.HasSuffix(name, "Number") || strings.HasSuffix(name, "Order") || strings.HasSuffix(name, "Index")) {
-		c.set(i, strconv.AppendUint(nil, uint64(c.keys.number(string(bytes.Trim(c.ds.Value(i), " \x00")))), 10), &c.res.Actions.Replaced)
+		c.set(i, strconv.AppendUint(nil, uint64(c.keys.number(string(bytes.Trim(c.ds.Value(i), " \x00")))), 10), Replaced)
 		return
 	}
 	c.empty(i)

@@ -75,17 +75,19 @@ func (c *pass) device(i int, op opcode, vr dicom.VR) memoized {
 	if vr.SingleValued() {
 		values = []string{c.ds.Text(i)}
 	}
-	lost := false
+	lost, rest := false, false
 	for k, v := range values {
 		v = strings.Trim(v, " \x00")
 		values[k] = v
 		if v == "" || c.words.technical(v, op == opSerial) && c.words.device(v, op) {
+			rest = rest || v != ""
 			continue
 		}
 		lost = true
 		c.words.equipped = true
 		clean, _ := c.words.clean(v)
 		c.words.equipped = false
+		rest = rest || clean != ""
 		switch {
 		case wordy[t]:
 		case clean == "" || len(clean)+1+codeSize > longestName(vr):
@@ -100,6 +102,8 @@ func (c *pass) device(i int, op opcode, vr dicom.VR) memoized {
 		return memoized{}
 	case strings.Join(values, "") == "":
 		return memoized{verdict: emptiedValue}
+	case !rest:
+		return memoized{replacedValue, []byte(strings.Join(values, `\`))}
 	}
 	return memoized{cleanedValue, []byte(strings.Join(values, `\`))}
 }
