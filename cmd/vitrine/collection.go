@@ -205,6 +205,13 @@ func (c *collectionRiskCmd) Run(ctx context.Context, s *streams) error {
 }
 
 func (c *collectionRiskCmd) tell(s *streams, r *risk.Report) {
+	c.alike(s, r)
+	if f := r.Faces; f != nil && f.Could+f.None > 0 {
+		fmt.Fprintf(s.out, "\nSeries that could show a face: %d of %d (found %d, cannot be told %d, not looked at %d).\n", f.Could, f.Could+f.None, f.Found, f.Unsure, f.Unknown)
+	}
+}
+
+func (c *collectionRiskCmd) alike(s *streams, r *risk.Report) {
 	switch {
 	case r.People == 0:
 		fmt.Fprintf(s.out, "Nobody counts in %s yet: nothing is admitted.\n", c.ID)

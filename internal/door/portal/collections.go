@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -126,6 +127,7 @@ type collectionPage struct {
 	// MayDescribe says that the caller writes the collection's entry.
 	MayDescribe bool
 	MayPick     bool
+	Faces       *risk.Faces // nil: not for this caller
 }
 
 const pageOfStudies = 48
@@ -154,6 +156,11 @@ func (d *Door) collection(r *request) (*page, error) {
 		p.Counts = &counts
 	case !fault.Is(err, fault.Denied):
 		return nil, err
+	}
+	if p.MayManage {
+		if p.Faces, err = d.Directory.Faces(r.Context(), r.admin(), id); err != nil {
+			return nil, err
+		}
 	}
 	if p.List, p.Studies, p.More, err = d.studies(r, id); err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type heldItemPage struct {
 	Others   int64           // items held in the collection
 	From     string          // how it came
 	Document *heldDocument   // what is encapsulated in it; nil: nothing is
+	Shows    string          // whether a face could be rendered from its series, in words
 }
 
 func (r *request) heldID() (catalogue.InstanceID, error) {
@@ -76,6 +77,9 @@ func (d *Door) heldItem(r *request) (*page, error) {
 				p.Outlines = append(p.Outlines, g)
 			}
 		}
+	}
+	if e.Face.Outcome != "" {
+		p.Shows = faceWords(e.Face)
 	}
 	if e.Found != nil {
 		for _, b := range e.Found.Boxes {

@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/face"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -112,7 +113,20 @@ func (d *Door) study(r *request) (*page, error) {
 	}
 	p.Custody, p.Told, p.Views, p.Bytes = custodySteps(h), h.Told, h.Views, h.Bytes
 	p.Pick = r.pickForm(&p)
+	if faces, err := d.Review.Faces(r.Context(), r.review(), c, st.ID); err == nil {
+		if f := faces[p.Current.UID]; f.Outcome != "" {
+			p.SeriesFacts = append(p.SeriesFacts, fact{"Face, by its pixels", faceWords(f)})
+		}
+	} else if !fault.Is(err, fault.Denied) && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
 	return &page{file: "study", title: p.Name, section: "/collections", help: "publish", data: p}, nil
+}
+
+// faceWords says what the slices of a series show, with the numbers it rests on.
+func faceWords(f face.Finding) string {
+	say := map[face.Outcome]string{face.Visible: "could be rendered", face.Unsure: "may be: it cannot be told", face.NotVisible: "none", face.NotHead: "none, it is no head"}[f.Outcome]
+	return say + ": " + f.Why + " (" + f.Words() + ")"
 }
 
 // studyName is what a study is called: by its description, else by what it holds.

@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
 )
 
@@ -59,6 +60,15 @@ func (c *Custody) open(ctx context.Context, l catalogue.Located) (*object.Instan
 		return nil, err
 	}
 	return object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
+}
+
+// HoldsFaces reports a collection whose profile, as it is now, holds volumes in which a face could be seen.
+func (c *Custody) HoldsFaces(ctx context.Context, id collection.ID) (bool, error) {
+	w, err := c.ward(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	return w.profile.HoldFaces, nil
 }
 
 // Pixels opens the pixel data of an instance that is received or held, for the node itself: nobody is shown them. What is returned last lets go of them.

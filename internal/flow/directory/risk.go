@@ -50,7 +50,25 @@ func (d *Desk) Risk(ctx context.Context, who admin.Caller, c collection.ID, k in
 	if err != nil {
 		return nil, err
 	}
-	return risk.Measure(quasiIdentifiers, people, k), nil
+	report := risk.Measure(quasiIdentifiers, people, k)
+	report.Faces, err = d.faces(ctx, c)
+	return report, err
+}
+
+// Faces counts the series of a collection that could show a face, by what was found in their pixels, of what is admitted or released: for who manages it.
+func (d *Desk) Faces(ctx context.Context, who admin.Caller, c collection.ID) (*risk.Faces, error) {
+	if err := d.allowed(ctx, who, policy.ManageCollection, string(c), "collection "+string(c)); err != nil {
+		return nil, err
+	}
+	return d.faces(ctx, c)
+}
+
+func (d *Desk) faces(ctx context.Context, c collection.ID) (*risk.Faces, error) {
+	n, err := d.Catalogue.Faces(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &risk.Faces{Could: n.Could(), Found: n.Faces, Unsure: n.Unsure, Unknown: n.Unknown, None: n.None}, nil
 }
 
 // quasi is what is told of a person, in the order of quasiIdentifiers.

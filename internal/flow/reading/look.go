@@ -15,6 +15,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
+	"github.com/vitrine-imaging/vitrine/internal/judge/face"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
@@ -109,6 +110,7 @@ type film struct {
 	codecs *codec.Pool
 	known  map[[32]byte]burnin.Found // by the frame's bytes: what is the same is read once
 	sliced bool
+	volume *face.Volume // takes each frame that is decoded; nil: nobody does
 }
 
 // errUnread says that a frame cannot be read here; its text has no value of the object.
@@ -160,8 +162,9 @@ func (x *film) stored(k int) ([]byte, error) {
 // read looks for text in frame k, whose stored bytes are given; look is [burnin.Look], or what remembers frames besides.
 func (x *film) read(ctx context.Context, k int, stored []byte, look func(*render.Attributes, codec.Frame, burnin.Hints) (burnin.Found, error)) (burnin.Found, error) {
 	sum := sha256.Sum256(stored)
-	if f, ok := x.known[sum]; ok {
-		return f, nil
+	before, known := x.known[sum]
+	if known && x.volume == nil { // slices of the same bytes lie in different places
+		return before, nil
 	}
 	a, err := render.AttributesOfFrame(x.pixels.Data, k)
 	if err != nil {
@@ -170,6 +173,11 @@ func (x *film) read(ctx context.Context, k int, stored []byte, look func(*render
 	f, err := x.codecs.Decode(ctx, x.syntax, a.Image(), slices.Clone(stored))
 	if err != nil {
 		return burnin.Found{}, unread(err)
+	}
+	if x.volume != nil {
+		if x.volume.Add(x.pixels.Data, k, &a, f); known {
+			return before, nil
+		}
 	}
 	if x.frames.Encapsulated() && f.Allocated > f.Stored && codec.ClearUnused(f.Image, slices.Clone(f.Pixels), false) > 0 {
 		return burnin.Found{}, &errUnread{"bits of its code stream that hold no sample are not zero"} // of native frames they are cleared
@@ -195,8 +203,8 @@ func unread(err error) error {
 	return err
 }
 
-// look reads every frame of an image. Together takes note of what they have in common; what it says is for settle.
-func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.Series) (*seen, error) {
+// look reads every frame of an image. Together takes note of what they have in common; what it says is for settle. So does volume, which may be nil, of where they lie.
+func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.Series, volume *face.Volume) (*seen, error) {
 	begun := time.Now()
 	defer func() { f.giveWay(ctx, time.Since(begun)) }()
 	p, done, err := f.Custody.Pixels(ctx, l)
@@ -212,10 +220,19 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 		}
 		return nil, err
 	}
+	if volume != nil && !face.Readable(p.Data) {
+		volume = nil // of the series, and no slice: a picture of the scanner's screen
+	}
+	defer func() {
+		if volume != nil && !s.whole {
+			volume.Miss()
+		}
+	}()
 	x, err := newFilm(p, f.Codecs)
 	if err != nil {
 		return unsure(err)
 	}
+	x.volume = volume
 	s.sliced, s.size = x.sliced, image.Pt(int(l.Columns), int(l.Rows))
 	boxes := 0
 	for k := range x.frames.Count() {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/judge/face"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -95,53 +97,71 @@ func (f *Flow) due(ctx context.Context) error {
 // series reads the images of a series, and says how many are done.
 func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err error) {
 	var after catalogue.InstanceID
+	var stack []catalogue.Located
 	for {
 		page, err := f.Catalogue.UnreadOf(ctx, id, after, catalogue.MaxLimit)
-		if err != nil || len(page) == 0 {
+		if err != nil {
 			return done, err
 		}
+		if len(page) == 0 {
+			break
+		}
 		after = page[len(page)-1].ID
-		if slice(page[0].SOPClass) {
-			n, err := f.volume(ctx, page)
-			done += n
-			if err != nil {
-				return done, err
-			}
-			continue
-		}
-		work := make(chan catalogue.Located)
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		for range min(runtime.GOMAXPROCS(0), len(page)) {
-			wg.Go(func() {
-				for l := range work {
-					err := f.instance(ctx, l)
-					mu.Lock()
-					if err == nil {
-						done++
-					} else if ctx.Err() == nil {
-						f.Log.Error("the pixels of an instance could not be read", "instance", l.ID, "error", err)
-					}
-					mu.Unlock()
-				}
-			})
-		}
+		var pictures []catalogue.Located
 		for _, l := range page {
-			if ctx.Err() != nil {
-				break
+			if sliced(l.SOPClass) {
+				stack = append(stack, l)
+			} else {
+				pictures = append(pictures, l)
 			}
-			work <- l
 		}
-		close(work)
-		wg.Wait()
-		if err := ctx.Err(); err != nil {
+		n, err := f.pictures(ctx, pictures)
+		if done += n; err != nil {
 			return done, err
 		}
 	}
+	if len(stack) == 0 {
+		return done, nil
+	}
+	n, err := f.volume(ctx, id, stack)
+	return done + n, err
 }
 
-// slice reports the classes of images that are one slice of a volume each: CT, MR and PET.
-func slice(class string) bool {
+// pictures reads images that have nothing to do with each other, on as many cores as there are.
+func (f *Flow) pictures(ctx context.Context, page []catalogue.Located) (done int, err error) {
+	work := make(chan catalogue.Located)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(page)) {
+		wg.Go(func() {
+			for l := range work {
+				err := f.instance(ctx, l)
+				mu.Lock()
+				if err == nil {
+					done++
+				} else if ctx.Err() == nil {
+					f.Log.Error("the pixels of an instance could not be read", "instance", l.ID, "error", err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, l := range page {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- l
+	}
+	close(work)
+	wg.Wait()
+	return done, ctx.Err()
+}
+
+// sliced reports the classes of images that are slices of a volume: CT, MR, PET and nuclear medicine.
+func sliced(class string) bool { return slices.Contains(face.Classes, class) }
+
+// single reports those that are one slice each.
+func single(class string) bool {
 	switch class {
 	case "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128":
 		return true
@@ -149,25 +169,40 @@ func slice(class string) bool {
 	return false
 }
 
-// volume reads slices of one series together, and does what follows for each.
-func (f *Flow) volume(ctx context.Context, page []catalogue.Located) (done int, err error) {
+// volume reads the slices of one series together, says what they show, and does what follows for each.
+func (f *Flow) volume(ctx context.Context, id catalogue.SeriesID, page []catalogue.Located) (done int, err error) {
 	var together burnin.Series
+	var body face.Volume
+	count := 0
 	all := make([]*seen, len(page))
 	for i, l := range page {
-		if all[i], err = f.look(ctx, l, &together); err != nil {
+		if single(l.SOPClass) {
+			count++
+			all[i], err = f.look(ctx, l, &together, &body)
+		} else {
+			all[i], err = f.lookAlone(ctx, l, &body)
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return done, ctx.Err()
 			}
+			body.Miss()
 			f.Log.Error("the pixels of an instance could not be read", "instance", l.ID, "error", err)
 		}
+	}
+	why, err := f.shows(ctx, id, page[0].Collection, &body)
+	if err != nil {
+		return done, err
 	}
 	constant := together.Constant()
 	for i, l := range page {
 		if all[i] == nil {
 			continue
 		}
-		all[i].settle(constant, len(page))
-		if err := f.act(ctx, l, all[i]); err != nil {
+		if single(l.SOPClass) {
+			all[i].settle(constant, count)
+		}
+		if err := f.act(ctx, l, all[i], why...); err != nil {
 			if ctx.Err() != nil {
 				return done, ctx.Err()
 			}
@@ -181,24 +216,24 @@ func (f *Flow) volume(ctx context.Context, page []catalogue.Located) (done int, 
 
 // instance reads one image, and does what follows from it.
 func (f *Flow) instance(ctx context.Context, l catalogue.Located) error {
-	seen, err := f.lookAlone(ctx, l)
+	seen, err := f.lookAlone(ctx, l, nil)
 	if err != nil {
 		return err
 	}
 	return f.act(ctx, l, seen)
 }
 
-func (f *Flow) lookAlone(ctx context.Context, l catalogue.Located) (*seen, error) {
+func (f *Flow) lookAlone(ctx context.Context, l catalogue.Located, body *face.Volume) (*seen, error) {
 	var together burnin.Series
-	s, err := f.look(ctx, l, &together)
+	s, err := f.look(ctx, l, &together, body)
 	if err == nil {
 		s.settle(together.Constant(), len(s.frames))
 	}
 	return s, err
 }
 
-// act does what follows from what was seen.
-func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err error) {
+// act does what follows from what was seen. Why is what a person has to answer besides, of the series that it belongs to.
+func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen, why ...catalogue.Reason) (err error) {
 	found := seen.found()
 	c, err := f.Collections.Get(ctx, l.Collection)
 	if err != nil {
@@ -206,7 +241,13 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 	}
 	ask := c.NoAutomaticAcceptance && (l.State == policy.Held || len(found.Boxes) > 0)
 	if seen.unsure != "" {
-		return f.mark(ctx, l, found, catalogue.Reason{Code: deid.CodeUnsure, Where: pixelData, Text: seen.unsure})
+		return f.mark(ctx, l, found, append([]catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: seen.unsure}}, why...)...)
+	}
+	if len(why) > 0 {
+		if len(found.Boxes) > 0 {
+			why = append([]catalogue.Reason{writing}, why...)
+		}
+		return f.mark(ctx, l, found, why...)
 	}
 	switch {
 	case l.State == policy.Held && !answers(l.Reasons):
@@ -215,7 +256,7 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 		return f.mark(ctx, l, nil)
 	case l.State != policy.Held:
 		// Out of sight before anything else: until it is painted, it is held.
-		why := catalogue.Reason{Code: deid.CodeWriting, Where: pixelData, Text: "text was found in its pixels"}
+		why := writing
 		if len(found.Boxes) == 0 {
 			why.Text = "its code streams carry comments or application data"
 		}
@@ -236,15 +277,17 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen) (err er
 	if n := len(found.Boxes); n > 0 {
 		note = fmt.Sprintf("its pixels were cleaned: %d boxes painted over", n)
 	}
-	why, err := f.Custody.AcceptPainted(ctx, l, custody.Reviewer{Actor: Actor, Note: note}, false, f.painter(seen))
+	left, err := f.Custody.AcceptPainted(ctx, l, custody.Reviewer{Actor: Actor, Note: note}, false, f.painter(seen))
 	if err != nil {
 		return gone(err)
 	}
-	if len(why) > 0 {
-		return f.mark(ctx, l, found, reasons(why)...)
+	if len(left) > 0 {
+		return f.mark(ctx, l, found, reasons(left)...)
 	}
 	return nil
 }
+
+var writing = catalogue.Reason{Code: deid.CodeWriting, Where: pixelData, Text: "text was found in its pixels"}
 
 const pixelData = "(7FE0,0010)"
 
@@ -275,7 +318,7 @@ func (f *Flow) mark(ctx context.Context, l catalogue.Located, found *catalogue.F
 
 // Accept paints what a reading finds by now, or the boxes given, which may be nil, and accepts the instance in the name of who has looked at it. Reasons say why it stays held.
 func (f *Flow) Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer, boxes *custody.Boxes) ([]catalogue.Reason, error) {
-	s, err := f.lookAlone(ctx, l)
+	s, err := f.lookAlone(ctx, l, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,11 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/face"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // Evidence is what is to be known of one item before deciding on it. It has no value of its header but those that say what kind of thing it is.
@@ -23,6 +25,7 @@ type Evidence struct {
 	Regions []Region         // of the pictures, as the object describes them
 	Found   *catalogue.Found // where a reading of the pixels found text, or what may be; nil: they have not been read, or show none
 	Paints  bool             // what is found can be painted over
+	Face    face.Finding     // what the slices of its series show together; the outcome is empty where they were not looked at
 }
 
 // Region is a part of a picture that the scanner drew an image in (PS3.3 C.8.5.5.1.1). What it wrote, it mostly wrote outside.
@@ -69,6 +72,9 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 	if e.Found, err = f.Catalogue.Found(ctx, o.ID); err != nil {
 		return items[0], e, err
 	}
+	if e.Face, err = f.Catalogue.FaceOf(ctx, o.SeriesID); err != nil {
+		return items[0], e, err
+	}
 	e.Paints = f.Clean != nil && e.Found != nil && len(e.Found.Boxes) > 0
 	c, err := f.Collections.Get(ctx, o.Collection)
 	if err != nil {
@@ -94,6 +100,14 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 		}
 	}
 	return items[0], e, nil
+}
+
+// Faces is what the series of a study were found to show, by their UIDs, for who may see what is held in its collection.
+func (f *Flow) Faces(ctx context.Context, who Caller, c collection.ID, study catalogue.StudyID) (map[catalogue.SeriesUID]face.Finding, error) {
+	if err := allowed(who, policy.SeeHeld, c, policy.Held); err != nil {
+		return nil, err
+	}
+	return f.Catalogue.FacesOf(ctx, study)
 }
 
 // Picture draws a frame of an item, counted from 1, for who decides on it. Every one is in the audit log; nobody else gets any.

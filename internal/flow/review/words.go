@@ -24,6 +24,7 @@ var wordsOf = map[string]words{
 	deid.CodeUnsure:     {"It could not be told what the picture shows", "The machine could not tell whether there is writing, or could not paint it over. Look at every frame."},
 	deid.CodeLabel:      {"A slide's label", "Is what is written on the label, or the slide's edge, a number or name of the patient or the specimen?"},
 	deid.CodeFace:       {"A face could be shown", "Could the person be recognised by what the volume shows?"},
+	deid.CodeFaceFound:  {"A face can be rendered from the slices", "Its slices together show a head, or what cannot be told from one. Could the person be recognised by a picture of its skin?"},
 	deid.CodeText:       {"Text that has to be read", "Its text is cleaned by the vocabulary: what is not an ordinary word goes. Is what is left nobody's?"},
 	deid.CodeWaveform:   {"Notes on a waveform", "The notes are cleaned by the vocabulary: what is not an ordinary word goes. Is what is left nobody's?"},
 	deid.CodeSOPClass:   {"A kind that the standard does not list", "It is cleaned by the same rules as every object. Is it an image of the kind that this collection keeps?"},

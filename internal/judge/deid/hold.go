@@ -27,7 +27,8 @@ const (
 	CodeText       = "structured-text"    // a content item of a kind that no rule knows
 	CodeOpaque     = "opaque-data"        // raw data that no rule can read
 	CodeLabel      = "slide-label"        // a slide's label or overview
-	CodeFace       = "face"               // a face could be rendered
+	CodeFace       = "face"               // a face could be rendered, by what the header says
+	CodeFaceFound  = "face-found"         // a face could be rendered, by the pixels of its series, or it cannot be told
 	CodeWaveform   = "waveform-text"      // annotations of a waveform, which version 1 held
 	CodeBulk       = "large-value"        // a large value that is no pixel data, or more than its image needs
 	CodeRule       = "profile-rule"       // a rule of the collection's own holds it

@@ -49,6 +49,17 @@ type Report struct {
 	Mend  *Mend  `json:"mend,omitempty"` // nil: nothing has to be mended
 	// Spare is a gentler way, where some few are left out: a twentieth of the people at most. nil: there is none.
 	Spare *Mend `json:"spare,omitempty"`
+	// Faces is what stands beside all of this: the slices of a head can be rendered as a face. nil: it is not known.
+	Faces *Faces `json:"faces,omitempty"`
+}
+
+// Faces counts series of slices (CT, MR, PET, nuclear medicine) by what was found in their pixels.
+type Faces struct {
+	Could   int64 `json:"could"`   // series that could show a face: the three that follow together
+	Found   int64 `json:"found"`   // a head with its face
+	Unsure  int64 `json:"unsure"`  // it could not be told
+	Unknown int64 `json:"unknown"` // not looked at
+	None    int64 `json:"none"`    // no face
 }
 
 // Class is people who are told the same of.
