@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/node"
@@ -68,6 +69,9 @@ type office interface {
 	RetireEntry(ctx context.Context, id string) error
 	CountPeople(ctx context.Context) (directoryflow.Counting, error)
 	Risk(ctx context.Context, id string, k int) (*risk.Report, error)
+	Report(ctx context.Context, deposit string) (*proof.Report, error)
+	LatestDeposit(ctx context.Context, collection string) (string, error)
+	SignStatement(ctx context.Context, key keyFlags, collection string) (*proof.Signed, error)
 	People(ctx context.Context) ([]signin.PersonView, error)
 	AddPerson(ctx context.Context, n signin.NewPerson) (signin.PersonView, error)
 	Person(ctx context.Context, id string) (signin.PersonView, error)

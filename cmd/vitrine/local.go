@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/node"
@@ -293,4 +295,39 @@ func (l *local) Risk(ctx context.Context, id string, k int) (*risk.Report, error
 		return nil, err
 	}
 	return d.Risk(ctx, l.who, collection.ID(id), k)
+}
+
+func (l *local) Report(ctx context.Context, deposit string) (*proof.Report, error) {
+	id, err := catalogue.ParseDepositID(deposit)
+	if err != nil {
+		return nil, err
+	}
+	return l.records.Proofs(versionText(), nil, nil).Report(ctx, l.who, id)
+}
+
+func (l *local) SignStatement(ctx context.Context, key keyFlags, id string) (*proof.Signed, error) {
+	c, err := collection.ParseID(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.directory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := l.cfg
+	key.into(&cfg)
+	cfg.Version = versionText()
+	return l.records.SignStatement(ctx, cfg, l.who, c, d.Risk)
+}
+
+func (l *local) LatestDeposit(ctx context.Context, id string) (string, error) {
+	c, err := collection.ParseID(id)
+	if err != nil {
+		return "", err
+	}
+	all, err := l.records.Catalogue.Deposits(ctx, c, "", 0, 1)
+	if err != nil || len(all) == 0 {
+		return "", errors.Join(err, noDeposit(id))
+	}
+	return all[0].ID.String(), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
@@ -156,4 +157,29 @@ func (r *remote) CountPeople(ctx context.Context) (n directoryflow.Counting, err
 func (r *remote) Risk(ctx context.Context, id string, k int) (*risk.Report, error) {
 	report := new(risk.Report)
 	return report, r.c.JSON(ctx, http.MethodGet, url.Values{"k": {strconv.Itoa(k)}}, nil, report, "api", "collections", id, "risk")
+}
+
+func (r *remote) Report(ctx context.Context, deposit string) (*proof.Report, error) {
+	report := new(proof.Report)
+	return report, r.c.JSON(ctx, http.MethodGet, nil, nil, report, "api", "deposits", deposit, "report")
+}
+
+// SignStatement is done by the node, which has its key.
+func (r *remote) SignStatement(ctx context.Context, _ keyFlags, id string) (*proof.Signed, error) {
+	signed := new(proof.Signed)
+	return signed, r.c.JSON(ctx, http.MethodPost, nil, nil, signed, "api", "collections", id, "statements")
+}
+
+func (r *remote) LatestDeposit(ctx context.Context, id string) (string, error) {
+	var all []struct {
+		ID string `json:"id"`
+	}
+	err := r.c.JSON(ctx, http.MethodGet, url.Values{"collection": {id}, "limit": {"1"}}, nil, &all, "api", "deposits")
+	if err == nil && len(all) == 0 {
+		err = noDeposit(id)
+	}
+	if err != nil {
+		return "", err
+	}
+	return all[0].ID, nil
 }

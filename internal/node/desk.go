@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	proofflow "github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/verify"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -29,6 +30,23 @@ func (r *Records) People() *signin.Flow {
 func signer(root *keys.Root) (*audit.Signer, error) {
 	const purpose = "audit checkpoints"
 	return audit.NewSigner(root.Derive(purpose), root.Earlier(purpose)...)
+}
+
+// Proofs says what was done to what came. Without a signer no statement is signed.
+func (r *Records) Proofs(version string, sign *audit.Signer, risk proofflow.RiskFunc) *proofflow.Desk {
+	return proofflow.New(proofflow.Parts{DB: r.DB, Audit: r.Audit, Catalogue: r.Catalogue, Collections: r.Collections, Proof: r.Proof, Signer: sign, Risk: risk, Software: version})
+}
+
+// SignStatement makes and signs a statement of a collection, with the master key at hand.
+func (r *Records) SignStatement(ctx context.Context, cfg Config, who admin.Caller, id collection.ID, risk proofflow.RiskFunc) (s *proofflow.Signed, err error) {
+	err = r.withKeys(ctx, cfg, func(ring *keys.Ring, _ *db.DB) error {
+		sign, err := signer(ring.Root())
+		if err == nil {
+			s, err = r.Proofs(cfg.Version, sign, risk).Sign(ctx, who, id, "")
+		}
+		return err
+	})
+	return s, err
 }
 
 // Verify is what a verification looks at.

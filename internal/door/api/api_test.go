@@ -166,6 +166,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/held/1", "", in(policy.Steward), 404, false},
 		{"GET", "/api/collections/default/held", "", in(policy.Steward), 200, false},
 		{"GET", "/api/collections/default/risk?k=3", "", in(policy.Steward, policy.Admin), 200, false},
+		{"GET", "/api/deposits/1/report", "", known, 404, false},
+		{"POST", "/api/collections/default/statements", "", in(policy.Steward, policy.Admin), 201, false},
 		{"GET", "/api/collections/default/profiles", "", in(policy.Steward, policy.Admin), 200, false},
 		{"PUT", "/api/collections/default/profile", "{}", in(policy.Steward, policy.Admin), 415, false},
 		{"POST", "/api/collections/default/held/accept", `{"items": ["1"]}`, in(policy.Steward), 201, false},

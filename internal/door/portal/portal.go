@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -39,6 +40,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
 	SignIn     *signin.Flow
+	// Proof says what was done to what came; nil: nobody is told.
+	Proof *proof.Desk
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
 	// DICOM is the address that DICOM is reached at; empty: it is not.
@@ -90,6 +93,9 @@ func (d *Door) Register(mux web.Routes) {
 	d.registerHeld(mux)
 	d.registerSettings(mux)
 	d.registerRisk(mux)
+	if d.Proof != nil {
+		d.registerProof(mux)
+	}
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
 	d.registerRecords(mux)

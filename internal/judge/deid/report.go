@@ -71,6 +71,7 @@ type Report struct {
 	Table   string     `json:"table,omitempty"`  // edition of PS3.15 Table E.1-1
 	Digest  string     `json:"digest,omitempty"` // SHA-256 of the file of the collection's own rules
 	Rules   []RuleView `json:"rules,omitempty"`  // that items name
+	Done    *Told      `json:"done,omitempty"`   // to all items that were cleaned, element by element
 	Items   []Item     `json:"items"`
 }
 
@@ -92,13 +93,29 @@ type Item struct {
 	Actions Actions  `json:"actions"`
 
 	Rules []RuleCount `json:"rules,omitempty"` // of the collection's own, and how many elements each decided on
+
+	done *Done
 }
 
 // NewItem is the report's line for a result.
 func NewItem(n int, r *Result, output string) Item {
-	it := Item{Item: n, Outcome: r.Outcome, Reasons: append(append([]Reason{}, r.Reasons...), r.Findings...), Actions: r.Actions, Rules: r.Rules}
+	it := Item{Item: n, Outcome: r.Outcome, Reasons: append(append([]Reason{}, r.Reasons...), r.Findings...), Actions: r.Actions, Rules: r.Rules, done: r.Done}
 	if output != "" {
 		it.Output = &output
 	}
 	return it
+}
+
+// Sum says what was done to all items that were cleaned.
+func (r *Report) Sum() {
+	var all Done
+	for _, it := range r.Items {
+		if it.Outcome == Cleaned && it.done != nil {
+			all.Add(it.done, 1)
+		}
+	}
+	if all.Objects > 0 {
+		told := all.Tell()
+		r.Done = &told
+	}
 }

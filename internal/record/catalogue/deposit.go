@@ -21,6 +21,7 @@ type Deposit struct {
 	Started    time.Time
 	Ended      time.Time // zero: it is running
 	Counts     Counts
+	Withdrawn  int64 // counted nowhere else
 }
 
 // Counts says where objects stand. Received is the sum of Pending, Catalogued, Held and Refused; duplicates are counted beside it, and what is withdrawn
@@ -164,7 +165,7 @@ func scanDeposit(row interface{ Scan(...any) error }) (Deposit, error) {
 	if ended != 0 {
 		d.Ended = db.Time(ended)
 	}
-	d.Counts = counts(t, refused, duplicate)
+	d.Counts, d.Withdrawn = counts(t, refused, duplicate), t[withdrawn]
 	return d, nil
 }
 

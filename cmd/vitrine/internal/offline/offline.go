@@ -265,5 +265,6 @@ func (r *run) report(err error) *deid.Report {
 		}
 		rep.Items[i] = *it
 	}
+	rep.Sum()
 	return rep
 }
