@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Proof: s.Proof, Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads()})
+		Proof: s.Proof, Rulings: s.Rulings, Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads()})
 	n.Custody = spine
 	if err := spine.Replay(ctx); err != nil {
 		return nil, err

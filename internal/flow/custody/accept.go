@@ -217,7 +217,7 @@ func (a *accepting) close() {
 	}
 	a.c.review.Release(a.held)
 	if a.taught {
-		a.c.people.forget(peopleKey{a.l.Collection, a.p.link, a.ward.profile})
+		a.c.people.forget(peopleKey{a.l.Collection, a.p.link, a.ward.profile, a.ward.said})
 	}
 }
 
@@ -364,20 +364,40 @@ func (a *accepting) again(ctx context.Context) ([]Reason, error) {
 	if err != nil {
 		return nil, err
 	}
+	if lex, err = lex.Merge(a.ward.common); err != nil {
+		return []Reason{{Code: deid.CodeLexicon, Text: "it has more identifiers than one lexicon holds, with those of its collection"}}, nil
+	}
 	a.match = a.ward.profile.Matcher(lex)
 	f, err := a.c.listen(ctx, a.match, a.l, a.p.key)
 	if err != nil {
 		return nil, err
 	}
 	a.lex = int64(lex.Version())
-	if a.paint != nil && len(f.why) == 0 {
-		if a.clean, err = a.ward.profile.DeclarePainted(a.data); err != nil {
-			return nil, err
-		}
-	}
 	why := make([]Reason, len(f.why))
 	for i, r := range f.why {
 		why[i] = Reason(r)
+	}
+	switch {
+	case len(why) > 0 && a.answer&deid.Seen != 0 && !f.bulk:
+		// What somebody accepts loses what is known to identify by now.
+		cut, left, err := a.ward.profile.Tighten(a.data, lex)
+		if err != nil || len(left) > 0 {
+			return why, err
+		}
+		a.clean = cut
+		if a.paint == nil {
+			return nil, nil
+		}
+		ds, err := cut.Dataset()
+		if err != nil {
+			return nil, err
+		}
+		a.clean, err = a.ward.profile.DeclarePainted(ds) // entries are in the order in which they were
+		return nil, err
+	case a.paint != nil && len(why) == 0:
+		if a.clean, err = a.ward.profile.DeclarePainted(a.data); err != nil {
+			return nil, err
+		}
 	}
 	return why, nil
 }

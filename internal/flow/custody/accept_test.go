@@ -25,6 +25,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -75,12 +76,14 @@ func (s *spine) born(catalogued bool) {
 	must(s.t, err)
 	cat, err := catalogue.OpenRecord(ctx, d)
 	must(s.t, err)
+	decided, err := ruling.OpenRecord(ctx, d)
+	must(s.t, err)
 	ring, err := keys.OpenRing(ctx, d, s.master)
 	must(s.t, err)
 	var c *Custody
 	packs, err := pack.OpenStore(ctx, s.dir, pack.Options{PackSize: 8 << 10, Committed: func(done []pack.Committed) { c.Committed(done) }}) // many packs: their names, and so their order, are random
 	must(s.t, err)
-	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
+	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
 	must(s.t, c.Replay(ctx))
 	s.Custody = c
 	run, cancel := context.WithCancel(ctx)
@@ -602,9 +605,25 @@ func TestAcceptedIsEchoed(t *testing.T) {
 				if now.State != policy.Held || len(now.Reasons) == 0 || now.Reasons[0].Code != "echo" {
 					t.Fatalf("it is %s for %v", now.State, now.Reasons)
 				}
-				// A person's word does not answer that.
-				if why, err := s.Accept(t.Context(), now, ada); err != nil || len(why) == 0 || why[0].Code != "echo" {
+				// A person's word does not answer that: what is accepted loses it.
+				has := func() (yes bool) {
+					now, err := s.catalogue.Instance(t.Context(), l.ID)
+					must(t, err)
+					must(t, s.Header(t.Context(), now, func(ds *dicom.Dataset) error {
+						yes = bytes.Contains(ds.Bytes(), []byte("QX778120"))
+						return nil
+					}))
+					return yes
+				}
+				if !has() {
+					t.Error("there was nothing to take out")
+				}
+				if why, err := s.Accept(t.Context(), now, ada); err != nil || len(why) > 0 {
 					t.Errorf("%v %v", why, err)
+				}
+				must(t, s.admitDue(t.Context()))
+				if now, err = s.catalogue.Instance(t.Context(), l.ID); err != nil || now.State != policy.Admitted || has() {
+					t.Errorf("it is %s, %v", now.State, err)
 				}
 			})
 		})

@@ -84,7 +84,11 @@ func (c *Custody) admit(ctx context.Context, d catalogue.Due) error {
 	if err != nil {
 		return err
 	}
-	held, err := c.echo(ctx, sub, rows)
+	w, err := c.ward(ctx, d.Collection)
+	if err != nil {
+		return err
+	}
+	held, err := c.echo(ctx, w, sub, rows)
 	if err != nil {
 		return err
 	}
@@ -101,10 +105,18 @@ func (c *Custody) admit(ctx context.Context, d catalogue.Due) error {
 		} else if now != sub.LexiconVersion {
 			return fault.New(fault.Conflict, "admit study", "", "more is known of its subject since it was looked at")
 		}
+		if now, err := c.rulings.LastSaid(tx, d.Collection); err != nil {
+			return err
+		} else if now != w.said {
+			return fault.New(fault.Conflict, "admit study", "", "more is known of its collection since it was looked at")
+		}
 		return c.audit.Append(tx, audit.Entry{Actor: "node", Action: "admit", Object: "study " + strconv.FormatInt(int64(d.Study), 10), Collection: string(d.Collection),
 			Outcome: fmt.Sprintf("admitted %d, held %d", done.Instances, len(held))})
 	})
 }
+
+// CodeEcho is the reason of what was cleaned with less than is known by now.
+const CodeEcho = "echo"
 
 // finding is an instance in which the echo found something.
 type finding struct {
@@ -112,6 +124,7 @@ type finding struct {
 	why    []catalogue.Reason
 	study  catalogue.StudyAttributes // without any text that may be what was found
 	series catalogue.SeriesAttributes
+	bulk   bool // something was found in a value that no rule rewrites
 }
 
 // hide takes what the echo found out of sight: the instances, and the text that their study and series may have shown of them.
@@ -128,13 +141,9 @@ func (c *Custody) hide(tx *db.Tx, found []finding) error {
 }
 
 // echo searches instances of a subject for what is known of it now. Those that were gated with the same lexicon need no second look.
-func (c *Custody) echo(ctx context.Context, sub subject.Subject, rows []catalogue.Located) ([]finding, error) {
+func (c *Custody) echo(ctx context.Context, w *ward, sub subject.Subject, rows []catalogue.Located) ([]finding, error) {
 	if len(rows) == 0 {
 		return nil, nil
-	}
-	w, err := c.ward(ctx, rows[0].Collection)
-	if err != nil {
-		return nil, err
 	}
 	if w.profile.AsDeposited {
 		return nil, nil // what looks identifiable there is a finding, not a reason
@@ -145,6 +154,9 @@ func (c *Custody) echo(ctx context.Context, sub subject.Subject, rows []catalogu
 	}
 	lex, err := openLexicon(key.Derive("lexicon"), sub.ID, sub.Lexicon)
 	if err != nil {
+		return nil, err
+	}
+	if lex, err = lex.Merge(w.common); err != nil {
 		return nil, err
 	}
 	var held []finding
@@ -180,7 +192,7 @@ func (c *Custody) listen(ctx context.Context, m *deid.Matcher, row catalogue.Loc
 		return f, err
 	}
 	for _, r := range m.Recheck(d) {
-		f.why = append(f.why, catalogue.Reason{Code: "echo", Where: r.Where, Text: "an identifier that a later instance of the subject revealed"})
+		f.why = append(f.why, catalogue.Reason{Code: CodeEcho, Where: r.Where, Text: "an identifier that was learned later"})
 	}
 	if x.Syntax().Encapsulated {
 		for k, b := range d.Bulks() {
@@ -193,7 +205,7 @@ func (c *Custody) listen(ctx context.Context, m *deid.Matcher, row catalogue.Loc
 				return f, err
 			}
 			if scan.Hit() {
-				f.why = append(f.why, catalogue.Reason(scan.Reason(d.Path(b.Elem))))
+				f.why, f.bulk = append(f.why, catalogue.Reason(scan.Reason(d.Path(b.Elem)))), true
 			}
 		}
 	}
@@ -237,7 +249,11 @@ func (c *Custody) Echo(ctx context.Context, key string, _ []byte) error {
 				seen = append(seen, row)
 			}
 		}
-		found, err := c.echo(ctx, sub, seen)
+		w, err := c.ward(ctx, in)
+		if err != nil {
+			return err
+		}
+		found, err := c.echo(ctx, w, sub, seen)
 		if err != nil {
 			return err
 		}
@@ -256,4 +272,6 @@ func (c *Custody) Echo(ctx context.Context, key string, _ []byte) error {
 }
 
 // Handlers are the jobs that custody does.
-func (c *Custody) Handlers() map[string]jobs.Handler { return map[string]jobs.Handler{jobEcho: c.Echo} }
+func (c *Custody) Handlers() map[string]jobs.Handler {
+	return map[string]jobs.Handler{jobEcho: c.Echo, jobSaid: c.Said}
+}

@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -36,6 +37,7 @@ type Parts struct {
 	Subjects    *subject.Record
 	Catalogue   *catalogue.Record
 	Proof       *proof.Record
+	Rulings     *ruling.Record
 	Identities  *reidentification.Vault // nil: who subjects are is not kept
 	Log         *slog.Logger
 	// Quiet is how long a study waits for more of itself before it is admitted, where its deposit does not end.
@@ -55,6 +57,7 @@ type Custody struct {
 	subjects    *subject.Record
 	catalogue   *catalogue.Record
 	proof       *proof.Record
+	rulings     *ruling.Record
 	packs       *pack.Store
 	log         *slog.Logger
 	quiet       time.Duration
@@ -78,7 +81,7 @@ type Custody struct {
 
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
-	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, log: p.Log,
+	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, rulings: p.Rulings, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1), readPixels: p.ReadPixels}
 	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
@@ -101,12 +104,14 @@ func (c *Custody) release(b []byte) {
 func (c *Custody) chunk() *[]byte         { return c.chunks.Get().(*[]byte) }
 func (c *Custody) releaseChunk(b *[]byte) { c.chunks.Put(b) }
 
-// ward is a collection as custody needs it: its row, its profile and its keys.
+// ward is a collection as custody needs it: its row, its profile and its keys, and what identifies in it whoever a subject is.
 type ward struct {
 	row     collection.Collection
 	profile *deid.Profile
 	keys    *deid.Keys
 	judged  string // what records say of the profile
+	common  *deid.Lexicon
+	said    ruling.Number // of the last decision that is in common; 0: there is none
 }
 
 // ward reads the collection and, once, its key. Whoever has a ward works by the profile that was in force then, to the end of the deposit.
@@ -115,8 +120,13 @@ func (c *Custody) ward(ctx context.Context, id collection.ID) (*ward, error) {
 	if err != nil {
 		return nil, err
 	}
+	decided, err := c.rulings.InForce(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	said := lastSaid(decided)
 	if w, ok := c.wards.Load(id); ok {
-		if w := w.(*ward); w.row == row {
+		if w := w.(*ward); w.row == row && w.said == said {
 			return w, nil
 		}
 	}
@@ -128,7 +138,10 @@ func (c *Custody) ward(ctx context.Context, id collection.ID) (*ward, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &ward{row: row, profile: profile, keys: deid.NewKeys(root), judged: profile.Judged()}
+	w := &ward{row: row, profile: profile, keys: deid.NewKeys(root), judged: profile.Judged(), said: said}
+	if w.common, err = common(root, id, decided); err != nil {
+		return nil, err
+	}
 	c.wards.Store(id, w)
 	return w, nil
 }

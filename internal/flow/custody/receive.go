@@ -63,7 +63,7 @@ func (d *Deposit) Receive(ctx context.Context, in Incoming) (Receipt, error) {
 	kept := false
 	defer func() {
 		if !kept && a.taught != nil { // what it taught is in no record: whoever brings it again teaches it again
-			d.c.people.forget(peopleKey{d.ward.row.ID, a.taught.link, d.ward.profile})
+			d.c.people.forget(peopleKey{d.ward.row.ID, a.taught.link, d.ward.profile, d.ward.said})
 		}
 	}()
 	r, err := a.take(ctx)

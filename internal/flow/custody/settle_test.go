@@ -14,6 +14,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 
 	"log/slog"
@@ -41,7 +42,9 @@ func TestOneBadEntryStopsNoOther(t *testing.T) {
 		must(err)
 		cat, err := catalogue.OpenRecord(ctx, d)
 		must(err)
-		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
+		decided, err := ruling.OpenRecord(ctx, d)
+		must(err)
+		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
 		dep := &Deposit{c: c, actor: "test", ward: &ward{row: collection.Collection{ID: collection.Default}}}
 		var sub subject.Subject
 		must(d.Write(ctx, func(tx *db.Tx) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -45,6 +46,7 @@ type peopleKey struct {
 	collection collection.ID
 	link       subject.Link
 	profile    *deid.Profile // a deposit that began before the collection's profile was changed goes on by the old one
+	said       ruling.Number // and by what was known of the collection
 }
 
 type peopleEntry struct {
@@ -86,7 +88,7 @@ func (c *people) forget(key peopleKey) {
 // person is the subject of the link, made with a key of its own if it is new. The key and the row are durable before it returns.
 func (c *Custody) person(ctx context.Context, col *ward, who deid.Identity) (*person, error) {
 	link := subject.Link(who.Link(col.keys))
-	e := c.people.entry(peopleKey{col.row.ID, link, col.profile})
+	e := c.people.entry(peopleKey{col.row.ID, link, col.profile, col.said})
 	e.once.Lock()
 	defer e.once.Unlock()
 	if e.ready {
@@ -123,6 +125,7 @@ func (c *Custody) loadPerson(ctx context.Context, col *ward, who deid.Identity, 
 		return nil, err
 	}
 	p.clean = deid.NewSubject(col.profile, col.keys, who, lex)
+	p.clean.Also(col.common)
 	if fresh {
 		p.seen.uids = map[string]struct{}{}
 	}

@@ -343,7 +343,7 @@ func acceptable(reasons []catalogue.Reason, kept bool) bool {
 
 func answerable(r catalogue.Reason) bool {
 	switch {
-	case r.Code == CodeRulingEnded:
+	case r.Code == CodeRulingEnded, r.Code == custody.CodeEcho:
 		return true
 	case r.Code == catalogue.CodeConflict:
 		return true // beside what is known, under a UID of its own

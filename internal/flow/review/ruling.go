@@ -244,6 +244,69 @@ func (f *Flow) Rule(ctx context.Context, who Caller, c collection.ID, o Order) (
 	return x, nil
 }
 
+// Identify makes a standing decision that a text identifies wherever it stands in a collection. It is looked for in what comes from now on, and in all that is in sight: what
+// has it is held, and loses it when it is accepted.
+func (f *Flow) Identify(ctx context.Context, who Caller, c collection.ID, said custody.Said, note string) (ruling.Ruling, error) {
+	attempt := "make standing decision"
+	var none ruling.Ruling
+	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
+		return none, err
+	}
+	if _, err := f.Collections.Get(ctx, c); err != nil {
+		return none, err
+	}
+	if err := said.Check(); err != nil {
+		return none, err
+	}
+	known, err := f.Rulings.InForce(ctx, c)
+	if err != nil {
+		return none, err
+	}
+	for i := range known {
+		if known[i].Subject != ruling.Identifier {
+			continue
+		}
+		if s, err := f.Custody.OpenSaid(ctx, &known[i]); err != nil {
+			return none, err
+		} else if s.Name == said.Name && strings.EqualFold(s.Text, strings.TrimSpace(said.Text)) {
+			return none, fault.New(fault.Conflict, attempt, "collection "+string(c), "decision "+known[i].Number.String()+" says so already")
+		}
+	}
+	if note, err = f.note(ctx, attempt, c, note, nil); err != nil {
+		return none, err
+	}
+	if said.Mentions(note) {
+		return none, fault.New(fault.Invalid, attempt, "collection "+string(c), "the note has in it what identifies; nothing was decided")
+	}
+	seal, err := f.Custody.SealSaid(ctx, c, said)
+	if err != nil {
+		return none, err
+	}
+	x := ruling.Ruling{Collection: c, Subject: ruling.Identifier, Note: note, Actor: who.Actor}
+	return x, f.write(ctx, &x, seal)
+}
+
+// Said is the text of a decision about an identifier, for its stewards; each time is in the audit log.
+func (f *Flow) Said(ctx context.Context, who Caller, c collection.ID, n ruling.Number) (custody.Said, error) {
+	if err := allowed(who, policy.DecideHeld, c, policy.Held); err != nil {
+		return custody.Said{}, err
+	}
+	x, err := f.Rulings.Get(ctx, c, n)
+	if err == nil && x.Subject != ruling.Identifier {
+		err = fault.New(fault.NotFound, "read standing decision", "collection "+string(c), "this decision is about no text")
+	}
+	if err != nil {
+		return custody.Said{}, err
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		return f.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "read standing decision", Object: "decision " + n.String(), Collection: string(c), Outcome: "done"})
+	})
+	if err != nil {
+		return custody.Said{}, err
+	}
+	return f.Custody.OpenSaid(ctx, &x)
+}
+
 // write makes a decision and its audit entry. seal, of an identifier, seals it to its number.
 func (f *Flow) write(ctx context.Context, x *ruling.Ruling, seal func(ruling.Number) ([]byte, error)) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
@@ -257,6 +320,11 @@ func (f *Flow) write(ctx context.Context, x *ruling.Ruling, seal func(ruling.Num
 		}
 		if err := f.Rulings.Add(tx, x); err != nil {
 			return err
+		}
+		if x.Subject == ruling.Identifier {
+			if err := f.Custody.SearchSaid(tx, x.Collection); err != nil {
+				return err
+			}
 		}
 		outcome := "done: " + string(cmp.Or(string(x.Action), string(x.Subject)))
 		return f.Audit.Append(tx, audit.Entry{Actor: x.Actor, Action: "make standing decision", Object: "decision " + x.Number.String(), Collection: string(x.Collection), Outcome: outcome})

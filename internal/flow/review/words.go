@@ -1,6 +1,7 @@
 package review
 
 import (
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
@@ -34,12 +35,12 @@ var wordsOf = map[string]words{
 	deid.CodeNested:     {"A picture within the header", "It is not shown with the image, so looking cannot answer it. Ask its depositor for the image without it."},
 	deid.CodeOpaque:     {"Data that no rule can read", "There is nothing to look at, so it cannot be accepted."},
 	deid.CodeBulk:       {"A large value beside the pixels", "No rule can read it, so it cannot be accepted. Ask its depositor for the image without it."},
-	deid.CodeGate:       {"Something known of the patient", "What is known of the patient was found where it would have stayed. No word sets that aside: its depositor has to mend it."},
+	deid.CodeGate:       {"Something known of the patient", "What is known of the patient was found where it would have stayed. Accepted, it is taken out, if that can be done; the rest is cleaned as ever."},
 	deid.CodeLexicon:    {"Too many identifiers", "One subject's names and numbers are more than are searched for. Its depositor has to look whether this is one patient."},
 	deid.CodeOrder:      {"Elements out of order", "Readers disagree about what such an object says. Its depositor has to mend it."},
 	deid.CodeDuplicate:  {"An element that is there twice", "Readers disagree about what such an object says. Its depositor has to mend it."},
 	deid.CodeNoUID:      {"A UID is missing", "It does not say what it belongs to. Its depositor has to mend it."},
-	"echo":              {"Something that was learned later", "An identifier that a later image of the patient revealed is in it. No word sets that aside: its depositor has to mend it."},
+	custody.CodeEcho:    {"Something that was learned later", "What is known by now to identify is in it: a later image revealed it, or somebody has said so. Accepted, it is taken out, if that can be done."},
 	CodeRulingEnded:     {"A standing decision was ended", "It had been accepted by a standing decision that holds no more. Does it show or say who this is?"},
 	"uncatalogued":      {"Not fit for the catalogue", "What describes it breaks the catalogue's rules. A later version may take it."},
 

@@ -154,7 +154,10 @@ func (s *Subject) CleanAnswered(ds *dicom.Dataset, by Answer) (*Result, error) {
 		res.NewTerms = nil // they are not in the lexicon
 		return res.stop(Held, Reason{CodeLexicon, "", "it has more identifiers than one subject's lexicon holds"}), nil
 	}
-	res.Lexicon = s.lexicon
+	if s.whole == nil {
+		return res.stop(Held, Reason{CodeLexicon, "", "it has more identifiers than one lexicon holds, with those of its collection"}), nil
+	}
+	res.Lexicon = s.whole
 	outcome, reasons := p.judgeKind(ds, sopClass)
 	if outcome == Refused {
 		return res.stop(Refused, reasons...), nil
@@ -303,7 +306,18 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		}
 	}
 	if found := s.matcherNow().gate(clean, s.work.orig); len(found) > 0 {
-		return res.stop(Held, found...), nil
+		if by&Seen == 0 {
+			return res.stop(Held, found...), nil
+		}
+		// Whoever has looked at it takes out with it what the gate finds.
+		cut, left, err := tighten(clean, &s.words, s.matcherNow(), s.work.orig)
+		if err != nil || len(left) > 0 {
+			return res.stop(Held, found...), nil
+		}
+		for k := range cut.Bulk {
+			cut.Bulk[k].Elem = out.Bulk[k].Elem
+		}
+		out = cut
 	}
 	res.Rendered = out
 	res.Rules, res.Done = c.ruleCounts(), c.done()

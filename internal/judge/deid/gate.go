@@ -32,7 +32,7 @@ func (m *Matcher) Recheck(ds *dicom.Dataset) []Reason { return m.gate(ds, nil) }
 // gate searches ds; originals are UIDs that it must not hold.
 func (m *Matcher) gate(ds *dicom.Dataset, originals [][]byte) []Reason {
 	var reasons []Reason
-	add := func(i int, code, text string) bool {
+	m.search(ds, originals, func(i int, code, text string) bool {
 		where := ds.Path(i)
 		for _, r := range reasons {
 			if r.Where == where && r.Code == code {
@@ -41,7 +41,12 @@ func (m *Matcher) gate(ds *dicom.Dataset, originals [][]byte) []Reason {
 		}
 		reasons = append(reasons, Reason{code, where, text})
 		return len(reasons) < maxReasons
-	}
+	})
+	return reasons
+}
+
+// search tells add of every entry of ds that the gate stops at, until it says false.
+func (m *Matcher) search(ds *dicom.Dataset, originals [][]byte, add addReason) {
 	b := ds.Bytes()
 	from := 0
 	for _, k := range ds.Bulks() {
@@ -56,7 +61,6 @@ func (m *Matcher) gate(ds *dicom.Dataset, originals [][]byte) []Reason {
 	m.gateBytes(ds, b, from, len(b), add)
 	m.gateFolded(ds, b, from, len(b), add)
 	m.gateValues(ds, originals, add)
-	return reasons
 }
 
 // gateFolded searches what lies compressed within values of b[from:to]: a gzip stream anywhere in one, a zlib stream at its beginning. What unfolds to

@@ -23,6 +23,7 @@ const (
 	TermContact                        // a telephone number, an address
 	TermPlace                          // an institution, a department, a room
 	TermDevice                         // a serial number or station that the profile takes out
+	TermSaid                           // what somebody says identifies: this very text, ordinary words or not
 	termKinds
 )
 

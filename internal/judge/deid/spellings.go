@@ -38,7 +38,7 @@ func (l *Lexicon) spellings() (searched, whole []spelling) {
 		switch {
 		case sp.digits && (n < 4 || sameDigit(s)):
 			return // numbers of a study, counters
-		case ordinaryWords(s):
+		case kind != TermSaid && ordinaryWords(s):
 			return
 		case n >= minSearched:
 			searched = append(searched, sp)
@@ -73,6 +73,14 @@ func (l *Lexicon) spellings() (searched, whole []spelling) {
 				}
 			}
 			addDistinctive(t.Text, t.Kind, add)
+		case TermSaid:
+			add(t.Text, t.Kind)
+			if q := withoutMarks(t.Text); q != t.Text {
+				add(q, t.Kind)
+			}
+			if d := digitsOf(t.Text); len(d) >= 6 {
+				add(d, t.Kind)
+			}
 		case TermPlace:
 			add(t.Text, t.Kind)
 			addDistinctive(t.Text, t.Kind, add)
@@ -279,15 +287,15 @@ func sameDigit(s string) bool {
 func (l *Lexicon) echoWords() map[string]struct{} {
 	m := map[string]struct{}{}
 	for _, t := range l.Terms() {
-		if t.Kind == TermDate {
-			continue
+		if t.Kind == TermDate || t.Kind == TermSaid && strings.ContainsFunc(strings.TrimSpace(t.Text), unicode.IsSpace) {
+			continue // of a text of several words none identifies by itself
 		}
 		for _, w := range strings.FieldsFunc(strings.ToLower(t.Text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
 			if len(w) < 2 || generic[w] || len(w) < 4 && allDigits([]byte(w)) {
 				continue
 			}
 			_, ordinary := vocabulary()[w]
-			if ordinary && t.Kind != TermName && t.Kind != TermPerson {
+			if ordinary && t.Kind != TermName && t.Kind != TermPerson && t.Kind != TermSaid {
 				continue // "CT" of a department, "Breast" of a clinic
 			}
 			m[w] = struct{}{}

@@ -20,8 +20,10 @@ type Subject struct {
 	weeks     int
 
 	mu      sync.Mutex
-	lexicon *Lexicon
-	matcher *Matcher // of lexicon; nil if it has to be built
+	lexicon *Lexicon // the subject's own
+	common  *Lexicon // what identifies whoever the subject is
+	whole   *Lexicon // both; nil: together they are more than one holds
+	matcher *Matcher // of whole; nil if it has to be built
 	words   words
 	memo    map[string]memoized // what became of a value, by tag and bytes
 	uids    map[string]string   // by original
@@ -50,14 +52,33 @@ func NewSubject(p *Profile, keys *Keys, id Identity, lex *Lexicon) *Subject {
 	return s
 }
 
+// Also has identifiers looked for that are not the subject's own: what is known of a whole collection. They are never learnt of the subject.
+func (s *Subject) Also(common *Lexicon) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.common = common
+	s.forget()
+}
+
 // forget makes ready for a lexicon that has changed.
 func (s *Subject) forget() {
 	s.matcher = nil
 	s.memo = map[string]memoized{}
-	s.words = words{echo: s.lexicon.echoWords(), names: newNameIndex(s.lexicon.nameParts()), ages: s.profile.Generalise}
-	if s.profile.own != nil {
-		s.words.own = s.profile.own.words
+	var err error
+	if s.whole, err = s.lexicon.Merge(s.common); err != nil {
+		s.whole = nil
+		return
 	}
+	s.words = s.profile.wordsOf(s.whole)
+}
+
+// wordsOf decide on text in which the words of a lexicon do not stay.
+func (p *Profile) wordsOf(l *Lexicon) words {
+	w := words{echo: l.echoWords(), names: newNameIndex(l.nameParts()), ages: p.Generalise}
+	if p.own != nil {
+		w.own = p.own.words
+	}
+	return w
 }
 
 // uid is the UID that stands for an original one.
@@ -83,7 +104,7 @@ func (s *Subject) Link() [32]byte { return s.link }
 // Pseudonym is the subject's name in the collection.
 func (s *Subject) Pseudonym() string { return s.pseudonym }
 
-// Lexicon is every identifier known by now.
+// Lexicon is every identifier of the subject's own that is known by now.
 func (s *Subject) Lexicon() *Lexicon {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +131,7 @@ func (s *Subject) learn(terms []Term) error {
 	return nil
 }
 
-// Matcher is the gate's automaton for the lexicon as it is now, to scan bulk values with.
+// Matcher is the gate's automaton for what is known now, to scan bulk values with.
 func (s *Subject) Matcher() *Matcher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +140,11 @@ func (s *Subject) Matcher() *Matcher {
 
 func (s *Subject) matcherNow() *Matcher {
 	if s.matcher == nil {
-		s.matcher = s.profile.Matcher(s.lexicon)
+		l := s.whole
+		if l == nil {
+			l = s.lexicon // what is cleaned now is held
+		}
+		s.matcher = s.profile.Matcher(l)
 	}
 	return s.matcher
 }

@@ -364,3 +364,15 @@ func (r *Record) All(ctx context.Context, after InstanceID, limit int) ([]Locate
 		})
 	return all, err
 }
+
+// InSight gives the instances of a collection that are admitted or released, in the order of arrival, after the instance given.
+func (r *Record) InSight(ctx context.Context, c collection.ID, after InstanceID, limit int) ([]Located, error) {
+	var all []Located
+	err := forRows(r.reader(ctx), `SELECT `+locatedColumns+` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
+		WHERE i.id > ? AND i.collection = ? AND i.state IN (2, 5) ORDER BY i.id LIMIT ?`, []any{int64(after), string(c), bounded(limit)}, func(rows *sql.Rows) error {
+		l, err := scanLocated(rows)
+		all = append(all, l)
+		return err
+	})
+	return all, err
+}

@@ -274,6 +274,12 @@ func (r *Record) InForce(ctx context.Context, c collection.ID) ([]Ruling, error)
 	return list, err
 }
 
+// LastSaid is the number of the last identifier of a collection that is in force, 0 if there is none: what was searched with another is to be searched again.
+func (r *Record) LastSaid(tx *db.Tx, c collection.ID) (n Number, err error) {
+	err = tx.QueryRow(`SELECT COALESCE(MAX(number), 0) FROM ruling WHERE collection = ? AND subject = ? AND ended = 0`, string(c), string(Identifier)).Scan(&n)
+	return n, err
+}
+
 // List lists every decision of a collection, the last first.
 func (r *Record) List(ctx context.Context, c collection.ID) ([]Ruling, error) {
 	return all(r.d.Query(ctx, `SELECT `+columns+` FROM ruling WHERE collection = ? ORDER BY number DESC`, string(c)))
