@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/client"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
@@ -111,6 +113,8 @@ type heldAcceptCmd struct {
 	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
 	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
 	Paint bool     `help:"Have what looks like text in the pixels painted over."`
+	Box   []string `sep:"none" placeholder:"FRAMES:X,Y,W,H" help:"With --paint: a box to paint over as well, in every item: first column and row, from 0, width and height, in pixels as they are stored. FRAMES is 3, 1-40 or 2-, counted from 1; without it, all. May be repeated."`
+	Only  bool     `help:"With --box: paint nothing else. You have looked at every frame, and answer for what the node takes for text besides."`
 }
 
 func (c *heldAcceptCmd) Help() string {
@@ -122,10 +126,24 @@ and what does not pass stays held: then the exit code is 3, and the table says w
 
 // Run accepts.
 func (c *heldAcceptCmd) Run(ctx context.Context, s *streams) error {
-	if c.Paint {
-		return c.decide(ctx, s, "paint", c.Items, c.Note)
+	if len(c.Box) > 0 && !c.Paint || c.Only && len(c.Box) == 0 {
+		return usage("--box goes with --paint, and --only with --box")
 	}
-	return c.decide(ctx, s, "accept", c.Items, c.Note)
+	if !c.Paint {
+		return c.decide(ctx, s, "accept", c.Items, c.Note, nil)
+	}
+	more := map[string]any{}
+	if len(c.Box) > 0 {
+		boxes := make([]catalogue.FoundBox, len(c.Box))
+		for i, text := range c.Box {
+			var err error
+			if boxes[i], err = custody.ParseBox(text); err != nil {
+				return usage("a box is written X,Y,W,H, or FRAME:X,Y,W,H, or FIRST-LAST:X,Y,W,H, in whole numbers")
+			}
+		}
+		more["boxes"], more["only"] = boxes, c.Only
+	}
+	return c.decide(ctx, s, "paint", c.Items, c.Note, more)
 }
 
 type heldRefuseCmd struct {
@@ -142,10 +160,11 @@ func (c *heldRefuseCmd) Help() string {
 
 // Run refuses.
 func (c *heldRefuseCmd) Run(ctx context.Context, s *streams) error {
-	return c.decide(ctx, s, "refuse", c.Items, c.Note)
+	return c.decide(ctx, s, "refuse", c.Items, c.Note, nil)
 }
 
-func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items []string, note string) error {
+// decide says of items what verb does; more goes into the question besides.
+func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items []string, note string, more map[string]any) error {
 	if (len(items) == 0) == (f.Reason == "") {
 		return usage("name items, or a reason with --reason, and not both")
 	}
@@ -172,6 +191,7 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 		n := min(len(items), 500)
 		var part []review.DecidedView
 		body := map[string]any{"items": items[:n], "note": note}
+		maps.Copy(body, more)
 		if err := cl.JSON(ctx, http.MethodPost, nil, body, &part, "api", "collections", f.Collection, "held", verb); err != nil {
 			if len(out) > 0 {
 				s.say("Decided before that: %s.", count(len(out), "item"))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -21,8 +22,8 @@ func (d *Door) heldRoutes() []route {
 			text:  "Say of held items that nothing in them identifies anybody. Each is cleaned by its collection's profile, and admitted with its study; what does not pass stays held, with the reason.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Accept) }},
 		{method: "POST", path: "/api/collections/{collection}/held/paint", name: "paintHeld",
-			text:  "Accept held items with what looks like text in their pixels painted over: for who has looked, and answers for the rest. What cannot be painted over stays held, with the reason.",
-			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Paint) }},
+			text:  "Accept held items with what looks like text in their pixels painted over, and with boxes of your own: for who has looked, and answers for the rest. What cannot be painted over stays held, with the reason.",
+			takes: "NewPainting", gives: "Decided", list: true, do: d.paintHeld},
 		{method: "POST", path: "/api/collections/{collection}/held/refuse", name: "refuseHeld",
 			text:  "Refuse held items for good. Their depositor reads the note, and the same bytes are refused when they come again.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Refuse) }},
@@ -66,15 +67,57 @@ func (d *Door) decideHeld(r *request, decide func(context.Context, review.Caller
 	if err := r.body(&v); err != nil {
 		return nil, err
 	}
-	ids := make([]catalogue.InstanceID, len(v.Items))
-	for i, s := range v.Items {
+	ids, err := itemsOf(v.Items)
+	if err != nil {
+		return nil, err
+	}
+	return decided(decide(r.Context(), review.Caller(r.who), id, ids, v.Note))
+}
+
+func (d *Door) paintHeld(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var v struct {
+		Items []string             `json:"items"`
+		Note  string               `json:"note"`
+		Boxes []catalogue.FoundBox `json:"boxes"`
+		Only  bool                 `json:"only"`
+	}
+	if err := r.bodyOf(&v, maxPainting); err != nil {
+		return nil, err
+	}
+	ids, err := itemsOf(v.Items)
+	if err != nil {
+		return nil, err
+	}
+	var boxes *custody.Boxes
+	switch {
+	case len(v.Boxes) > 0:
+		boxes = &custody.Boxes{Drawn: v.Boxes, Only: v.Only}
+	case v.Only:
+		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "there are no boxes, and nothing else is to be painted", "Give boxes, or accept the items as they are.")
+	}
+	return decided(d.Review.PaintBoxes(r.Context(), review.Caller(r.who), id, ids, boxes, v.Note))
+}
+
+// maxPainting bounds a request with boxes, in bytes.
+const maxPainting = 1 << 20
+
+func itemsOf(names []string) ([]catalogue.InstanceID, error) {
+	ids := make([]catalogue.InstanceID, len(names))
+	for i, s := range names {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n <= 0 {
 			return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "an item is not named by its number", "Give the ids that the list of held items gives.")
 		}
 		ids[i] = catalogue.InstanceID(n)
 	}
-	out, err := decide(r.Context(), review.Caller(r.who), id, ids, v.Note)
+	return ids, nil
+}
+
+func decided(out []review.Decided, err error) (any, error) {
 	views := make([]review.DecidedView, len(out))
 	for i := range out {
 		views[i] = out[i].View()

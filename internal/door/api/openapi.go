@@ -124,6 +124,12 @@ const schemas = `{
 	"deposit": {"type": "string"}, "item": {"type": "integer", "description": "its place in the deposit, from 1"}, "actor": {"type": "string"}, "received": {"type": "string", "format": "date-time"}}},
 "NewDecision": {"type": "object", "additionalProperties": false, "required": ["items"], "properties": {"items": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "string"}},
 	"note": {"type": "string", "maxLength": 200, "description": "one line that names nobody: the audit log keeps it, and the depositor of what is refused reads it"}}},
+"NewPainting": {"type": "object", "additionalProperties": false, "required": ["items"], "properties": {"items": {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"type": "string"}},
+	"note": {"type": "string", "maxLength": 200, "description": "one line that names nobody, for the audit log"},
+	"boxes": {"type": "array", "maxItems": 4096, "description": "painted over in every item, besides what a reading finds", "items": {"type": "object", "additionalProperties": false, "required": ["first", "box"], "properties": {
+		"first": {"type": "integer", "minimum": 1, "description": "the first frame it is in, counted from 1"}, "last": {"type": "integer", "description": "the last; without it, that of the image"},
+		"box": {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "integer", "minimum": 0}, "description": "in pixels as they are stored: first column, first row, and the column and row after the last, from 0"}}}},
+	"only": {"type": "boolean", "default": false, "description": "nothing but the boxes is painted: you have looked at every frame, and answer for what a reading takes for text besides"}}},
 "Decided": {"allOf": [{"$ref": "#/components/schemas/HeldItem"}, {"type": "object", "required": ["outcome"], "properties": {"outcome": {"type": "string", "enum": ["accepted", "refused", "held", "gone", "failed"]},
 	"left": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}, "description": "what keeps it held"}}}]},
 "IdentityQuestion": {"type": "object", "additionalProperties": false, "required": ["collection", "subject", "reason"], "properties": {"collection": {"type": "string"},

@@ -1,11 +1,14 @@
 package reading
 
 import (
+	"context"
 	"errors"
 	"image"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
 
@@ -46,6 +49,64 @@ func (s *seen) draw(b *custody.Boxes) string {
 	return ""
 }
 
+// Show draws a frame of an instance, counted from 1, as it would be with the boxes of that frame painted over: masked as it is stored, and decoded again. A frame that cannot be painted
+// over, or drawn, is a [*codec.Unsupported] or [*codec.Broken].
+func (f *Flow) Show(ctx context.Context, l catalogue.Located, frame int, boxes []catalogue.FoundBox, opts render.Options) (image.Image, error) {
+	b := custody.Boxes{Drawn: boxes}
+	if err := b.Check(int(l.Columns), int(l.Rows), int(max(l.Frames, 1))); err != nil {
+		return nil, err
+	}
+	p, done, err := f.Custody.Pixels(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	unshown := func(err error) (image.Image, error) {
+		if u, ok := errors.AsType[*errUnread](err); ok {
+			return nil, &codec.Unsupported{Reason: u.reason}
+		}
+		return nil, err
+	}
+	x, err := newFilm(p, f.Codecs)
+	if err != nil {
+		return unshown(err)
+	}
+	if frame < 1 || frame > x.frames.Count() {
+		return nil, fault.New(fault.NotFound, "draw what would be painted", "instance "+l.ID.String(), "it has no such frame")
+	}
+	stored, err := x.stored(frame - 1)
+	if err != nil {
+		return unshown(err)
+	}
+	a, err := render.AttributesOfFrame(p.Data, frame-1)
+	if err != nil {
+		return nil, err
+	}
+	var here []image.Rectangle
+	for _, d := range boxes {
+		if d.First <= frame && (d.Last == 0 || frame <= d.Last) {
+			here = append(here, rectangle(d))
+		}
+	}
+	if len(here) > 0 {
+		m, err := f.Codecs.Mask(ctx, x.syntax, a.Image(), stored, here, a.Black())
+		if err != nil {
+			return nil, err
+		}
+		stored = m.Bytes
+	}
+	d, err := f.Codecs.Decode(ctx, x.syntax, a.Image(), stored)
+	if err != nil {
+		return nil, err
+	}
+	a.Planar, a.Photometric = d.Planar, d.Photometric
+	return render.DrawSamples(a, d.Pixels, opts)
+}
+
+func rectangle(d catalogue.FoundBox) image.Rectangle {
+	return image.Rect(d.Box[0], d.Box[1], d.Box[2], d.Box[3])
+}
+
 // maxTogether bounds what boxes come to where they change from frame to frame: the boxes of every run of frames that has the same ones.
 const maxTogether = 1 << 20
 
@@ -67,7 +128,7 @@ func byFrame(drawn []catalogue.FoundBox, count int) [][]image.Rectangle {
 		}
 		for _, d := range drawn {
 			if d.First <= k+1 && (d.Last == 0 || k+1 <= d.Last) {
-				all[k] = append(all[k], image.Rect(d.Box[0], d.Box[1], d.Box[2], d.Box[3]))
+				all[k] = append(all[k], rectangle(d))
 			}
 		}
 		if total += len(all[k]); total > maxTogether {

@@ -26,6 +26,7 @@ type Evidence struct {
 	Found   *catalogue.Found // where a reading of the pixels found text, or what may be; nil: they have not been read, or show none
 	Paints  bool             // what is found can be painted over
 	Face    face.Finding     // what the slices of its series show together; the outcome is empty where they were not looked at
+	Draws   bool             // boxes can be drawn on its pictures, and painted over
 }
 
 // Region is a part of a picture that the scanner drew an image in (PS3.3 C.8.5.5.1.1). What it wrote, it mostly wrote outside.
@@ -76,6 +77,7 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 		return items[0], e, err
 	}
 	e.Paints = f.Clean != nil && e.Found != nil && len(e.Found.Boxes) > 0
+	e.Draws = f.Clean != nil && e.Frames > 0 && items[0].Acceptable
 	c, err := f.Collections.Get(ctx, o.Collection)
 	if err != nil {
 		return items[0], e, err
@@ -121,6 +123,20 @@ func (f *Flow) Picture(ctx context.Context, who Caller, id catalogue.InstanceID,
 	}
 	defer o.Close()
 	return f.Delivery.Draw(ctx, o, frame, opts)
+}
+
+// Painted draws a frame of an item, counted from 1, as it would be with the boxes that lie in it painted over. It is a view like [Flow.Picture], and in the audit log as such.
+func (f *Flow) Painted(ctx context.Context, who Caller, id catalogue.InstanceID, frame int, boxes []catalogue.FoundBox, opts render.Options) (image.Image, error) {
+	if f.Clean == nil {
+		return nil, fault.New(fault.Unavailable, policy.DecideHeld.String(), "", "this node reads no pixels, so it paints none")
+	}
+	o, err := f.look(ctx, who, id)
+	if err != nil {
+		return nil, err
+	}
+	l := o.Located
+	o.Close()
+	return f.Clean.Show(ctx, l, frame, boxes, opts)
 }
 
 const maxRegions = 32

@@ -16,6 +16,7 @@ package review
 import (
 	"cmp"
 	"context"
+	"image"
 	"log/slog"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -66,6 +68,8 @@ type Parts struct {
 type Cleaner interface {
 	// Accept paints the boxes; nil: those that a reading of the pixels finds by now.
 	Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer, boxes *custody.Boxes) (left []catalogue.Reason, err error)
+	// Show draws a frame, counted from 1, with boxes painted over.
+	Show(ctx context.Context, l catalogue.Located, frame int, boxes []catalogue.FoundBox, opts render.Options) (image.Image, error)
 }
 
 // Flow is safe for use by many goroutines.
