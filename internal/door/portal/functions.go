@@ -215,6 +215,7 @@ var icons = map[string]string{
 	"phone":    `<rect x="4.200" y="1.800" width="7.600" height="12.400" rx="1.600"/><path d="M7.200 11.900h1.600"/>`,
 	"screen":   `<rect x="1.800" y="2.800" width="12.400" height="8.400" rx="1.200"/><path d="M5.500 13.600h5M8 11.200v2.400"/>`,
 	"edit":     `<path d="M3 13h2.500L13 5.500 10.500 3 3 10.500z"/>`,
+	"add":      `<path d="M8 3v10M3 8h10"/>`,
 	"filter":   `<path d="M2.500 4h11M4.500 8h7M6.500 12h3"/>`,
 }
 

@@ -19,8 +19,10 @@ func (d *Door) registerHeld(mux web.Routes) {
 	mux.HandleFunc("GET /held", d.page(d.held))
 	mux.HandleFunc("POST /held", d.reading(d.decideHeld))
 	mux.HandleFunc("GET /held/{item}", d.page(d.heldItem))
+	mux.HandleFunc("POST /held/{item}/boxes", d.reading(d.drawHeld))
 	mux.HandleFunc("GET /held/{item}/picture", d.heldPicture)
 	mux.HandleFunc("GET /held/{item}/page", d.heldDocumentPage)
+	mux.HandleFunc("GET /held/{item}/painted", d.heldPainted)
 }
 
 // heldRow is an item in a list: what it is and where it comes from, and no picture of it.

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"errors"
+	"image"
 	"image/png"
 	"net/http"
 	"slices"
@@ -33,6 +34,16 @@ type heldItemPage struct {
 	From     string          // how it came
 	Document *heldDocument   // what is encapsulated in it; nil: nothing is
 	Shows    string          // whether a face could be rendered from its series, in words
+	Boxed    *boxed          // boxes on its picture; nil: none can be drawn
+	Note     string
+	Steps    []frameStep
+}
+
+// frameStep is a button that leads to a frame.
+type frameStep struct {
+	Name, Step string
+	Frame      int
+	Here       bool
 }
 
 func (r *request) heldID() (catalogue.InstanceID, error) {
@@ -52,6 +63,12 @@ func (d *Door) heldItem(r *request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	frame, _ := strconv.Atoi(r.URL.Query().Get("frame"))
+	return d.heldItemWith(r, id, frame, nil)
+}
+
+// heldItemWith shows an item with what was drawn on it; nil: with what was found.
+func (d *Door) heldItemWith(r *request, id catalogue.InstanceID, frame int, f *drawing) (*page, error) {
 	item, e, err := d.Review.Look(r.Context(), r.review(), id)
 	if err != nil {
 		return nil, err
@@ -61,8 +78,7 @@ func (d *Door) heldItem(r *request) (*page, error) {
 		p.Title = c.Title
 	}
 	if e.Frames > 0 {
-		p.Frame, _ = strconv.Atoi(r.URL.Query().Get("frame"))
-		p.Frame = min(max(p.Frame, 1), e.Frames)
+		p.Frame = min(max(frame, 1), e.Frames)
 		here := "/held/" + id.String()
 		at := func(n int) string { return here + "?frame=" + strconv.Itoa(n) + "#picture" }
 		p.Picture = here + "/picture?frame=" + strconv.Itoa(p.Frame)
@@ -71,6 +87,10 @@ func (d *Door) heldItem(r *request) (*page, error) {
 		}
 		if p.Frame < e.Frames {
 			p.Next, p.Last = at(p.Frame+1), at(e.Frames)
+		}
+		for _, s := range []frameStep{{"First", "first", 1, false}, {"Earlier", "prev", p.Frame - 1, false}, {"Later", "next", p.Frame + 1, false}, {"Last", "last", e.Frames, false}} {
+			s.Here = s.Frame == p.Frame || s.Frame < 1 || s.Frame > e.Frames
+			p.Steps = append(p.Steps, s)
 		}
 		for _, g := range e.Regions {
 			if g.MaxX <= item.Columns && g.MaxY <= item.Rows {
@@ -93,6 +113,11 @@ func (d *Door) heldItem(r *request) (*page, error) {
 			return nil, err
 		}
 	}
+	if e.Draws && len(e.Left) == 0 {
+		if err := d.draws(r, &p, f); err != nil {
+			return nil, err
+		}
+	}
 	total, _, err := d.Review.Heaps(r.Context(), r.review(), item.Collection, review.Query{})
 	if err != nil {
 		return nil, err
@@ -110,6 +135,29 @@ func (d *Door) heldItem(r *request) (*page, error) {
 
 // heldPicture is one frame for the steward's eyes. It is kept by nobody on the way, and goes to this node's own page alone.
 func (d *Door) heldPicture(w http.ResponseWriter, q *http.Request) {
+	d.sendHeld(w, q, func(r *request, id catalogue.InstanceID, frame int) error {
+		img, err := d.Review.Picture(q.Context(), r.review(), id, frame, heldSize(q.URL.Query().Get("size")))
+		if err != nil {
+			return heldUndrawn(err)
+		}
+		sendHeldPicture(w, img)
+		return nil
+	})
+}
+
+// heldSize is how large a picture is drawn at most.
+func heldSize(name string) render.Options {
+	switch name {
+	case "small":
+		return render.Options{Width: 320, Height: 240}
+	case "full":
+		return render.Options{Width: 4096, Height: 4096}
+	}
+	return render.Options{Width: 1600, Height: 1200}
+}
+
+// sendHeld has somebody who has signed in sent a picture of an item's frame.
+func (d *Door) sendHeld(w http.ResponseWriter, q *http.Request, draw func(r *request, id catalogue.InstanceID, frame int) error) {
 	r := &request{Request: q, caller: web.CallerOf(q), w: w}
 	err := r.signedIn()
 	var id catalogue.InstanceID
@@ -120,15 +168,16 @@ func (d *Door) heldPicture(w http.ResponseWriter, q *http.Request) {
 	if err == nil && ferr != nil {
 		err = fault.New(fault.Invalid, "review what is held", "", "the frame is not a number")
 	}
+	if err == nil {
+		err = draw(r, id, frame)
+	}
 	if err != nil {
 		web.Fail(w, q, err)
-		return
 	}
-	img, err := d.Review.Picture(q.Context(), r.review(), id, frame, render.Options{Width: 1600, Height: 1200})
-	if err != nil {
-		web.Fail(w, q, heldUndrawn(err))
-		return
-	}
+}
+
+// sendHeldPicture is kept by nobody on the way.
+func sendHeldPicture(w http.ResponseWriter, img image.Image) {
 	forSteward(w.Header())
 	_ = (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(w, img) // whoever does not read it has gone
 }
@@ -174,7 +223,7 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form cannot be read", "Go back and choose again.")
 	}
 	do := r.PostForm.Get("do")
-	if do != "accept" && do != "paint" && do != "refuse" {
+	if do != "accept" && do != "paint" && do != "draw" && do != "refuse" {
 		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form says neither accept nor refuse", "Go back and press one of the buttons.")
 	}
 	if do != "refuse" && r.PostForm.Get("seen") == "" {
@@ -196,23 +245,35 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 	for _, id := range gone {
 		rows = append(rows, decidedRow{heldRow: heldRow{Item: review.Item{ID: id}}, Outcome: review.Gone})
 	}
-	act := d.Review.Accept
-	switch do {
-	case "refuse":
-		act = d.Review.Refuse
-	case "paint":
-		act = d.Review.Paint
-	}
+	var deeds []deed
 	for _, c := range chosen {
+		deeds = append(deeds, deed{in: c.id, ids: c.ids})
+	}
+	if do == "draw" && len(chosen) > 0 {
+		if deeds, err = d.paintDrawn(r, chosen); err != nil {
+			return nil, err
+		}
+	}
+	act := func(c deed, ids []catalogue.InstanceID) ([]review.Decided, error) {
+		note := r.PostForm.Get("note")
+		switch do {
+		case "refuse":
+			return d.Review.Refuse(r.Context(), r.review(), c.in, ids, note)
+		case "paint", "draw":
+			return d.Review.PaintBoxes(r.Context(), r.review(), c.in, ids, c.boxes, note)
+		}
+		return d.Review.Accept(r.Context(), r.review(), c.in, ids, note)
+	}
+	for _, c := range deeds {
 		accepted := false
 		for part := range slices.Chunk(c.ids, review.MaxItems) {
-			out, err := act(r.Context(), r.review(), c.id, part, r.PostForm.Get("note"))
+			out, err := act(c, part)
 			if k := fault.KindOf(err); err != nil && (k != fault.Invalid && k != fault.Denied || len(rows) == 0) {
 				return nil, err
 			}
 			if err != nil { // something was decided before
 				pr, _ := web.ProblemOf(err)
-				p.Problems = append(p.Problems, string(c.id)+": "+pr.Detail)
+				p.Problems = append(p.Problems, string(c.in)+": "+pr.Detail)
 				break
 			}
 			for _, o := range out {
@@ -224,8 +285,8 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 				accepted = accepted || o.Outcome == review.Accepted
 			}
 		}
-		if accepted {
-			p.Into = append(p.Into, c.id)
+		if accepted && !slices.Contains(p.Into, c.in) {
+			p.Into = append(p.Into, c.in)
 		}
 	}
 	for _, row := range rows {
