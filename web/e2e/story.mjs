@@ -177,7 +177,7 @@ try {
     check("what only its pixels held is held no more", !/Ultrasound/.test(await page.locator("main").innerText()));
     await look(stuart, "held");
     await go(page, page.getByRole("row", { name: /Photographic/ }).getByRole("link", { name: /^Look/ }).last());
-    for (let i = 0; i < 60 && (await page.locator("path.hd-mark").count()) === 0; i++) {
+    for (let i = 0; i < 60 && (await page.locator(".bx-box").count()) === 0; i++) {
       await page.waitForTimeout(500); // it is read after the ultrasound image
       await page.reload();
     }
@@ -186,9 +186,9 @@ try {
     const seen = await drawn(page, picture);
     check("the steward sees what is held", seen.yes, JSON.stringify(seen));
     await look(stuart, "held-item");
-    check("the steward sees where something looks like text", (await page.locator("path.hd-mark").count()) > 0);
+    check("the steward sees where something looks like text", (await page.locator(".bx-box").count()) > 0);
     await press(page, page.getByLabel(/I have looked at it/), "Space");
-    await go(page, page.getByRole("button", { name: "Accept, boxes painted over", exact: true }));
+    await go(page, page.getByRole("button", { name: "Accept, these boxes painted over", exact: true }));
     check("it is accepted", /1 item accepted/.test(await page.locator("main").innerText()), await page.locator("main").innerText());
     await look(stuart, "accepted");
     // Admission waits until the study has fallen quiet, or its deposit has ended.

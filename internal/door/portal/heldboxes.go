@@ -28,9 +28,10 @@ type boxed struct {
 	Found   string     // those that a reading found, likewise
 	Frames  int
 	Count   int
-	Painted bool    // the picture shows them painted over
-	Wrong   string  // why the picture cannot be shown painted over
-	Alike   []alike // other items that the same boxes may be of
+	Painted bool     // the picture shows them painted over
+	Wrong   string   // why a row is no box, or why the picture cannot be shown painted over
+	New     []string // the row that is no box
+	Alike   []alike  // other items that the same boxes may be of
 }
 
 type drawnBox struct{ N, X, Y, W, H, First, Last int }
@@ -87,8 +88,9 @@ func (d *boxed) address(item string, frame int) string {
 	return item + "/painted?" + q.Encode()
 }
 
-// boxesOf reads the boxes of a form: rows of four numbers, or six, and those that it carries. A row of which nothing is written is none.
-func boxesOf(form url.Values) (boxes []catalogue.FoundBox, err error) {
+// boxesOf reads the boxes of a form: rows of four numbers, or six, and those that it carries. A row of which nothing is written is none. Of rows that are no box the last
+// comes back as it was written.
+func boxesOf(form url.Values) (boxes []catalogue.FoundBox, row []string, err error) {
 	bad := func(row int) error {
 		return web.Refuse(http.StatusUnprocessableEntity, "draw boxes", "row "+strconv.Itoa(row+1)+" of the boxes is not four whole numbers, with a width and a height of at least 1",
 			"Go back and mend its numbers. Nothing was decided.")
@@ -99,14 +101,20 @@ func boxesOf(form url.Values) (boxes []catalogue.FoundBox, err error) {
 			continue
 		}
 		var n [6]int
-		given := 0
+		given, wrong := 0, false
+		var written []string
 		for i, name := range [...]string{"bx", "by", "bw", "bh", "bf", "bl"} {
-			if k >= len(form[name]) || strings.TrimSpace(form[name][k]) == "" {
+			text := ""
+			if k < len(form[name]) {
+				text = strings.TrimSpace(form[name][k])
+			}
+			written = append(written, text)
+			if text == "" {
 				continue
 			}
-			if n[i], err = strconv.Atoi(strings.TrimSpace(form[name][k])); err != nil || n[i] < 0 || n[i] > 1<<24 {
-				return nil, bad(k)
-			}
+			var e error
+			n[i], e = strconv.Atoi(text)
+			wrong = wrong || e != nil || n[i] < 0 || n[i] > 1<<24
 			if i < 4 {
 				given++
 			}
@@ -114,8 +122,9 @@ func boxesOf(form url.Values) (boxes []catalogue.FoundBox, err error) {
 		if given == 0 {
 			continue
 		}
-		if given < 4 || n[2] < 1 || n[3] < 1 {
-			return nil, bad(k)
+		if wrong || given < 4 || n[2] < 1 || n[3] < 1 {
+			row, err = written, bad(k)
+			continue
 		}
 		if form["bl"] == nil {
 			n[5] = 1 // an image of one frame
@@ -123,13 +132,13 @@ func boxesOf(form url.Values) (boxes []catalogue.FoundBox, err error) {
 		boxes = append(boxes, catalogue.FoundBox{First: max(n[4], 1), Last: n[5], Box: [4]int{n[0], n[1], n[0] + n[2], n[1] + n[3]}})
 	}
 	for _, s := range form["box"] {
-		b, err := custody.ParseBox(s)
-		if err != nil {
-			return nil, err
+		b, e := custody.ParseBox(s)
+		if e != nil {
+			return nil, nil, e
 		}
 		boxes = append(boxes, b)
 	}
-	return boxes, nil
+	return boxes, row, err
 }
 
 // drawHeld shows the item again with the boxes of the form: another frame, or painted over.
@@ -145,20 +154,22 @@ func (d *Door) drawHeld(r *request) (*page, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, web.Refuse(http.StatusBadRequest, "draw boxes", "the form cannot be read", "Go back and draw fewer boxes.")
 	}
-	boxes, err := boxesOf(r.PostForm)
-	if err != nil {
-		return nil, err
+	boxes, row, wrong := boxesOf(r.PostForm)
+	if wrong != nil && row == nil {
+		return nil, wrong
 	}
 	frame, err := strconv.Atoi(r.PostForm.Get("frame"))
 	if err != nil {
 		frame, _ = strconv.Atoi(r.PostForm.Get("at"))
 	}
-	return d.heldItemWith(r, id, frame, &drawing{boxes: boxes, painted: r.PostForm.Get("show") == "painted", note: r.PostForm.Get("note"), also: r.PostForm["also"]})
+	return d.heldItemWith(r, id, frame, &drawing{boxes: boxes, row: row, wrong: wrong, painted: r.PostForm.Get("show") == "painted", note: r.PostForm.Get("note"), also: r.PostForm["also"]})
 }
 
 // drawing is what a form says of an item.
 type drawing struct {
 	boxes   []catalogue.FoundBox
+	row     []string // that is no box, as it was written
+	wrong   error    // why
 	painted bool
 	note    string
 	also    []string
@@ -176,11 +187,14 @@ func (d *Door) draws(r *request, p *heldItemPage, f *drawing) error {
 			f.boxes = p.Evidence.Found.Boxes
 		}
 	}
-	if err := fits(f.boxes); err != nil {
-		return err
+	if f.wrong == nil {
+		f.wrong = fits(f.boxes)
 	}
 	p.Boxed, p.Note = boxedOf(f.boxes, p.Evidence.Found, p.Frame, p.Evidence.Frames), f.note
-	if f.painted && len(p.Boxed.Here) > 0 {
+	if f.wrong != nil {
+		pr, _ := web.ProblemOf(f.wrong)
+		p.Boxed.Wrong, p.Boxed.New = pr.Detail, f.row
+	} else if f.painted && len(p.Boxed.Here) > 0 {
 		p.Boxed.Painted, p.Picture = true, p.Boxed.address(item, p.Frame)
 		// A browser does not say why a picture is none.
 		if _, err := d.Review.Painted(r.Context(), r.review(), p.ID, p.Frame, f.boxes, render.Options{Width: 16, Height: 16}); err != nil {
@@ -236,7 +250,7 @@ func heldUnpainted(err error) error {
 
 // paintDrawn accepts the item with the boxes of the form, and others with the same and with what is found in them.
 func (d *Door) paintDrawn(r *request, chosen []chosenOf) (deeds []deed, err error) {
-	boxes, err := boxesOf(r.PostForm)
+	boxes, _, err := boxesOf(r.PostForm)
 	if err != nil {
 		return nil, err
 	}
