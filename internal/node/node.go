@@ -106,6 +106,12 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := spine.Replay(ctx); err != nil {
 		return nil, err
 	}
+	switch held, err := spine.HoldUnread(ctx); {
+	case err != nil:
+		return nil, err
+	case held > 0:
+		cfg.Log.Warn("this node reads no pixels: what was to be read is held for its stewards", "instances", held)
+	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		_, err := s.Catalogue.EndStaleDeposits(tx, time.Now().Add(-24*time.Hour))
 		return err

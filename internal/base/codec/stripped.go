@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -32,12 +31,12 @@ func StripPixels(syntax *dicom.TransferSyntax, frames *dicom.Frames) (*Stripped,
 		}
 		changed = changed || !bytes.Equal(stored, clean)
 		s.sizes = append(s.sizes, uint32(len(clean)))
-		s.Size += 8 + int64(len(clean))
+		s.Size += itemHead + int64(len(clean))
 	}
 	if !changed {
 		return nil, nil
 	}
-	s.Size += 8 + int64(len(s.table()))
+	s.Size += itemHead + int64(len(offsetTable(s.sizes)))
 	return s, nil
 }
 
@@ -57,20 +56,6 @@ func (s *Stripped) frame(k int) (stored, clean []byte, err error) {
 	return stored, clean, err
 }
 
-// table is the basic offset table; empty for one frame, and where offsets do not fit it.
-func (s *Stripped) table() []byte {
-	if len(s.sizes) < 2 || s.Size >= 1<<32 {
-		return nil
-	}
-	var b []byte
-	at := uint32(0)
-	for _, n := range s.sizes {
-		b = binary.LittleEndian.AppendUint32(b, at)
-		at += 8 + n
-	}
-	return b
-}
-
 // Reader reads the value from its start.
 func (s *Stripped) Reader() io.Reader { return &strippedReader{s: s, next: -1} }
 
@@ -85,7 +70,7 @@ func (r *strippedReader) Read(p []byte) (int, error) {
 		if r.next == len(r.s.sizes) {
 			return 0, io.EOF
 		}
-		b := r.s.table()
+		b := offsetTable(r.s.sizes)
 		if r.next >= 0 {
 			var err error
 			if _, b, err = r.s.frame(r.next); err != nil {
@@ -93,8 +78,7 @@ func (r *strippedReader) Read(p []byte) (int, error) {
 			}
 		}
 		r.next++
-		h := binary.LittleEndian.AppendUint32([]byte{0xFE, 0xFF, 0x00, 0xE0}, uint32(len(b)))
-		r.buf = append(h, b...)
+		r.buf = append(appendItem(nil, len(b)), b...)
 	}
 	n := copy(p, r.buf)
 	r.buf = r.buf[n:]

@@ -176,7 +176,8 @@ func (c *Custody) Begin(ctx context.Context, id collection.ID, door Door, actor 
 	return d, err
 }
 
-// Resume opens a deposit again that ended, or whose process did: more of it has come.
+// Resume opens a deposit again that ended, or whose process did: more of it has come. It goes on by the profile that is in force now, not by the one it began with: who has put
+// a stricter one since means what comes from then on, and an interrupted transfer may be resumed days later. Each object says by which it was cleaned.
 func (c *Custody) Resume(ctx context.Context, id catalogue.DepositID) (*Deposit, error) {
 	row, err := c.catalogue.Deposit(ctx, id)
 	if err != nil {

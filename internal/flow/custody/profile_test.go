@@ -95,6 +95,44 @@ func TestProfileOfADeposit(t *testing.T) {
 	})
 }
 
+// A deposit that is resumed goes on by the profile in force then.
+func TestProfileOfAResumedDeposit(t *testing.T) {
+	eachSpine(t, func(t *testing.T, s *spine) {
+		ctx := t.Context()
+		aged := func(sop string) Incoming {
+			return image(t, sop, func(b *dicom.Builder) { b.String(dicom.TagPatientAge, "067Y") })
+		}
+		d, err := s.Begin(ctx, collection.Default, DoorUpload, "token-1")
+		must(t, err)
+		_, err = d.Receive(ctx, aged("1.2.3.4.1"))
+		must(t, err)
+		d.End()
+		must(t, s.Barrier(ctx))
+		text := "name: lantern\nversion: 1\nrules: [{id: age, reason: a, match: {keyword: PatientAge}, action: generalise, bands: 10}]\n"
+		p, err := deid.ParseProfile([]byte(text))
+		must(t, err)
+		must(t, s.db.Write(ctx, func(tx *db.Tx) error {
+			_, err := s.collections.PutProfile(tx, collection.Default, p, text, "token-1")
+			return err
+		}))
+		s.collections.Forget(collection.Default)
+		again, err := s.Resume(ctx, d.ID)
+		must(t, err)
+		_, err = again.Receive(ctx, aged("1.2.3.4.2"))
+		must(t, err)
+		again.End()
+		must(t, s.Barrier(ctx))
+		got := map[string]int{}
+		for _, l := range s.rows() {
+			_, ds := s.content(l)
+			got[ds.String(dicom.TagPatientAge)]++
+		}
+		if len(got) != 2 || got["067Y"] != 1 || got["060Y"] != 1 {
+			t.Errorf("ages %v", got)
+		}
+	})
+}
+
 // accepted is nil where nothing kept an instance held.
 func accepted(why []Reason, err error) error {
 	if err == nil && len(why) > 0 {

@@ -2,9 +2,14 @@ package custody
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -60,6 +65,44 @@ func (c *Custody) open(ctx context.Context, l catalogue.Located) (*object.Instan
 		return nil, err
 	}
 	return object.Open(ctx, c.packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
+}
+
+// HoldUnread holds what came to a node that reads pixels and is unread, for one that reads none: nobody has looked at it, so it is not admitted, and a person decides. It is for
+// after Replay, and says how many it has held. A node that reads pixels again reads them, and answers for them.
+func (c *Custody) HoldUnread(ctx context.Context) (held int64, err error) {
+	if c.readPixels {
+		return 0, nil
+	}
+	why := catalogue.Reason{Code: deid.CodeUnread, Where: dicom.TagPixelData.String(), Text: "its pixels were to be read, and this node reads none"}
+	var after catalogue.InstanceID
+	for {
+		page, err := c.catalogue.UnreadInSight(ctx, after, 500)
+		if err != nil || len(page) == 0 {
+			return held, err
+		}
+		after = page[len(page)-1].ID
+		count := map[collection.ID]int{}
+		err = c.db.Write(ctx, func(tx *db.Tx) error {
+			clear(count)
+			for _, l := range page {
+				if _, err := c.catalogue.Hold(tx, l.ID, why); err != nil {
+					return err
+				}
+				count[l.Collection]++
+			}
+			for _, id := range slices.Sorted(maps.Keys(count)) {
+				err := c.audit.Append(tx, audit.Entry{Actor: "node", Action: "hold", Object: "collection " + string(id), Collection: string(id), Outcome: fmt.Sprintf("held %d whose pixels are unread", count[id])})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return held, err
+		}
+		held += int64(len(page))
+	}
 }
 
 // HoldsFaces reports a collection whose profile, as it is now, holds volumes in which a face could be seen.

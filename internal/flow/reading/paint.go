@@ -2,7 +2,6 @@ package reading
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"image"
 	"io"
@@ -15,12 +14,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
-const (
-	// rounds is how often a frame is painted and read again.
-	rounds = 3
-	// tabled is the most that is held back to write a basic offset table before it.
-	tabled = 32 << 20
-)
+// rounds is how often a frame is painted and read again.
+const rounds = 3
 
 // painter paints what was seen, and reads every frame that it has painted again.
 func (f *Flow) painter(s *seen) custody.Painter {
@@ -65,10 +60,6 @@ type roll struct {
 	still    [][]image.Rectangle // by frame, what it is after
 	stripped int                 // frames whose code streams lost comments or application data
 	less     bool                // the frame that was made last did
-
-	held    [][]byte // encapsulated frames that wait for the offset table
-	waiting int64    // bytes of them
-	begun   bool     // the offset table has been written
 }
 
 func (r *roll) write(ctx context.Context, s *seen) error {
@@ -80,6 +71,7 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 	var last done
 	var of []byte // what last was made of
 	var written int64
+	fragments := codec.NewFragments(r.w, len(s.frames))
 	for k := range s.frames {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -100,7 +92,7 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 		}
 		r.painted, r.still = append(r.painted, last.boxes), append(r.still, last.still)
 		if r.x.frames.Encapsulated() {
-			err = r.fragment(last.bytes, len(s.frames))
+			err = fragments.Add(last.bytes)
 		} else {
 			written += int64(len(last.bytes))
 			_, err = r.w.Write(last.bytes)
@@ -110,7 +102,7 @@ func (r *roll) write(ctx context.Context, s *seen) error {
 		}
 	}
 	if r.x.frames.Encapsulated() {
-		return r.table()
+		return fragments.Close()
 	}
 	// What lay behind the frames is no picture: nothing of it stays but its length.
 	zeros := make([]byte, 32<<10)
@@ -205,67 +197,4 @@ func beyond(f burnin.Found, painted []image.Rectangle) []image.Rectangle {
 		}
 	}
 	return left
-}
-
-// fragment writes a frame as one fragment (PS3.5 A.4), behind the basic offset table if all of them together are small enough to wait for it.
-func (r *roll) fragment(b []byte, frames int) error {
-	if len(b)%2 == 1 {
-		b = append(b[:len(b):len(b)], 0)
-	}
-	if !r.begun && frames > 1 {
-		r.held, r.waiting = append(r.held, b), r.waiting+int64(len(b))
-		if r.waiting <= tabled {
-			return nil
-		}
-		return r.release(false)
-	}
-	if !r.begun {
-		if err := r.item(nil); err != nil {
-			return err
-		}
-		r.begun = true
-	}
-	return r.item(b)
-}
-
-// table writes what waits, with the table of where it begins.
-func (r *roll) table() error {
-	if r.begun {
-		return nil
-	}
-	return r.release(len(r.held) > 1)
-}
-
-func (r *roll) release(tell bool) error {
-	var table []byte
-	if tell {
-		at := uint32(0)
-		for _, b := range r.held {
-			table = binary.LittleEndian.AppendUint32(table, at)
-			at += 8 + uint32(len(b))
-		}
-	}
-	r.begun = true
-	if err := r.item(table); err != nil {
-		return err
-	}
-	for _, b := range r.held {
-		if err := r.item(b); err != nil {
-			return err
-		}
-	}
-	r.held = nil
-	return nil
-}
-
-func (r *roll) item(b []byte) error {
-	var h [8]byte
-	binary.LittleEndian.PutUint16(h[:], dicom.Tag(0xFFFEE000).Group())
-	binary.LittleEndian.PutUint16(h[2:], dicom.Tag(0xFFFEE000).Element())
-	binary.LittleEndian.PutUint32(h[4:], uint32(len(b)))
-	if _, err := r.w.Write(h[:]); err != nil {
-		return err
-	}
-	_, err := r.w.Write(b)
-	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -274,5 +275,39 @@ func TestInterrupted(t *testing.T) {
 		x.stop() // at any point
 		x.start()
 		x.settled(policy.Admitted, policy.Admitted)
+	})
+}
+
+// What came to a node that reads, and is unread when one that does not takes over, is held for a person; the next that reads answers for it.
+func TestUnreadAtAnotherNode(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		dep, err := x.Custody.Begin(t.Context(), "breast", custody.DoorSTOW, "token-of-ward-7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dep.Receive(t.Context(), custody.Incoming{Syntax: dicom.ExplicitVRLittleEndian, Data: custody.FromReader(bytes.NewReader(instance(t, "CT").Data()))}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Custody.Barrier(t.Context()); err != nil { // the deposit has not ended: its study waits
+			t.Fatal(err)
+		}
+		x.stop()
+		x.cfg.ReadPixels = false
+		x.start()
+		l := x.all()[0]
+		if l.State != policy.Held || len(l.Reasons) != 1 || l.Reasons[0].Code != deid.CodeUnread {
+			t.Fatalf("it is %v for %v", l.State, l.Reasons)
+		}
+		open, waiting, _, err := x.Stores.Catalogue.ToRead(t.Context())
+		if err != nil || open != 0 || waiting != 1 {
+			t.Errorf("%d and %d are unread, %v", open, waiting, err)
+		}
+		if err := x.Stores.DB.Write(t.Context(), func(tx *db.Tx) error { return x.Stores.Catalogue.EndDeposit(tx, dep.ID) }); err != nil {
+			t.Fatal(err)
+		}
+		x.stop()
+		x.cfg.ReadPixels = true
+		x.start()
+		x.settled(policy.Admitted)
 	})
 }

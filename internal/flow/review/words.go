@@ -23,6 +23,7 @@ var wordsOf = map[string]words{
 	deid.CodePhotograph: {"A photograph", "Does it show the person, or something that tells who this is: a face, a tattoo, a name on a wristband?"},
 	deid.CodeWriting:    {"Writing was found in the picture", "Something that looks like writing was found. Does it tell who this is? The boxes show where."},
 	deid.CodeUnsure:     {"It could not be told what the picture shows", "The machine could not tell whether there is writing, or could not paint it over. Look at every frame."},
+	deid.CodeUnread:     {"Its pixels were not read", "This node was started without what reads pixels, so nobody has looked for writing or a face in it. Look at every frame; or have the node started as before, and it reads them."},
 	deid.CodeLabel:      {"A slide's label", "Is what is written on the label, or the slide's edge, a number or name of the patient or the specimen?"},
 	deid.CodeFace:       {"A face could be shown", "Could the person be recognised by what the volume shows?"},
 	deid.CodeFaceFound:  {"A face can be rendered from the slices", "Its slices together show a head, or what cannot be told from one. Could the person be recognised by a picture of its skin?"},

@@ -181,6 +181,31 @@ func (a *asking) intake(ctx context.Context) []Line {
 	return one("intake", "Intake", Well, says, "")
 }
 
+// slowReading is how long what came may go unread before somebody should look.
+const slowReading = 2 * time.Hour
+
+// reading is how far the pixels of what came have been read.
+func (a *asking) reading(ctx context.Context) []Line {
+	open, waiting, since, err := a.Catalogue.ToRead(ctx)
+	if err != nil {
+		return one("reading", "Reading of pixels", Bad, "What is unread cannot be counted.", "The database has to answer first.")
+	}
+	n := open + waiting
+	switch {
+	case !a.f.Reads && n > 0:
+		return []Line{{Part: "reading", Name: "Reading of pixels", State: Watch, Says: "This node was started without what reads pixels; " + plural(n, "image was to be read, and is", "images were to be read, and are") + " held.",
+			Do: "Start it with vitrine serve as before: it reads them then, and answers for what shows nothing. Or a steward decides on each.", Where: "/held?reason=pixels-unread"}}
+	case !a.f.Reads:
+		return one("reading", "Reading of pixels", Watch, "This node reads no pixels: kinds of images that often show text wait for a steward, and nobody looks for faces.", "Start it with vitrine serve to have them read.")
+	case n > 0 && a.clock().Sub(since) > slowReading:
+		return one("reading", "Reading of pixels", Watch, plural(n, "image is", "images are")+" to be read; the first came on "+moment(since)+".",
+			"While senders send, reading gives way. If nothing comes and the number stays, the node's log says why.")
+	case n > 0:
+		return one("reading", "Reading of pixels", Well, plural(n, "image is", "images are")+" to be read.", "")
+	}
+	return one("reading", "Reading of pixels", Well, "Everything that came has been read.", "")
+}
+
 // unsigned is how long the end of the audit log may go unsigned: it is signed every hour.
 const unsigned = 2 * time.Hour
 

@@ -97,6 +97,7 @@ type Facts struct {
 	Exposed     bool      // some listener is open to other machines
 	Bucket      bool
 	KeyInside   bool // the master key lies in the data folder
+	Reads       bool // the pixels of what comes are read
 }
 
 // Parts are what is asked.
@@ -190,7 +191,7 @@ func (d *Desk) Report(ctx context.Context, who admin.Caller) (*Report, error) {
 	f := d.Facts()
 	r := &Report{State: Well, At: d.clock().UTC(), Version: f.Version, Since: f.Since.UTC()}
 	a := &asking{Desk: d, r: r, f: f}
-	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.intake, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
+	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.intake, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
 		r.Lines = append(r.Lines, part(ctx)...)
 	}
 	for _, l := range r.Lines {

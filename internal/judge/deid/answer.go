@@ -19,14 +19,14 @@ const (
 )
 
 // inPixels are the codes of reasons that are about writing in pixels and nothing else.
-var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodeOverlay: true, CodeWriting: true}
+var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodeOverlay: true, CodeWriting: true, CodeUnread: true}
 
 // looking are the codes of reasons that a person can answer by looking at the object: its kind often shows text, or a face, and this one does not; or
 // its text has to be read, and what the rules leave of it is the vocabulary's. What cannot be seen by looking is not among them: overlays in unused bits, raw
 // data, large values, what lies elsewhere; nor documents, of which the rules leave nothing. What the gate has found is not left to anybody's eyes: it is taken out of what is accepted
 // ([Profile.Tighten]), or the object stays held.
 var looking = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodePhotograph: true, CodeLabel: true, CodeFace: true, CodeFaceFound: true, CodeText: true, CodeWaveform: true,
-	CodeSOPClass: true, CodeRule: true, CodeWriting: true, CodeUnsure: true, CodeGate: true}
+	CodeSOPClass: true, CodeRule: true, CodeWriting: true, CodeUnsure: true, CodeGate: true, CodeUnread: true}
 
 // Settles reports a reason that the answer sets aside.
 func (a Answer) Settles(r Reason) bool {

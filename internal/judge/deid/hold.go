@@ -21,6 +21,7 @@ const (
 	CodeOverlay    = "embedded-overlay"   // an overlay within the pixel data's unused bits
 	CodeWriting    = "writing-found"      // text was found in its pixels
 	CodeUnsure     = "pixels-unsure"      // what its pixels show could not be told, or not be painted over
+	CodeUnread     = "pixels-unread"      // its pixels were to be read, and this node reads none
 	CodeNested     = "nested-pixels"      // pixel data within a sequence
 	CodeDocument   = "document"           // an encapsulated document or model
 	CodeVideo      = "video"              // a video, or pixels that lie elsewhere

@@ -48,6 +48,29 @@ func (r *Record) UnreadSeries(ctx context.Context, quiet time.Time, limit int) (
 	return all, err
 }
 
+// ToRead counts the instances whose pixels are to be read, those that are held apart, and says when the first of them came.
+func (r *Record) ToRead(ctx context.Context) (open, waiting int64, since time.Time, err error) {
+	var first sql.NullInt64
+	err = r.d.QueryRow(ctx, `SELECT COUNT(CASE WHEN state IN (3, 4) THEN NULL ELSE 1 END), COUNT(CASE WHEN state IN (3, 4) THEN 1 END), MIN(created) FROM instance WHERE reading = 1 AND state <> 6`).
+		Scan(&open, &waiting, &first)
+	if first.Valid {
+		since = db.Time(first.Int64)
+	}
+	return open, waiting, since, err
+}
+
+// UnreadInSight lists instances whose pixels are to be read and that are not held, after the one given: what a node that reads no pixels has to take out of sight.
+func (r *Record) UnreadInSight(ctx context.Context, after InstanceID, limit int) ([]Located, error) {
+	var all []Located
+	err := forRows(r.reader(ctx), `SELECT `+locatedColumns+` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
+		WHERE i.reading = 1 AND i.state IN (1, 2, 5) AND i.id > ? ORDER BY i.id LIMIT ?`, []any{int64(after), bounded(limit)}, func(rows *sql.Rows) error {
+		l, err := scanLocated(rows)
+		all = append(all, l)
+		return err
+	})
+	return all, err
+}
+
 // UnreadOf lists the instances of a series whose pixels are to be read, in their order of arrival, after the instance given.
 func (r *Record) UnreadOf(ctx context.Context, series SeriesID, after InstanceID, limit int) ([]Located, error) {
 	var all []Located
