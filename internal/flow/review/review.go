@@ -81,6 +81,11 @@ type Flow struct {
 	countedAt time.Time
 	devices   map[string]string // by layout, as profiles leave them
 
+	surveys map[collection.ID]*Survey
+	life    context.Context // of what goes on between questions
+	end     context.CancelFunc
+	work    sync.WaitGroup
+
 	woken      chan struct{}
 	tried      map[catalogue.InstanceID][]ruling.Number // decisions that an item is held in spite of; Run alone
 	triedSince time.Time
@@ -88,7 +93,9 @@ type Flow struct {
 
 // New makes the flow. Run carries out standing decisions; the rest works without it.
 func New(p Parts) *Flow {
-	return &Flow{Parts: p, devices: map[string]string{}, woken: make(chan struct{}, 1)}
+	f := &Flow{Parts: p, devices: map[string]string{}, surveys: map[collection.ID]*Survey{}, woken: make(chan struct{}, 1)}
+	f.life, f.end = context.WithCancel(context.Background())
+	return f
 }
 
 // Handlers are the jobs that the flow does.
