@@ -46,7 +46,8 @@ type CLI struct {
 	Send   sendCmd        `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`
 	Codec  codecWorkerCmd `cmd:"" name:"codec-worker" hidden:"" help:"Decode frames for a node, which starts this itself."`
 
-	Document documentWorkerCmd `cmd:"" name:"document-worker" hidden:"" help:"Read a document for a node, which starts this itself."`
+	Document documentWorkerCmd  `cmd:"" name:"document-worker" hidden:"" help:"Read a document for a node, which starts this itself."`
+	Second   tesseractWorkerCmd `cmd:"" name:"tesseract-worker" hidden:"" help:"Become Tesseract, confined, for a node, which starts this itself."`
 }
 
 const description = `Vitrine keeps images for cancer research: it receives them, cleans them of identity, keeps them safe, and gives them to whom it may.

@@ -20,6 +20,7 @@ type serveCmd struct {
 	TLSKey  string   `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
 	Public  string   `name:"public-url" placeholder:"URL" help:"Where people reach the portal, such as https://images.example.org, when something else ends TLS or goes by another name."`
 	Proxies []string `name:"trusted-proxy" placeholder:"ADDRESS" help:"Address, or range such as 10.0.0.0/24, of proxies before HTTP: theirs is the X-Forwarded-For that is believed. May be given more than once."`
+	OCR     string   `name:"tesseract" default:"off" placeholder:"auto|off|PROGRAM" help:"Tesseract as a second reader of pixels: where it is installed, never, or a program of that kind. Default: ${default}."`
 	Demo    bool     `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
 	Log     string   `enum:"text,json" default:"text" help:"Form of the log on standard error: ${enum}."`
 	Level   string   `enum:"debug,info,warn,error" default:"info" help:"What is logged: ${enum} and worse."`
@@ -55,6 +56,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 		return usage("--tls-cert and --tls-key belong together")
 	}
 	cfg.Log, cfg.Decoder, cfg.Documents, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), true, versionText()
+	cfg.Tesseract, cfg.Confine = c.OCR, confined()
 	if err := c.keyPlace(cfg); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -62,7 +63,8 @@ type Node struct {
 	dimse  *dimse.Door
 	web    *http.Server
 	routes []string
-	codecs *codec.Pool // nil: no code streams are drawn
+	codecs *codec.Pool       // nil: no code streams are drawn
+	second *tesseract.Reader // nil: the detector reads pixels alone
 }
 
 // New opens everything: listeners, stores, spine. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
@@ -83,6 +85,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		}
 	}()
 	if err := n.settle(); err != nil {
+		return nil, err
+	}
+	if err := n.openSecond(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.listen(); err != nil { // first of all: a wrong address or certificate leaves nothing behind

@@ -2,12 +2,16 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/document"
+	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reading"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
@@ -15,7 +19,42 @@ import (
 func (n *Node) reads() bool { return n.cfg.ReadPixels && n.codecs != nil }
 
 func (n *Node) reading() *reading.Flow {
-	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Collections: n.Stores.Collections, Codecs: n.codecs, Log: n.cfg.Log, Quiet: quiet})
+	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Collections: n.Stores.Collections, Codecs: n.codecs, Second: n.second, Log: n.cfg.Log, Quiet: quiet})
+}
+
+// openSecond finds the second reader of pixels, if one is wanted. That none is installed is no error unless one is named.
+func (n *Node) openSecond(ctx context.Context) error {
+	program := n.cfg.Tesseract
+	if program == "" || program == "off" || !n.reads() {
+		return nil
+	}
+	if program == "auto" {
+		program = ""
+	}
+	var err error
+	n.second, err = tesseract.Open(ctx, tesseract.Options{Program: program, Confine: n.cfg.Confine})
+	switch {
+	case errors.Is(err, tesseract.ErrAbsent) && program == "":
+		return nil
+	case err != nil:
+		return fault.Wrap(fault.Invalid, "open node", "the second reader of pixels", err)
+	}
+	return nil
+}
+
+// readers says what reads pixels here.
+func (n *Node) readers() string {
+	if !n.reads() {
+		return ""
+	}
+	switch says := "burnin " + burnin.Version; {
+	case n.second != nil:
+		return says + " and Tesseract " + n.second.Version()
+	case n.cfg.Tesseract == "auto":
+		return says + "; Tesseract is not installed"
+	default:
+		return says
+	}
 }
 
 // openReview makes what gives objects out, and what decides on those that are held.

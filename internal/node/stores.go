@@ -60,6 +60,8 @@ type Config struct {
 	Documents []string
 	// ReadPixels has the pixels of what comes read for text, and painted over; it wants a Decoder. Without it, kinds of images that often show text wait for a person.
 	ReadPixels bool
+	Tesseract  string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program
+	Confine    []string // the program that limits itself and becomes that one ("vitrine tesseract-worker"); empty: it runs without limits but that of time
 }
 
 // Records are the records of a node, open on its database.

@@ -37,6 +37,7 @@ type seen struct {
 	size   image.Point         // columns and rows
 	whole  bool                // every frame was read
 	person bool                // somebody has looked, and answers for what is not painted
+	reader string              // what has read, with its version
 
 	crowded bool                // there is more that looks like text than is kept: frames do not have it
 	drawn   *custody.Boxes      // given by who has looked
@@ -45,7 +46,7 @@ type seen struct {
 
 // found is the same as it is kept: boxes of frames in a row once.
 func (s *seen) found() *catalogue.Found {
-	f := &catalogue.Found{Reader: reader, Frames: len(s.frames)}
+	f := &catalogue.Found{Reader: s.reader, Frames: len(s.frames)}
 	f.Boxes = runs(s.frames)
 	return f
 }
@@ -111,6 +112,7 @@ type film struct {
 	known  map[[32]byte]burnin.Found // by the frame's bytes: what is the same is read once
 	sliced bool
 	volume *face.Volume // takes each frame that is decoded; nil: nobody does
+	second second
 }
 
 // errUnread says that a frame cannot be read here; its text has no value of the object.
@@ -187,6 +189,9 @@ func (x *film) read(ctx context.Context, k int, stored []byte, look func(*render
 		if found, err = look(&a, f, x.hints); err != nil {
 			return burnin.Found{}, unread(err)
 		}
+		if err := x.second.ask(ctx, &a, f, &found); err != nil {
+			return burnin.Found{}, unread(err)
+		}
 	}
 	x.known[sum] = found
 	return found, nil
@@ -212,7 +217,7 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 		return nil, err
 	}
 	defer done()
-	s := &seen{}
+	s := &seen{reader: reader}
 	unsure := func(err error) (*seen, error) {
 		if u, ok := errors.AsType[*errUnread](err); ok {
 			s.unsure = u.reason
@@ -233,6 +238,7 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 		return unsure(err)
 	}
 	x.volume = volume
+	x.second.reader = f.Second
 	s.sliced, s.size = x.sliced, image.Pt(int(l.Columns), int(l.Rows))
 	boxes := 0
 	for k := range x.frames.Count() {
@@ -254,12 +260,9 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 			}
 			s.strip = !bytes.Equal(clean, b)
 		}
-		sure, weak := rectangles(found), []image.Rectangle(nil)
-		if found.Unsure != "" {
-			sure, weak = nil, sure
-			if s.unsure == "" {
-				s.unsure = found.Unsure
-			}
+		sure, weak := rectangles(found)
+		if s.unsure == "" {
+			s.unsure = found.Unsure
 		}
 		if boxes += len(found.Boxes); boxes > custody.MaxBoxes {
 			s.crowded, s.unsure = true, "there is more that looks like text than can be told apart"
@@ -267,7 +270,10 @@ func (f *Flow) look(ctx context.Context, l catalogue.Located, together *burnin.S
 		}
 		s.frames, s.weak = append(s.frames, sure), append(s.weak, weak)
 	}
-	s.whole = true
+	s.whole, s.reader = true, x.second.name()
+	if err := x.second.failed; err != nil {
+		f.Log.Warn("the second reader failed; the detector alone has read", "instance", l.ID, "error", err)
+	}
 	return s, nil
 }
 
@@ -282,10 +288,14 @@ func (f *Flow) giveWay(ctx context.Context, worked time.Duration) {
 	}
 }
 
-func rectangles(f burnin.Found) []image.Rectangle {
-	all := make([]image.Rectangle, len(f.Boxes))
-	for i, b := range f.Boxes {
-		all[i] = b.Rectangle
+// rectangles are the boxes of what is text, and of what may be: all that the detector found, if it is not sure of the frame.
+func rectangles(f burnin.Found) (sure, weak []image.Rectangle) {
+	for _, b := range f.Boxes {
+		if f.Unsure != "" && b.Source != burnin.Other {
+			weak = append(weak, b.Rectangle)
+		} else {
+			sure = append(sure, b.Rectangle)
+		}
 	}
-	return all
+	return sure, weak
 }

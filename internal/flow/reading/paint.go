@@ -33,7 +33,7 @@ func (f *Flow) painter(s *seen) custody.Painter {
 			out := roll{w: w, x: x, person: s.person, only: s.drawn != nil && s.drawn.Only, left: s.left}
 			err = out.write(ctx, s)
 			if err == nil {
-				did := &custody.Painting{Reader: reader, Frames: len(s.frames), Boxes: runs(out.painted), Stripped: out.stripped}
+				did := &custody.Painting{Reader: s.reader, Frames: len(s.frames), Boxes: runs(out.painted), Stripped: out.stripped}
 				if s.drawn != nil {
 					did.Drawn, did.Chosen = s.drawn.Drawn, s.drawn.Only
 					did.Left = runs(out.still)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
@@ -32,7 +33,7 @@ import (
 // Actor is who the audit log says has accepted what was painted.
 const Actor = "node"
 
-// reader names what reads, in records and in what is found.
+// reader names the detector, in records and in what is found.
 const reader = "burnin " + burnin.Version
 
 // Parts are what reading works with.
@@ -41,6 +42,7 @@ type Parts struct {
 	Custody   *custody.Custody
 	Catalogue *catalogue.Record
 	Codecs    *codec.Pool
+	Second    *tesseract.Reader // nil: the detector reads alone
 	Log       *slog.Logger
 
 	Collections *collection.Record

@@ -201,9 +201,17 @@ func (a *asking) reading(ctx context.Context) []Line {
 		return one("reading", "Reading of pixels", Watch, plural(n, "image is", "images are")+" to be read; the first came on "+moment(since)+".",
 			"While senders send, reading gives way. If nothing comes and the number stays, the node's log says why.")
 	case n > 0:
-		return one("reading", "Reading of pixels", Well, plural(n, "image is", "images are")+" to be read.", "")
+		return one("reading", "Reading of pixels", Well, plural(n, "image is", "images are")+" to be read."+a.by(), "")
 	}
-	return one("reading", "Reading of pixels", Well, "Everything that came has been read.", "")
+	return one("reading", "Reading of pixels", Well, "Everything that came has been read."+a.by(), "")
+}
+
+// by says what looks for text.
+func (a *asking) by() string {
+	if a.f.Readers == "" {
+		return ""
+	}
+	return " What looks for text: " + a.f.Readers + "."
 }
 
 // unsigned is how long the end of the audit log may go unsigned: it is signed every hour.

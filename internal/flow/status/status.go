@@ -96,8 +96,9 @@ type Facts struct {
 	Certificate time.Time // when it ends; zero: there is none
 	Exposed     bool      // some listener is open to other machines
 	Bucket      bool
-	KeyInside   bool // the master key lies in the data folder
-	Reads       bool // the pixels of what comes are read
+	KeyInside   bool   // the master key lies in the data folder
+	Reads       bool   // the pixels of what comes are read
+	Readers     string // what reads pixels for text, with versions; empty: nothing does
 }
 
 // Parts are what is asked.

@@ -20,7 +20,7 @@ import (
 )
 
 // Version names what finds: its method, forests and thresholds. It changes with whatever changes what is found.
-const Version = "1"
+const Version = "2"
 
 // Source is why a box is to be masked.
 type Source uint8
@@ -31,6 +31,7 @@ const (
 	Region                 // it may be text, and lies outside the ultrasound regions
 	Rule                   // the layout of a scanner
 	Constant               // it stays as it is while the image around it changes
+	Other                  // another reader than this package says so
 )
 
 func (s Source) String() string {
@@ -43,6 +44,8 @@ func (s Source) String() string {
 		return "rule"
 	case Constant:
 		return "constant"
+	case Other:
+		return "other"
 	}
 	return "unknown"
 }
@@ -70,15 +73,15 @@ const (
 var forests []byte
 
 var model = func() *find.Model {
-	cells, rest, err := find.ReadForest(forests)
-	if err != nil {
-		panic(err)
+	var f [3]*find.Forest
+	rest := forests
+	for i := range f {
+		var err error
+		if f[i], rest, err = find.ReadForest(rest); err != nil {
+			panic(err)
+		}
 	}
-	regions, _, err := find.ReadForest(rest)
-	if err != nil {
-		panic(err)
-	}
-	return &find.Model{Cells: cells, Regions: regions}
+	return &find.Model{Cells: f[0], Regions: f[1], Conditional: f[2]}
 }()
 
 // A judgement is what odds, as logarithms, lead to.
@@ -89,10 +92,16 @@ type judgement struct {
 	suspect float32 // that a person should look, if there is no other text
 	support float32 // how much of the odds on other levels and in other views counts
 	lonely  float32 // what counts where nothing else supports it
+	keep    float32 // of a region's cells, what is no part of the text falls below it
+	grow    float32 // that a cell beside a region continues its text
+	wary    float32 // the same of a region that is not sure
+	side    float32 // that a cell above or below it does
+	along   float32 // margin along a line, in cells
+	across  float32
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 3, likely: -2, beyond: -1, suspect: 0.4, support: 0, lonely: -3}
+var judged = judgement{sure: 3, likely: -1, beyond: -1, suspect: 1, support: 0, lonely: -3, keep: 0, grow: -1.5, wary: -0.5, side: 0.5, along: 1, across: 0.5}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.
@@ -102,6 +111,15 @@ func Look(a *render.Attributes, f codec.Frame, hints Hints) (Found, error) {
 		return Found{}, err
 	}
 	return judged.decide(f.Columns, f.Rows, regions, hints), nil
+}
+
+// Picture is a frame as 8-bit greys row by row, the first of the pictures that this package looks at, for another reader. Errors are those of [Look].
+func Picture(a *render.Attributes, f codec.Frame) (width, height int, grey []byte, err error) {
+	views, err := view.Of(a, f)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	return views[0].W, views[0].H, views[0].Pix, nil
 }
 
 // regionsOf is what of a frame has the texture of text, with the odds.
@@ -167,12 +185,12 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 		small := b.Dx()*b.Dy()*12 <= w*h // to mask what is large and unlikely would cost much of the image
 		switch {
 		case o >= j.sure, top >= j.sure && o >= j.likely && small, o >= 0.6*j.sure && top >= j.sure:
-			text.add(r, o)
+			text.add(j, r, o)
 		case o >= j.beyond && outside(b):
-			beyond.add(r, o)
+			beyond.add(j, r, o)
 		case o >= j.suspect:
 			out.Unsure = unsureFaint
-			text.add(r, o)
+			text.add(j, r, o)
 		}
 	}
 	text.close()
@@ -215,14 +233,11 @@ func (s *sheet) fill(b image.Rectangle, strength float32) {
 
 // add marks a region with its margin, of up to three cells along its longer side and half of one across: all of its box if it fills it as a line or a block of lines does. Of what smaller
 // cells have marked already, more closely, the margin is narrower.
-func (s *sheet) add(r *find.Region, odds float32) {
+func (s *sheet) add(j *judgement, r *find.Region, odds float32) {
 	k := find.Cell << r.Level
 	cell := func(c image.Point) image.Rectangle { return image.Rect(c.X*k, c.Y*k, (c.X+1)*k, (c.Y+1)*k) }
 	strength := float32(max(0.001, 1/(1+math.Exp(-float64(odds)))))
-	dx, dy := k+4, k/2+2
-	if short := min(r.Box.Dx(), r.Box.Dy()); max(r.Box.Dx(), r.Box.Dy()) >= 2*short { // a line
-		dx = k*min(5, max(2, short))/2 + 4
-	}
+	dx, dy := int(j.along*float32(k))+2, int(j.across*float32(k))+2
 	if r.Level > 0 {
 		known := 0
 		for _, c := range r.Cells {
@@ -243,13 +258,12 @@ func (s *sheet) add(r *find.Region, odds float32) {
 	grown := func(b image.Rectangle) image.Rectangle {
 		return image.Rect(b.Min.X-dx, b.Min.Y-dy, b.Max.X+dx, b.Max.Y+dy)
 	}
-	n, w := len(r.Cells), r.Wide
-	whole := image.Rect(w.Min.X*k, w.Min.Y*k, w.Max.X*k, w.Max.Y*k)
-	if area := r.Box.Dx() * r.Box.Dy(); n*2 >= area || min(r.Box.Dx(), r.Box.Dy()) <= 6 {
-		s.fill(grown(whole), strength)
-		return
+	grow := j.grow
+	if odds < j.sure {
+		grow = j.wary
 	}
-	for _, c := range r.Cells {
+	cells := r.Complete(model, j.keep, grow, j.side)
+	for _, c := range cells {
 		s.fill(grown(cell(c)), strength)
 	}
 }

@@ -100,7 +100,7 @@ func (s *Series) Constant() []Box {
 		regions := model.Find(g, 0)
 		for i, o := range judged.supported(regions) {
 			if o >= least && fits(regions[i].Bounds()) {
-				out.add(&regions[i], o)
+				out.add(&judged, &regions[i], o)
 			}
 		}
 	}

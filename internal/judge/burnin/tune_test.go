@@ -3,11 +3,17 @@ package burnin
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/find"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/plant"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
 // Prints what other judgements would come to on pictures of the kinds that were trained on. It proves nothing: it is for choosing.
@@ -17,52 +23,86 @@ func TestChooseJudgement(t *testing.T) {
 	}
 	type picture struct {
 		c       *plant.Canvas
+		a       *render.Attributes
+		f       codec.Frame
 		regions []find.Region
 	}
-	var pictures []picture
-	p := &plant.Plan{Scenes: plant.Scenes, Faces: plant.Faces(), Lines: 8, Least: 10, Most: 60, Styles: plant.Styles, Turns: 0.15, Damage: 0.3, Treated: 0.5}
-	if dirs := os.Getenv("VITRINE_BURNIN_FONTS"); dirs != "" {
-		for d := range strings.SplitSeq(dirs, ",") {
-			p.Faces = append(p.Faces, plant.Files(d)...)
-		}
+	all := 200
+	if n, err := strconv.Atoi(os.Getenv("VITRINE_BURNIN_PICTURES")); err == nil {
+		all = n
 	}
-	for i := range 360 {
-		r := plant.NewRand(uint64(1<<21 + i))
-		q := *p
-		q.W, q.H = 320+r.Intn(320), 320+r.Intn(240)
-		if i%2 == 0 {
-			q.Lines = 0
-		}
-		c, _ := q.Compose(r)
-		a, f := c.Frame(r, r.Chance(0.3))
-		regions, err := regionsOf(a, f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pictures = append(pictures, picture{c, regions})
-	}
-	for i, x := range pictures { // the pictures where something is missed, to look at
-		if l := (&tally{}); len(x.c.Lines) > 0 && l.score("", x.c, judged.decide(x.c.W, x.c.H, x.regions, Hints{})) {
-			a, f := x.c.Frame(plant.NewRand(1), false)
-			show(t, fmt.Sprintf("tune_%d", i), a, f, judged.decide(x.c.W, x.c.H, x.regions, Hints{}))
-		}
-	}
-	for _, support := range []float32{0, 0.25} {
-		for _, sure := range []float32{2, 3} {
-			for _, likely := range []float32{-2, -1, 0} {
-				for _, suspect := range []float32{0.3, 0.8} {
-					if suspect > sure || likely > sure {
-						continue
-					}
-					j := judgement{sure: sure, likely: likely, suspect: suspect, support: support, lonely: -3}
-					var l tally
-					for _, x := range pictures {
-						l.score("", x.c, j.decide(x.c.W, x.c.H, x.regions, Hints{}))
-					}
-					s, _, _ := strings.Cut(l.String(), "\n")
-					fmt.Printf("support %.2f sure %.1f likely %.1f suspect %.1f: %s\n", support, sure, likely, suspect, s)
+	pictures := make([]picture, all)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			p := &plant.Plan{Scenes: plant.Scenes, Faces: plant.Faces(), Lines: 8, Least: 10, Most: 60, Styles: plant.Styles, Turns: 0.15, Damage: 0.3, Treated: 0.5}
+			if dirs := os.Getenv("VITRINE_BURNIN_TUNE"); dirs != "" { // folders of the fonts that were trained on
+				for d := range strings.SplitSeq(dirs, ",") {
+					p.Faces = append(p.Faces, plant.Files(d)...)
 				}
 			}
+			for i := int(next.Add(1)) - 1; i < len(pictures); i = int(next.Add(1)) - 1 {
+				r := plant.NewRand(uint64(1<<21 + i))
+				q := *p
+				q.W, q.H = 420+r.Intn(320), 380+r.Intn(240)
+				q.Most = min(q.Most, float64(min(q.W, q.H))/14)
+				if i%3 == 0 {
+					q.Lines = 0
+				}
+				c, _ := q.Compose(r)
+				a, f := c.Frame(r, r.Chance(0.3))
+				regions, err := regionsOf(a, f)
+				if err != nil {
+					panic(err)
+				}
+				pictures[i] = picture{c, a, f, regions}
+			}
+		})
+	}
+	wg.Wait()
+	try := func(name string, j judgement) {
+		tallies := make([]tally, len(pictures))
+		var next atomic.Int64
+		for range max(2, runtime.GOMAXPROCS(0)) {
+			wg.Go(func() {
+				for i := int(next.Add(1)) - 1; i < len(pictures); i = int(next.Add(1)) - 1 {
+					x := &pictures[i]
+					tallies[i].score("", x.c, j.decide(x.c.W, x.c.H, x.regions, Hints{}))
+				}
+			})
 		}
+		wg.Wait()
+		var l tally
+		for _, o := range tallies {
+			l.lines, l.covered, l.frames, l.held, l.clean, l.altered = l.lines+o.lines, l.covered+o.covered, l.frames+o.frames, l.held+o.held, l.clean+o.clean, l.altered+o.altered
+			l.outside, l.away = l.outside+o.outside, l.away+o.away
+		}
+		s, _, _ := strings.Cut(l.String(), "; unsure")
+		fmt.Printf("%-60s: %s\n", name, s)
+	}
+	for i, x := range pictures { // those to look at: where something is missed, and where much is masked beside text
+		var l tally
+		found := judged.decide(x.c.W, x.c.H, x.regions, Hints{})
+		switch missed := l.score("", x.c, found); {
+		case missed:
+			show(t, fmt.Sprintf("tune_miss_%d", i), x.a, x.f, found)
+		case l.away > 0.06:
+			show(t, fmt.Sprintf("tune_away_%d", i), x.a, x.f, found)
+		}
+	}
+	try("as it is", judged)
+	for _, x := range strings.Fields(os.Getenv("VITRINE_BURNIN_TRY")) { // such as keep=-1,grow=0
+		j := judged
+		for one := range strings.SplitSeq(x, ",") {
+			name, value, _ := strings.Cut(one, "=")
+			v, err := strconv.ParseFloat(value, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*map[string]*float32{"sure": &j.sure, "likely": &j.likely, "suspect": &j.suspect, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
+				"across": &j.across}[name] = float32(v)
+		}
+		try(x, j)
 	}
 }

@@ -300,7 +300,7 @@ var windows = [5][2]int{{1, 1}, {3, 3}, {6, 1}, {1, 6}, {6, 6}}
 const perWindow = 18
 
 // Features is how many features a cell has.
-const Features = len(windows)*perWindow + 8
+const Features = len(windows)*perWindow + 8 + 9
 
 // Worth tells whether there is anything in a cell's neighbourhood.
 func (c *Cells) Worth(i, j int) bool {
@@ -319,13 +319,13 @@ func (c *Cells) Describe(i, j int, f *[Features]float32) {
 	k := j*c.W + i
 	r := float32(c.hi[k]) - float32(c.lo[k])
 	var t [channels]float32
-	var energy [len(windows)]float32
+	var energy, curve, bright, dark [len(windows)]float32
 	o := f[:0:Features]
 	for q, w := range windows {
 		n := c.window(i, j, w[0], w[1], &t)
 		e := t[edgeX] + t[edgeY] + t[edgeD] + t[edgeU]
 		inv, by := 1/(e+n), 1/n
-		energy[q] = e * by
+		energy[q], curve[q], bright[q], dark[q] = e*by, t[curved]*by, (t[brightX]+t[brightY])*by, (t[darkX]+t[darkY])*by
 		o = append(o, e*by/r, t[curved]*inv, t[brightX]*inv, t[brightY]*inv, t[darkX]*inv, t[darkY]*inv, t[flat]*by, t[high]*by, t[low]*by, t[crossX]*by, t[crossY]*by,
 			t[edgeX]*inv, t[edgeY]*inv, t[edgeD]*inv, t[sharp]/(t[crossX]+t[crossY]+1), t[nearX]*by, t[nearY]*by, t[between]*by)
 		if q == 1 {
@@ -335,6 +335,11 @@ func (c *Cells) Describe(i, j int, f *[Features]float32) {
 	a := len(windows) * perWindow
 	f[a], f[a+1], f[a+2] = r, c.noise, r/(c.noise+1)
 	f[a+3], f[a+4], f[a+5], f[a+6] = energy[0]/(energy[4]+1), energy[1]/(energy[4]+1), energy[2]/(energy[3]+1), energy[2]/(energy[4]+1)
+	// How it stands out from what lies around it, in grain and in strokes: what is faint is as strong as noise, and still not everywhere.
+	for q, v := range [...]*[len(windows)]float32{&curve, &bright, &dark} {
+		all := 1 / (v[4] + 0.25)
+		f[a+7+3*q], f[a+8+3*q], f[a+9+3*q] = v[0]*all, v[2]*all, v[3]*all
+	}
 }
 
 func median(v []float32) float32 {

@@ -24,26 +24,38 @@ func (f *Forest) Trees() int {
 	return len(f.Leaf) >> f.Depth
 }
 
-// Odds is the sum.
+// Odds is the sum, or less where it is known early to be low.
 func (f *Forest) Odds(v []float32) float32 {
 	s := f.Base
-	inner := 1<<f.Depth - 1
 	for t := range f.Trees() {
-		feature, split := f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner]
-		k := 0
-		for range f.Depth {
-			if v[feature[k]] > split[k] {
-				k = 2*k + 2
-			} else {
-				k = 2*k + 1
-			}
-		}
-		s += f.Leaf[t<<f.Depth+k-inner]
-		if s < f.Stop[t] {
+		if s += f.tree(t, v); s < f.Stop[t] {
 			return s - 20
 		}
 	}
 	return s
+}
+
+// Sum is the sum, however low.
+func (f *Forest) Sum(v []float32) float32 {
+	s := f.Base
+	for t := range f.Trees() {
+		s += f.tree(t, v)
+	}
+	return s
+}
+
+func (f *Forest) tree(t int, v []float32) float32 {
+	inner := 1<<f.Depth - 1
+	feature, split := f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner]
+	k := 0
+	for range f.Depth {
+		if v[feature[k]] > split[k] {
+			k = 2*k + 2
+		} else {
+			k = 2*k + 1
+		}
+	}
+	return f.Leaf[t<<f.Depth+k-inner]
 }
 
 // AppendBinary writes the forest.

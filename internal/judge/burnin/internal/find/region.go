@@ -13,6 +13,8 @@ type Region struct {
 	Wide    image.Rectangle // Box with what continues it, in cells
 	Cells   []image.Point
 	Odds    float32 // that it is text, once judged
+	level   *Level
+	zone    *Zone
 	feature [RegionFeatures]float32
 }
 
@@ -66,7 +68,7 @@ func (l *Level) Regions(level int) []Region {
 			if k := j*c.W + i; seen[k] || l.Odds[k] < seed {
 				continue
 			}
-			r := Region{Level: level, Box: image.Rect(i, j, i+1, j+1)}
+			r := Region{level: l, Level: level, Box: image.Rect(i, j, i+1, j+1)}
 			stack = append(stack[:0], image.Pt(i, j))
 			seen[j*c.W+i] = true
 			for len(stack) > 0 {
@@ -211,8 +213,8 @@ func (r *Region) Bounds() image.Rectangle {
 // Levels is how often a picture is halved at most, and one; the last is for large pictures.
 const Levels = 4
 
-// A Model is the two forests.
-type Model struct{ Cells, Regions *Forest }
+// A Model is the three forests.
+type Model struct{ Cells, Regions, Conditional *Forest }
 
 // Pyramid judges every level of a picture.
 func Pyramid(g Grey, f *Forest) []*Level {

@@ -45,6 +45,19 @@ func (l *Line) Covered(masked func(x, y int) bool) float64 {
 	return in / all
 }
 
+// Inked tells whether any of the line's ink lies in a rectangle.
+func (l *Line) Inked(b image.Rectangle) bool {
+	b = b.Sub(l.Box.Min).Intersect(image.Rect(0, 0, l.ink.W, l.ink.H))
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if l.ink.Ink[y*l.ink.W+x] >= 0.4 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // NewCanvas is black.
 func NewCanvas(w, h, planes int) *Canvas {
 	c := &Canvas{W: w, H: h}

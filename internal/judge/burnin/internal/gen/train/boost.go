@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -34,7 +35,7 @@ func boost(s *set, trees, depth int, rate float64, lost float64, seed uint64) *f
 	// Columns of bins: rows of a column lie together.
 	cuts, code := make([][]float32, width), make([][]uint8, width)
 	var wg sync.WaitGroup
-	gate := make(chan struct{}, 2)
+	gate := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for k := range width {
 		wg.Go(func() {
 			gate <- struct{}{}

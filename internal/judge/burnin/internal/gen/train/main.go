@@ -27,9 +27,11 @@ func main() {
 	from := flag.String("from", "", "a file to take the forest of cells from, so that only that of regions is made")
 	images := flag.Int("n", 700, "pictures for each of two rounds over cells")
 	many := flag.Int("regions", 3000, "pictures for the round over regions")
+	trees := flag.Int("trees", 240, "trees of the forest of cells")
+	depth := flag.Int("depth", 5, "their depth")
 	seed := flag.Uint64("seed", 1, "")
 	flag.Parse()
-	if err := run(*fonts, *from, *out, *images, *many, *seed); err != nil {
+	if err := run(*fonts, *from, *out, *images, *many, *trees, *depth, *seed); err != nil {
 		slog.Error("training failed", "error", err)
 		os.Exit(1)
 	}
@@ -47,7 +49,9 @@ func plan(fonts string) *plant.Plan {
 	faces := append([]*plant.Face(nil), own...)
 	faces = append(faces, own...) // as often as those of files, about
 	faces = append(faces, files...)
-	return &plant.Plan{Scenes: plant.Scenes, Faces: faces, Lines: 8, Least: 9, Most: 66, Styles: plant.Styles, Turns: 0.2, Damage: 0.35, Treated: 0.6}
+	// What is faint is hardest, and is often refused because it could not be seen: it is tried more often.
+	styles := append([]plant.Style{plant.Faint, plant.Faint, plant.FaintOff, plant.FaintOff, plant.FaintOff, plant.Dark}, plant.Styles...)
+	return &plant.Plan{Scenes: plant.Scenes, Faces: faces, Lines: 8, Least: 9, Most: 66, Styles: styles, Turns: 0.3, Damage: 0.35, Treated: 0.6}
 }
 
 // draw makes picture number i; two of five have no text.
@@ -68,17 +72,14 @@ func draw(p *plant.Plan, seed uint64, i int) (*plant.Canvas, []find.Grey) {
 }
 
 // each draws pictures on every processor and gives them to fn, which may be called at the same time; results come in order.
-func each(p *plant.Plan, seed uint64, n int, fn func(r *plant.Rand, c *plant.Canvas, views []find.Grey) *set) *set {
+func each(plans []*plant.Plan, seed uint64, n int, fn func(r *plant.Rand, c *plant.Canvas, views []find.Grey) *set) *set {
 	parts := make([]*set, n)
 	next := make(chan int)
 	var wg sync.WaitGroup
-	var drawing sync.Mutex // faces keep what they rasterise
-	for range runtime.GOMAXPROCS(0) {
+	for _, p := range plans { // faces keep what they rasterise: each has its own
 		wg.Go(func() {
 			for i := range next {
-				drawing.Lock()
 				c, views := draw(p, seed, i)
-				drawing.Unlock()
 				parts[i] = fn(plant.NewRand(seed^uint64(i)*7919), c, views)
 			}
 		})
@@ -116,7 +117,7 @@ func what(c *plant.Canvas, level int, x, y int) int {
 }
 
 // cells are rows of cells: some of the text, some of the rest; if a forest is there already, mostly those that it takes for text.
-func cells(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
+func cells(p []*plant.Plan, seed uint64, n int, f *find.Forest) *set {
 	return each(p, seed, n, func(r *plant.Rand, c *plant.Canvas, views []find.Grey) *set {
 		s := &set{width: find.Features}
 		g := views[r.Intn(len(views))]
@@ -172,7 +173,7 @@ func cells(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
 }
 
 // regions are rows of regions.
-func regions(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
+func regions(p []*plant.Plan, seed uint64, n int, f *find.Forest) *set {
 	return each(p, seed, n, func(_ *plant.Rand, c *plant.Canvas, views []find.Grey) *set {
 		s := &set{width: find.RegionFeatures}
 		for _, g := range views {
@@ -202,6 +203,58 @@ func regions(p *plant.Plan, seed uint64, n int, f *find.Forest) *set {
 	})
 }
 
+// belongs is what a cell beside or within a region is: 1 text, 0 none, -1 neither.
+func belongs(c *plant.Canvas, level int, q image.Point) int {
+	k := find.Cell << level
+	cell := image.Rect(q.X*k, q.Y*k, (q.X+1)*k, (q.Y+1)*k)
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		if cell.Overlaps(l.Box) {
+			if l.Inked(cell.Inset(-int(l.Capital)/2)) && image.Pt(q.X*k+k/2, q.Y*k+k/2).In(l.Box) || l.Inked(cell) {
+				return 1
+			}
+			return -1
+		}
+		if cell.Overlaps(l.Box.Inset(-k)) {
+			return -1
+		}
+	}
+	return 0
+}
+
+// conditional are rows of cells within regions and around them.
+func conditional(p []*plant.Plan, seed uint64, n int, m *find.Model) *set {
+	return each(p, seed, n, func(rand *plant.Rand, c *plant.Canvas, views []find.Grey) *set {
+		s := &set{width: find.ConditionalFeatures}
+		var v [find.ConditionalFeatures]float32
+		for k, g := range views {
+			regions := m.Find(g, k)
+			for i := range regions {
+				r := &regions[i]
+				if r.Odds < -2.5 {
+					continue
+				}
+				z := r.Zone()
+				take := func(n int, pick func() image.Point) {
+					for range n {
+						q := pick()
+						if t := belongs(c, r.Level, q); t >= 0 {
+							z.Describe(m, q, &v)
+							s.add(v[:], t == 1, 1)
+						}
+					}
+				}
+				take(14, func() image.Point { return r.Cells[rand.Intn(len(r.Cells))] })
+				near := r.Box.Inset(-6).Intersect(z.Box)
+				for _, b := range []image.Rectangle{near, z.Box} {
+					take(18, func() image.Point { return b.Min.Add(image.Pt(rand.Intn(b.Dx()), rand.Intn(b.Dy()))) })
+				}
+			}
+		}
+		return s
+	})
+}
+
 func tell(what string, s *set, start time.Time) {
 	n := 0
 	for _, t := range s.truth {
@@ -212,9 +265,12 @@ func tell(what string, s *set, start time.Time) {
 	slog.Info(what, "rows", len(s.truth), "text", n, "after", time.Since(start).Round(time.Second))
 }
 
-func run(fonts, from, out string, n, many int, seed uint64) error {
+func run(fonts, from, out string, n, many, trees, depth int, seed uint64) error {
 	start := time.Now()
-	p := plan(fonts)
+	var p []*plant.Plan
+	for range runtime.GOMAXPROCS(0) {
+		p = append(p, plan(fonts))
+	}
 	var f *find.Forest
 	if from != "" {
 		b, err := os.ReadFile(from)
@@ -225,13 +281,13 @@ func run(fonts, from, out string, n, many int, seed uint64) error {
 			return err
 		}
 	} else {
-		first := cells(p, seed, n, nil)
+		first := cells(p, seed, n/2, nil)
 		tell("cells", first, start)
 		f = boost(first, 40, 4, 0.25, 0, seed)
 		second := cells(p, seed+1, n, f)
 		second.append(first)
 		tell("cells and hard cells", second, start)
-		f = boost(second, 140, 4, 0.17, 0.003, seed+2)
+		f = boost(second, trees, depth, 0.15, 0.003, seed+2)
 		b, _ := f.AppendBinary(nil)
 		if err := os.WriteFile(out, b, 0o644); err != nil {
 			return fmt.Errorf("write the forest of cells: %w", err)
@@ -240,10 +296,17 @@ func run(fonts, from, out string, n, many int, seed uint64) error {
 	}
 	rs := regions(p, seed+3, many, f)
 	tell("regions", rs, start)
-	g := boost(rs, 160, 4, 0.1, 0, seed+4)
+	g := boost(rs, 200, 4, 0.1, 0, seed+4)
+	slog.Info("forest of regions", "after", time.Since(start).Round(time.Second))
+	m := &find.Model{Cells: f, Regions: g}
+	cs := conditional(p, seed+5, many/2, m)
+	tell("cells of regions", cs, start)
+	h := boost(cs, 160, 5, 0.12, 0, seed+6)
 	slog.Info("done", "after", time.Since(start).Round(time.Second))
-	b, _ := f.AppendBinary(nil)
-	b, _ = g.AppendBinary(b)
+	var b []byte
+	for _, f := range []*find.Forest{f, g, h} {
+		b, _ = f.AppendBinary(b)
+	}
 	if err := os.WriteFile(out, b, 0o644); err != nil {
 		return fmt.Errorf("write the forests: %w", err)
 	}
