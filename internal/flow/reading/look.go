@@ -134,12 +134,12 @@ func newFilm(p custody.Pixels, codecs *codec.Pool) (*film, error) {
 	if x.frames, err = dicom.NewFrames(p.Data, p.Value, p.Size); err != nil {
 		return nil, &errUnread{"where its frames begin cannot be told"}
 	}
-	if x.frames.Count() > maxFrames {
+	if n := x.frames.Count(); n > maxFrames && !(isSlide(p.Data.UID(dicom.TagSOPClassUID)) && n <= maxTiles) {
 		return nil, &errUnread{"it has more than 20,000 frames"}
 	}
 	x.hints = burnin.HintsOf(p.Data)
 	switch p.Data.String(dicom.TagModality) {
-	case "CT", "MR", "PT", "NM":
+	case "CT", "MR", "PT", "NM", "SEG":
 		x.sliced = !x.hints.Likely // many, and mostly without any text: a quick look says whether a thorough one is due
 	}
 	return x, nil

@@ -99,7 +99,7 @@ func (f *Flow) due(ctx context.Context) error {
 // series reads the images of a series, and says how many are done.
 func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err error) {
 	var after catalogue.InstanceID
-	var stack []catalogue.Located
+	var stack, slides []catalogue.Located
 	for {
 		page, err := f.Catalogue.UnreadOf(ctx, id, after, catalogue.MaxLimit)
 		if err != nil {
@@ -111,13 +111,22 @@ func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err
 		after = page[len(page)-1].ID
 		var pictures []catalogue.Located
 		for _, l := range page {
-			if sliced(l.SOPClass) {
+			switch {
+			case sliced(l.SOPClass):
 				stack = append(stack, l)
-			} else {
+			case isSlide(l.SOPClass):
+				slides = append(slides, l)
+			default:
 				pictures = append(pictures, l)
 			}
 		}
 		n, err := f.pictures(ctx, pictures)
+		if done += n; err != nil {
+			return done, err
+		}
+	}
+	if len(slides) > 0 {
+		n, err := f.slide(ctx, id, slides)
 		if done += n; err != nil {
 			return done, err
 		}
@@ -320,6 +329,9 @@ func (f *Flow) mark(ctx context.Context, l catalogue.Located, found *catalogue.F
 
 // Accept paints what a reading finds by now, or the boxes given, which may be nil, and accepts the instance in the name of who has looked at it. Reasons say why it stays held.
 func (f *Flow) Accept(ctx context.Context, l catalogue.Located, by custody.Reviewer, boxes *custody.Boxes) ([]catalogue.Reason, error) {
+	if isSlide(l.SOPClass) && l.Frames > 1 {
+		return []catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: "the tiles of a slide are not painted over: what is written on it reaches over many of them, in every level"}}, nil
+	}
 	s, err := f.lookAlone(ctx, l, nil)
 	if err != nil {
 		return nil, err

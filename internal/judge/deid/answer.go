@@ -94,14 +94,15 @@ func forgetTables(ds *dicom.Dataset, e *dicom.Edit) {
 	}
 }
 
-// Readable reports an object with pixels that can show text: an image that is no map of numbers, and no video. Slides are read by what reads slides.
+// Readable reports an object with pixels that can show text: an image that is no map of numbers, and no video. Of slides that is their overview, and their tiles
+// by a coarse picture of them; of segmentations the masks, into which a name can be written.
 func Readable(ds *dicom.Dataset) bool {
 	if ds.Find(dicom.TagPixelData) < 0 || isVideo(ds.Syntax().UID) || isElsewhere(ds.Syntax().UID) {
 		return false
 	}
 	suffix, _ := strings.CutPrefix(ds.UID(dicom.TagSOPClassUID), storageRoot)
 	switch suffix {
-	case "66.4", "66.7", "30", "481.2", "77.1.6", "77.1.8": // segmentations, parametric maps, dose, slides, confocal maps
+	case "30", "481.2", "77.1.8": // parametric maps, dose, confocal maps
 		return false
 	}
 	return true
