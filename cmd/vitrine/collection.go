@@ -150,7 +150,10 @@ func (c *collectionShowCmd) Run(ctx context.Context, s *streams) error {
 		for _, r := range []struct {
 			name string
 			n    int64
-		}{{"received", n.Received}, {"  pending", n.Pending}, {"  catalogued", n.Catalogued}, {"  held", n.Held}, {"  refused", n.Refused}} {
+		}{{"received", n.Received}, {"  pending", n.Pending}, {"  catalogued", n.Catalogued}, {"  held", n.Held}, {"  restricted", n.Restricted}, {"  refused", n.Refused}} {
+			if r.name == "  restricted" && r.n == 0 {
+				continue
+			}
 			rows = append(rows, [2]string{r.name, strconv.FormatInt(r.n, 10)})
 		}
 	}

@@ -16,9 +16,10 @@ import (
 )
 
 type heldCmd struct {
-	List   heldListCmd   `cmd:"" help:"List what is held, and why."`
-	Accept heldAcceptCmd `cmd:"" help:"Say of held items that nothing in them identifies anybody: they are cleaned, and admitted with their studies."`
-	Refuse heldRefuseCmd `cmd:"" help:"Refuse held items for good."`
+	List     heldListCmd     `cmd:"" help:"List what is held, and why."`
+	Accept   heldAcceptCmd   `cmd:"" help:"Say of held items that nothing in them identifies anybody: they are cleaned, and admitted with their studies."`
+	Restrict heldRestrictCmd `cmd:"" help:"Keep held items for the collection's stewards alone."`
+	Refuse   heldRefuseCmd   `cmd:"" help:"Refuse held items for good."`
 }
 
 // heldFlags name what is held where. There is no --data: who runs commands on a node's own folder is its operator, who sees why things are held and decides on none of
@@ -34,18 +35,19 @@ and what is accepted is cleaned and written by the process that receives deposit
 
 type heldListCmd struct {
 	heldFlags
-	Deposit string `placeholder:"NUMBER" help:"What came with this deposit."`
-	Subject string `placeholder:"PSEUDONYM" help:"What is held of this subject."`
+	Deposit    string `placeholder:"NUMBER" help:"What came with this deposit."`
+	Subject    string `placeholder:"PSEUDONYM" help:"What is held of this subject."`
+	Restricted bool   `help:"What is kept restricted, instead of what waits."`
 }
 
 func (c *heldListCmd) Help() string { return whyServer }
 
 // all lists everything that is held for the reason.
-func (f *heldFlags) all(ctx context.Context, c *client.Client, deposit, subject string) ([]review.ItemView, error) {
+func (f *heldFlags) all(ctx context.Context, c *client.Client, deposit, subject, state string) ([]review.ItemView, error) {
 	const page = 1000
 	var all []review.ItemView
 	q := url.Values{"limit": {strconv.Itoa(page)}}
-	for k, v := range map[string]string{"reason": f.Reason, "deposit": deposit, "subject": subject} {
+	for k, v := range map[string]string{"reason": f.Reason, "deposit": deposit, "subject": subject, "state": state} {
 		if v != "" {
 			q.Set(k, v)
 		}
@@ -70,7 +72,11 @@ func (c *heldListCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer cl.Close()
-	all, err := c.all(ctx, cl, c.Deposit, c.Subject)
+	state := ""
+	if c.Restricted {
+		state = "restricted"
+	}
+	all, err := c.all(ctx, cl, c.Deposit, c.Subject, state)
 	if err != nil {
 		return err
 	}
@@ -146,6 +152,24 @@ func (c *heldAcceptCmd) Run(ctx context.Context, s *streams) error {
 	return c.decide(ctx, s, "paint", c.Items, c.Note, more)
 }
 
+type heldRestrictCmd struct {
+	heldFlags
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
+}
+
+func (c *heldRestrictCmd) Help() string {
+	return `What is kept restricted belongs to the collection, and its stewards alone open it: no search finds it, and no release has it. Its header is cleaned by the profile; what is in it (a
+document, a video, raw data) stays as it came, encrypted, and is erased with its subject. It can be refused later, or accepted by the same checks as what is held.
+
+` + whyServer
+}
+
+// Run restricts.
+func (c *heldRestrictCmd) Run(ctx context.Context, s *streams) error {
+	return c.decide(ctx, s, "restrict", c.Items, c.Note, nil)
+}
+
 type heldRefuseCmd struct {
 	heldFlags
 	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
@@ -174,7 +198,7 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 	}
 	defer cl.Close()
 	if len(items) == 0 {
-		all, err := f.all(ctx, cl, "", "")
+		all, err := f.all(ctx, cl, "", "", "")
 		if err != nil {
 			return err
 		}
@@ -202,7 +226,7 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 	}
 	done := 0
 	for _, d := range out {
-		if d.Outcome == review.Accepted || d.Outcome == review.Refused {
+		if decided(d.Outcome) {
 			done++
 		}
 	}
@@ -212,13 +236,16 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 		}
 	} else {
 		what := "accepted"
-		if verb == "refuse" {
+		switch verb {
+		case "refuse":
 			what = "refused"
+		case "restrict":
+			what = "kept restricted"
 		}
 		fmt.Fprintf(s.out, "%s %s in %s\n", count(done, "item"), what, f.Collection)
 		t := &table{head: []string{"ITEM", "OUTCOME", "WHY"}}
 		for _, d := range out {
-			if d.Outcome != review.Accepted && d.Outcome != review.Refused {
+			if !decided(d.Outcome) {
 				t.rows = append(t.rows, []string{d.ID, string(d.Outcome), codes(d.Left)})
 			}
 		}
@@ -230,4 +257,8 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 		return partial
 	}
 	return nil
+}
+
+func decided(o review.Outcome) bool {
+	return o == review.Accepted || o == review.Restricted || o == review.Refused
 }

@@ -74,7 +74,7 @@ func (c *reportCmd) print(s *streams, r *proof.Report) error {
 	}
 	a := r.Done.Actions
 	line("elements", "%d removed, %d emptied, %d replaced, %d cleaned, %d remapped, %d shifted, %d added, %d kept", a.Removed, a.Emptied, a.Replaced, a.Cleaned, a.Remapped, a.Shifted, a.Added, a.Kept)
-	line("pixels", "%d of %s to be read, %d unread; %d painted over in %s", r.Pixels.ToRead, count(int(r.Came.Objects), "object"), r.Pixels.Unread, r.Pixels.Painted, count(int(r.Pixels.Boxes), "box"))
+	line("pixels", "%d of %s to be read, %d unread; %d painted over in %s", r.Pixels.ToRead, count(int(r.Came.Objects), "object"), r.Pixels.Unread, r.Pixels.Painted, boxes(r.Pixels.Boxes))
 	line("searched", "%s on arrival, found in %d; again in %s", bytesText(r.Gate.Bytes), r.Gate.Found, count(int(r.Gate.Echoed), "object"))
 	var why reasonList
 	why.add("held", r.Why.Held)
@@ -267,4 +267,11 @@ func (c *statementShowCmd) Run(s *streams) error {
 
 func noDeposit(collection string) error {
 	return fmt.Errorf("there is no deposit of yours into %s", collection)
+}
+
+func boxes(n int64) string {
+	if n == 1 {
+		return "1 box"
+	}
+	return strconv.FormatInt(n, 10) + " boxes"
 }

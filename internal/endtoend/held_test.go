@@ -95,10 +95,7 @@ func killedDeciding(t *testing.T, rounds int, postgres bool) {
 		var wg sync.WaitGroup
 		for k := range 4 {
 			wg.Go(func() {
-				verb := "accept"
-				if k == 3 {
-					verb = "refuse"
-				}
+				verb := [...]string{"accept", "accept", "restrict", "refuse"}[k]
 				for id := range work {
 					mu.Lock()
 					asked[id] = verb
@@ -155,7 +152,7 @@ func killedDeciding(t *testing.T, rounds int, postgres bool) {
 		there[id] = true
 		counts[l.State]++
 		named := bytes.Contains(data, []byte("Winterbourne"))
-		if held := l.State == policy.Held; held != named || answered[id] == "refuse" || held && answered[id] != "" {
+		if held := l.State == policy.Held; held != named || answered[id] == "refuse" || held && answered[id] != "" || (l.State == policy.Restricted) != (asked[id] == "restrict" && !held) {
 			t.Errorf("item %s is %s, with a name: %v; answered for %q", id, l.State, named, answered[id])
 		}
 	})

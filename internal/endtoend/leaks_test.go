@@ -361,6 +361,17 @@ func leaks(t *testing.T, postgres bool) {
 		}
 		hear(strings.Join(args, " "), append(r.out, r.err...))
 	}
+	// What was done to deposits, and what is said of the collection.
+	before := n.reports()
+	for id, b := range before {
+		hear("report of deposit "+id, b)
+	}
+	hear("reports", n.get("/api/deposits?collection="+research, "steward", "application/json").body)
+	said := n.do("POST", "/api/collections/"+research+"/statements", "steward", nil, nil)
+	if said.code != 201 || !bytes.Contains(said.body, []byte("vitrine-statement 1")) {
+		t.Errorf("statement: status %d %s", said.code, said.body)
+	}
+	hear("statement", said.body)
 	n.calm()
 	// Everything on disk while it runs, after a crash, and after a clean end.
 	for _, moment := range []string{"while it runs", "after SIGKILL", "after a clean end"} {
@@ -369,6 +380,11 @@ func leaks(t *testing.T, postgres bool) {
 			n.kill()
 		case "after a clean end":
 			n.start()
+			for id, b := range n.reports() {
+				if !bytes.Equal(b, before[id]) {
+					t.Errorf("the report of a deposit is another after SIGKILL:\n%s\n%s", before[id], b)
+				}
+			}
 			n.stop()
 		}
 		for _, dir := range []string{n.setup.data, n.tmp} {
@@ -393,6 +409,35 @@ func leaks(t *testing.T, postgres bool) {
 			t.Errorf("PostgreSQL holds %q", f)
 		}
 	}
+}
+
+// reports are those of every deposit into the collection, but for when they were made.
+func (n *served) reports() map[string][]byte {
+	n.t.Helper()
+	var all []struct{ ID string }
+	if err := json.Unmarshal(n.get("/api/deposits?collection="+research, "steward", "application/json").body, &all); err != nil || len(all) == 0 {
+		n.t.Fatalf("%d deposits, %v", len(all), err)
+	}
+	out := map[string][]byte{}
+	objects := 0.0
+	for _, d := range all {
+		var r map[string]any
+		a := n.get("/api/deposits/"+d.ID+"/report", "steward", "application/json")
+		if err := json.Unmarshal(a.body, &r); err != nil || a.code != 200 {
+			n.t.Fatalf("report: status %d, %v", a.code, err)
+		}
+		objects += r["came"].(map[string]any)["objects"].(float64)
+		delete(r, "made")
+		b, err := json.Marshal(r)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		out[d.ID] = b
+	}
+	if objects == 0 {
+		n.t.Error("nothing is counted")
+	}
+	return out
 }
 
 // searchFolder searches every file below dir, and every name; for what is kept as deposited every file but the catalogue.

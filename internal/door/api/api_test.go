@@ -172,6 +172,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"PUT", "/api/collections/default/profile", "{}", in(policy.Steward, policy.Admin), 415, false},
 		{"POST", "/api/collections/default/held/accept", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/held/paint", `{"items": ["1"]}`, in(policy.Steward), 503, false},
+		{"POST", "/api/collections/default/held/restrict", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/held/refuse", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
 		{"PATCH", "/api/collections/default", `{"no_automatic_acceptance": true}`, in(policy.Steward, policy.Admin), 200, false},

@@ -16,14 +16,17 @@ import (
 // heldRoutes are those of deciding on what is held.
 func (d *Door) heldRoutes() []route {
 	return []route{
-		{method: "GET", path: "/api/collections/{collection}/held", name: "listHeldOf", text: "What is held in a collection, in the order of arrival: what each item is, why it is held, and whether a person's word can answer that.",
-			gives: "HeldItem", list: true, query: []string{"reason", "deposit", "subject", "after", "limit"}, do: d.heldOf},
+		{method: "GET", path: "/api/collections/{collection}/held", name: "listHeldOf", text: "What is held in a collection, in the order of arrival: what each item is, why it is held, and whether a person's word can answer that; with state=restricted, what is kept restricted.",
+			gives: "HeldItem", list: true, query: []string{"reason", "deposit", "subject", "state", "after", "limit"}, do: d.heldOf},
 		{method: "POST", path: "/api/collections/{collection}/held/accept", name: "acceptHeld",
 			text:  "Say of held items that nothing in them identifies anybody. Each is cleaned by its collection's profile, and admitted with its study; what does not pass stays held, with the reason.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Accept) }},
 		{method: "POST", path: "/api/collections/{collection}/held/paint", name: "paintHeld",
 			text:  "Accept held items with what looks like text in their pixels painted over, and with boxes of your own: for who has looked, and answers for the rest. What cannot be painted over stays held, with the reason.",
 			takes: "NewPainting", gives: "Decided", list: true, do: d.paintHeld},
+		{method: "POST", path: "/api/collections/{collection}/held/restrict", name: "restrictHeld",
+			text:  "Keep held items for the collection's stewards alone. Their headers are cleaned, what is in them stays as it came; they are found by no search, and never released. They can be accepted or refused later.",
+			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Restrict) }},
 		{method: "POST", path: "/api/collections/{collection}/held/refuse", name: "refuseHeld",
 			text:  "Refuse held items for good. Their depositor reads the note, and the same bytes are refused when they come again.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Refuse) }},
@@ -46,8 +49,11 @@ func (d *Door) heldOf(r *request) (any, error) {
 		return nil, err
 	}
 	v := r.URL.Query()
+	if s := v.Get("state"); s != "" && s != "held" && s != "restricted" {
+		return nil, web.Refuse(http.StatusBadRequest, "list what is held", "the state is neither held nor restricted", "Leave it out for what waits.")
+	}
 	items, err := d.Review.List(r.Context(), review.Caller(r.who), id, review.Query{Reason: v.Get("reason"), Subject: subject.Pseudonym(v.Get("subject")),
-		Deposit: catalogue.DepositID(n[0]), After: catalogue.InstanceID(n[1]), Limit: limit})
+		Deposit: catalogue.DepositID(n[0]), After: catalogue.InstanceID(n[1]), Limit: limit, Kept: v.Get("state") == "restricted"})
 	views := make([]review.ItemView, len(items))
 	for i := range items {
 		views[i] = items[i].View()

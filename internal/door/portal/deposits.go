@@ -131,6 +131,8 @@ type studyRow struct {
 // Troubles are the items of a deposit that were not simply kept, by reason.
 type Troubles struct {
 	Held, Refused []trouble
+
+	Restricted int // items that are kept for stewards alone
 }
 
 // trouble is a reason, with the items that it holds for.
@@ -151,6 +153,10 @@ func troubles(items []delivery.Item) (t Troubles) {
 	at := map[string]*trouble{}
 	var held, refused []*trouble
 	for _, i := range items {
+		if i.State == policy.Restricted {
+			t.Restricted++
+			continue
+		}
 		r := custody.Reason{Text: "no reason was noted"}
 		if len(i.Reasons) > 0 {
 			r = custody.Reason(i.Reasons[0])

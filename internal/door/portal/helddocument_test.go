@@ -172,3 +172,35 @@ func TestAStewardReadsADocument(t *testing.T) {
 		}
 	})
 }
+
+// A document is kept restricted from its page, listed for stewards, opened there again, and refused in the end.
+func TestAStewardKeepsADocument(t *testing.T) {
+	each(t, func(t *testing.T, n *node.Node, base, link string) {
+		one := encapsulate(t, n, "1.2.9.1.1", pages("Seen today: Mrs Winterbourne"))
+		v := visit(t, base)
+		v.do("POST", "/signin/link", url.Values{"t": {link}})
+		if _, page, _ := v.do("GET", "/held/"+one.ID.String(), nil); !strings.Contains(page, `name="do" value="restrict"`) || strings.Contains(page, `value="accept"`) {
+			t.Fatal("it cannot be kept, or could be accepted")
+		}
+		code, page, _ := v.do("POST", "/held", url.Values{"item": {one.ID.String()}, "do": {"restrict"}, "note": {"consent form"}})
+		if code != 200 || !strings.Contains(page, "1 item kept restricted") {
+			t.Fatal(code, page)
+		}
+		if _, page, _ := v.do("GET", "/held?reason=document", nil); strings.Contains(page, "/held/"+one.ID.String()+`"`) {
+			t.Error("it still waits")
+		}
+		if code, page, _ := v.do("GET", "/restricted", nil); code != 200 || !strings.Contains(page, "/held/"+one.ID.String()) || strings.Contains(page, "Winterbourne") {
+			t.Error("it is not listed, or the list tells of it", code)
+		}
+		code, page, head := v.fetch("/held/" + one.ID.String())
+		if code != 200 || !strings.Contains(page, `<mark class="hd-echo">Winterbourne</mark>`) || !strings.Contains(page, "What it was held for") || strings.Contains(page, `value="restrict"`) || !strings.Contains(head.Get("Cache-Control"), "no-store") {
+			t.Error("it cannot be opened by its steward", code)
+		}
+		if _, page, _ := v.do("GET", "/deposits/"+one.Deposit.String(), nil); !strings.Contains(page, "restricted") {
+			t.Error("its deposit does not say what became of it")
+		}
+		if code, page, _ := v.do("POST", "/held", url.Values{"item": {one.ID.String()}, "do": {"refuse"}}); code != 200 || !strings.Contains(page, "1 item refused") {
+			t.Error(code, page)
+		}
+	})
+}

@@ -201,13 +201,14 @@ type decidedRow struct {
 }
 
 type decidedPage struct {
-	Refusing bool
-	Counts   map[string]int
-	Rows     []decidedRow
-	More     int // beside those shown
-	Into     []collection.ID
-	Problems []string
-	Back     string
+	Refusing    bool
+	Restricting bool
+	Counts      map[string]int
+	Rows        []decidedRow
+	More        int // beside those shown
+	Into        []collection.ID
+	Problems    []string
+	Back        string
 }
 
 // shownDecided bounds the table of what became of many: what was done as asked is left out first.
@@ -223,10 +224,10 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form cannot be read", "Go back and choose again.")
 	}
 	do := r.PostForm.Get("do")
-	if do != "accept" && do != "paint" && do != "draw" && do != "refuse" {
-		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form says neither accept nor refuse", "Go back and press one of the buttons.")
+	if do != "accept" && do != "paint" && do != "draw" && do != "restrict" && do != "refuse" {
+		return nil, web.Refuse(http.StatusBadRequest, "decide on what is held", "the form says neither accept, keep restricted nor refuse", "Go back and press one of the buttons.")
 	}
-	if do != "refuse" && r.PostForm.Get("seen") == "" {
+	if do != "refuse" && do != "restrict" && r.PostForm.Get("seen") == "" {
 		return nil, web.Refuse(http.StatusUnprocessableEntity, "accept what is held", "you have not said that you have looked at it",
 			"Go back, look at what you accept, and tick that you answer for it. Nothing was decided.")
 	}
@@ -237,8 +238,8 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 	if len(chosen) == 0 && len(gone) == 0 {
 		return nil, web.Refuse(http.StatusUnprocessableEntity, "decide on what is held", "nothing was chosen", "Go back and tick items, or all of a reason. Nothing was decided.")
 	}
-	p := decidedPage{Refusing: do == "refuse", Counts: map[string]int{}, Back: "/held"}
-	if back := r.PostForm.Get("back"); local(back) && strings.HasPrefix(back, "/held?") {
+	p := decidedPage{Refusing: do == "refuse", Restricting: do == "restrict", Counts: map[string]int{}, Back: "/held"}
+	if back := r.PostForm.Get("back"); local(back) && (strings.HasPrefix(back, "/held?") || back == "/restricted") {
 		p.Back = back
 	}
 	var rows []decidedRow
@@ -259,6 +260,8 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		switch do {
 		case "refuse":
 			return d.Review.Refuse(r.Context(), r.review(), c.in, ids, note)
+		case "restrict":
+			return d.Review.Restrict(r.Context(), r.review(), c.in, ids, note)
 		case "paint", "draw":
 			return d.Review.PaintBoxes(r.Context(), r.review(), c.in, ids, c.boxes, note)
 		}
@@ -296,15 +299,18 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 	p.More = max(0, len(rows)-shownDecided)
 	p.Rows = rows[:len(rows)-p.More]
 	title := "Accepted"
-	if p.Refusing {
+	switch {
+	case p.Refusing:
 		title = "Refused"
+	case p.Restricting:
+		title = "Kept restricted"
 	}
 	return &page{file: "helddecided", title: title, section: "/held", help: "held", data: p}, nil
 }
 
 // rank puts what needs somebody first.
 func rank(o review.Outcome) int {
-	return slices.Index([]review.Outcome{review.Failed, review.Held, review.Gone, review.Accepted, review.Refused}, o)
+	return slices.Index([]review.Outcome{review.Failed, review.Held, review.Gone, review.Accepted, review.Restricted, review.Refused}, o)
 }
 
 // chosenOf are the items of one collection that a form names.

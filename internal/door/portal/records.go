@@ -218,7 +218,7 @@ var words = map[string]string{
 	"retire a directory entry":      "took an entry from the directory",
 	"publish counts":                "had people counted anew",
 	"see what is held and why":      "saw what is held",
-	"accept or refuse what is held": "decided on what is held",
+	"decide on what is held":        "decided on what is held",
 	"see the fate of own deposits":  "saw what became of a deposit",
 	"see intake counts":             "saw what came",
 	"see the status":                "saw the status",

@@ -103,8 +103,14 @@ func (c *Custody) Accept(ctx context.Context, l catalogue.Located, by Reviewer) 
 	return c.accept(ctx, l, by, deid.Seen, nil)
 }
 
+// Restrict keeps an instance that is held for the stewards of its collection alone. Its header is cleaned, and what no rule can clean stays as it came, under its subject's key.
+// Reasons and errors are those of Accept.
+func (c *Custody) Restrict(ctx context.Context, l catalogue.Located, by Reviewer) ([]Reason, error) {
+	return c.accept(ctx, l, by, deid.Kept, nil)
+}
+
 func (c *Custody) accept(ctx context.Context, l catalogue.Located, by Reviewer, answer deid.Answer, paint Painter) ([]Reason, error) {
-	if l.State != policy.Held && l.State != policy.Conflict {
+	if again := l.State == policy.Restricted && answer == deid.Seen && paint == nil; l.State != policy.Held && l.State != policy.Conflict && !again {
 		return nil, fault.New(fault.Conflict, attemptAccept, "instance "+l.ID.String(), "it is "+l.State.String())
 	}
 	if c.waiting() > maxWaiting {
@@ -287,12 +293,15 @@ func (a *accepting) judge(ctx context.Context) (why []Reason, err error) {
 	if proven && owner != a.l.Subject {
 		return []Reason{{Code: catalogue.CodeAnotherSubject, Where: dicom.TagStudyInstanceUID.String(), Text: "its study is known as another subject's: whose it is, its depositor has to mend"}}, nil
 	}
-	if a.was.Row.State == policy.Held {
+	switch {
+	case a.was.Row.State == policy.Held:
 		why, err = a.wash(ctx)
-	} else {
+	case a.was.Row.State == policy.Restricted:
+		why, err = a.unrestrict(ctx)
+	default:
 		why, err = a.again(ctx)
 	}
-	if err != nil || len(why) > 0 || a.l.Variant == 0 {
+	if err != nil || len(why) > 0 || a.l.Variant == 0 || a.restricts() { // what is kept needs no UID for itself
 		return why, err
 	}
 	// A conflict: what is known keeps its UID.
@@ -321,7 +330,7 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 		return nil, err
 	}
 	a.taught, a.match = len(res.NewTerms) > 0, p.clean.Matcher()
-	if res.ScanBulk {
+	if res.ScanBulk && !a.restricts() {
 		for k, b := range a.data.Bulks() {
 			if a.painted(b.Elem) {
 				continue // what becomes of it is searched
@@ -400,6 +409,44 @@ func (a *accepting) again(ctx context.Context) ([]Reason, error) {
 		}
 	}
 	return why, nil
+}
+
+// restricts reports that the instance is kept for stewards, not accepted.
+func (a *accepting) restricts() bool { return a.answer&deid.Kept != 0 }
+
+// unrestrict looks at what was kept restricted as at what is accepted: what it was held for has to be what a person's word answers, nothing in it may be as it came but pixels
+// that somebody has looked at, and nothing that is known of its subject by now may be in it.
+func (a *accepting) unrestrict(ctx context.Context) (why []Reason, err error) {
+	for _, r := range a.l.Reasons {
+		if d := deid.Reason(r); r.Code != catalogue.CodeConflict && !a.answer.Settles(d) {
+			why = append(why, Reason(d))
+		}
+	}
+	if len(why) == 0 && !a.ward.profile.AsDeposited && deid.Payload(a.data) {
+		why = append(why, Reason{Code: deid.CodeDocument, Where: dicom.TagEncapsulatedDocument.String(), Text: "what no rule can clean is in it as it came"})
+	}
+	if len(why) > 0 {
+		return why, nil
+	}
+	if why, err = a.again(ctx); err != nil || len(why) > 0 || a.ward.profile.AsDeposited {
+		return why, err
+	}
+	cut, ds := a.clean, a.data // what is known to identify by now has been taken out
+	if cut != nil {
+		if ds, err = cut.Dataset(); err != nil {
+			return nil, err
+		}
+	}
+	if a.clean, err = a.ward.profile.DeclareSeen(ds); err != nil || cut == nil {
+		return nil, err
+	}
+	if len(a.clean.Bulk) != len(cut.Bulk) {
+		return nil, fault.New(fault.Internal, attemptAccept, "instance "+a.l.ID.String(), "its bulk values are not those that it had")
+	}
+	for k := range a.clean.Bulk {
+		a.clean.Bulk[k].Elem = cut.Bulk[k].Elem
+	}
+	return nil, nil
 }
 
 // freshUID is the UID of a conflict that is accepted beside the object that has its own. It is made of what came, so that the same bytes again are known again.
@@ -570,12 +617,17 @@ func (s *sink) meta() (*entry, []byte, error) {
 		InstanceAttributes: describeInstance(s.clean), StudyAttributes: describeStudy(s.clean), SeriesAttributes: describeSeries(s.clean),
 	}
 	row.StudyAttributes.JSON, row.SeriesAttributes.JSON = others(s.clean, studyTags), others(s.clean, seriesTags)
+	version := acceptedVersion
+	if a.restricts() {
+		version, row.State, row.Reasons = keptVersion, policy.Restricted, l.Reasons
+		row.StudyAttributes, row.SeriesAttributes = catalogue.StudyAttributes{}, catalogue.SeriesAttributes{} // nothing of it is shown
+	}
 	if !a.ward.profile.AsDeposited {
-		if a.work.Searched = int64(len(s.head)); a.x.Syntax().Encapsulated {
+		if a.work.Searched = int64(len(s.head)); a.x.Syntax().Encapsulated && !a.restricts() {
 			a.work.Searched += s.size
 		}
 	}
-	m := sealedMeta{Version: acceptedVersion, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, work: a.work}
+	m := sealedMeta{Version: version, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, work: a.work}
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}
@@ -651,11 +703,17 @@ func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
 		if row.SOP != acc.SOP {
 			rev.SOP = row.SOP
 		}
-		_, err = c.catalogue.Accept(tx, id, rev)
+		if row.State == policy.Restricted {
+			_, err = c.catalogue.Restrict(tx, id, rev)
+		} else {
+			_, err = c.catalogue.Accept(tx, id, rev)
+		}
 	} else {
 		id, err = c.adopt(tx, row, acc, ev.entry.work.Judged)
 	}
 	switch {
+	case err == nil && row.State == policy.Restricted:
+		return c.audit.Append(tx, decision(id, row.Collection, row.Digest, acc.Actor, "kept restricted", acc.Note))
 	case err == nil:
 		if err := c.proof.Add(tx, acc.counted(ev.entry)); err != nil {
 			return err

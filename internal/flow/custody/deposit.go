@@ -323,7 +323,7 @@ func (c *Custody) known(ctx context.Context, w *ward, p *person, sop string, t *
 	}
 	b := before{conflict: k.Conflict || other && !k.Again, again: k.Again, refused: k.Refused, outcome: Duplicate}
 	switch k.State {
-	case policy.Held:
+	case policy.Held, policy.Restricted: // its sender learns that it is kept, and not admitted
 		b.outcome = Held
 	case policy.Conflict:
 		b.outcome = Conflict

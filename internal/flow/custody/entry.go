@@ -45,11 +45,13 @@ type sealedMeta struct {
 const (
 	metaVersion     = 1
 	acceptedVersion = 2 // a record that takes the place of one that was held
+	keptVersion     = 3 // one that does so and is for stewards alone
 )
 
 // decodeMeta reads what [arrival.enter] and [accepting.keep] wrote.
 func decodeMeta(rest []byte) (m sealedMeta, err error) {
-	if err = json.Unmarshal(rest, &m); err == nil && (m.Version != metaVersion && m.Version != acceptedVersion || (m.Version == acceptedVersion) != (m.Accepts != nil)) {
+	if err = json.Unmarshal(rest, &m); err == nil && (m.Version < metaVersion || m.Version > keptVersion || (m.Version >= acceptedVersion) != (m.Accepts != nil) ||
+		(m.Version == keptVersion) != (m.Row.State == policy.Restricted)) {
 		err = fault.New(fault.Corrupt, "read description", "", "it is of a version that is not known")
 	}
 	return m, err

@@ -114,7 +114,7 @@ func (d *Delivery) Objects(ctx context.Context, caller Caller, at Place, want po
 			if given && (at.SOP != "" || l.Collection != last.Collection) {
 				return
 			}
-			if at.SOP == "" && (l.State == policy.Held || l.State == policy.Conflict) {
+			if at.SOP == "" && (l.State == policy.Held || l.State == policy.Conflict || l.State == policy.Restricted) {
 				continue
 			}
 			o, err := d.open(ctx, caller, l, want)

@@ -72,6 +72,13 @@ func (d *Delivery) Deposit(ctx context.Context, caller Caller, id catalogue.Depo
 	for _, l := range waiting {
 		f.Items = append(f.Items, item(&l))
 	}
+	kept, err := d.Catalogue.WaitingFor(ctx, found.Collection, catalogue.Wait{Deposit: id, Kept: true}, 0, catalogue.MaxLimit)
+	if err != nil {
+		return f, err
+	}
+	for _, l := range kept {
+		f.Items = append(f.Items, item(&l))
+	}
 	gone, err := d.Catalogue.Refusals(ctx, id, 0, catalogue.MaxLimit)
 	for _, r := range gone {
 		f.Items = append(f.Items, Item{Deposit: id, Ordinal: r.Ordinal, Reasons: []catalogue.Reason{r.Reason}})
@@ -98,11 +105,11 @@ func (d *Delivery) Held(ctx context.Context, caller Caller, id collection.ID, af
 	return items, err
 }
 
-// OpenHeld opens one instance that is held, by its number, to who reviews it: as it came, or, of a conflict that was cleaned, as it is kept. Every reading is in the
+// OpenHeld opens one instance that is held or kept restricted, by its number, to who reviews it: as it came, or, of a conflict that was cleaned, as it is kept. Every reading is in the
 // audit log. Conflicts share their UID with another instance, so that this is the only way to them.
 func (d *Delivery) OpenHeld(ctx context.Context, caller Caller, id catalogue.InstanceID) (*Object, error) {
 	l, err := d.Catalogue.Instance(ctx, id)
-	if fault.Is(err, fault.NotFound) || err == nil && l.State != policy.Held && l.State != policy.Conflict {
+	if fault.Is(err, fault.NotFound) || err == nil && l.State != policy.Held && l.State != policy.Conflict && l.State != policy.Restricted {
 		return nil, notFound()
 	}
 	if err != nil {

@@ -165,7 +165,7 @@ type Gate struct {
 var Limits = []string{
 	"Text in pixels is found by a machine that misses some: 2 to 4 of 100 lines of 10 pixels and more, mostly faint ones. Slides and segmentations are not read.",
 	"A word that no header gives away, in an element that names equipment or that the profile retains as a device's identity, stays.",
-	"Faces can be rendered from head CT and MR, unless the profile holds them.",
+	"A face can be rendered from slices of a head, unless the profile holds them: the risk report counts the series in which one was found.",
 	"What is rare in what is told of a person can single them out: the risk report of the collection measures it.",
 }
 

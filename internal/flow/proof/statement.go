@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 )
@@ -26,22 +27,23 @@ const StatementFormat = "vitrine-statement 1"
 
 // Statement says how the objects of a collection were de-identified, as it was at one moment. docs/formats/statement.md.
 type Statement struct {
-	Format     string     `json:"format"`
-	Collection Subject    `json:"collection"`
-	Release    string     `json:"release,omitempty"` // that it was made for
-	Moment     time.Time  `json:"moment"`
-	Software   string     `json:"software"`
-	Profiles   []Profile  `json:"profiles"` // by which objects were judged when they came
-	Now        Profile    `json:"profile_now"`
-	Safe       string     `json:"safe_private"` // edition of the list of private elements that are known to be safe
-	Objects    Stages     `json:"objects"`
-	Standing   []Standing `json:"standing"`
-	Decisions  []Decided  `json:"decisions"`
-	Pixels     Pixels     `json:"pixels"`
-	Detector   string     `json:"detector"` // in use at the moment; pixels.readers are those that painted
-	Gate       Gate       `json:"gate"`
-	Risk       *Risk      `json:"risk,omitempty"`
-	Limits     []string   `json:"limits"`
+	Format     string      `json:"format"`
+	Collection Subject     `json:"collection"`
+	Release    string      `json:"release,omitempty"` // that it was made for
+	Moment     time.Time   `json:"moment"`
+	Software   string      `json:"software"`
+	Profiles   []Profile   `json:"profiles"` // by which objects were judged when they came
+	Now        Profile     `json:"profile_now"`
+	Safe       string      `json:"safe_private"` // edition of the list of private elements that are known to be safe
+	Objects    Stages      `json:"objects"`
+	Standing   []Standing  `json:"standing"`
+	Decisions  []Decided   `json:"decisions"`
+	Pixels     Pixels      `json:"pixels"`
+	Detector   string      `json:"detector"` // in use at the moment; pixels.readers are those that painted
+	Gate       Gate        `json:"gate"`
+	Risk       *Risk       `json:"risk,omitempty"`
+	Faces      *risk.Faces `json:"faces,omitempty"` // series that could show a face
+	Limits     []string    `json:"limits"`
 }
 
 // Subject is what a statement is about.
@@ -154,6 +156,7 @@ func (d *Desk) State(ctx context.Context, who admin.Caller, id collection.ID, re
 			return nil, err
 		}
 		s.Risk = &Risk{People: m.People, Wanted: m.Wanted, Smallest: m.Smallest, Below: m.Below, Alone: m.Alone, Fields: m.Fields}
+		s.Faces = m.Faces
 	}
 	return s, nil
 }

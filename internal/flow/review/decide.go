@@ -22,11 +22,12 @@ type Outcome string
 
 // The outcomes.
 const (
-	Accepted Outcome = "accepted" // cleaned, and waiting for admission with its study
-	Refused  Outcome = "refused"  // nothing leads to it any more; its depositor reads why
-	Held     Outcome = "held"     // as before, for the reasons given
-	Gone     Outcome = "gone"     // nothing held of this number that the caller may decide on: somebody has decided, or its subject has withdrawn
-	Failed   Outcome = "failed"   // it could not be done now: try again
+	Accepted   Outcome = "accepted"   // cleaned, and waiting for admission with its study
+	Restricted Outcome = "restricted" // kept for the collection's stewards alone
+	Refused    Outcome = "refused"    // nothing leads to it any more; its depositor reads why
+	Held       Outcome = "held"       // as before, for the reasons given
+	Gone       Outcome = "gone"       // nothing held of this number that the caller may decide on: somebody has decided, or its subject has withdrawn
+	Failed     Outcome = "failed"     // it could not be done now: try again
 )
 
 // Decided is the answer for one item.
@@ -89,8 +90,28 @@ func (f *Flow) PaintBoxes(ctx context.Context, who Caller, c collection.ID, ids 
 		}
 	}
 	return f.decide(ctx, who, c, ids, note, Accepted, func(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+		if l.State == policy.Restricted {
+			return []catalogue.Reason{{Code: "restricted", Text: "it is kept restricted: it can be accepted as it is, or refused"}}, nil
+		}
 		return f.Clean.Accept(ctx, l, by, boxes)
 	})
+}
+
+// Restrict keeps held instances for the collection's stewards alone, their headers cleaned. The note, which may be empty, goes into the audit log.
+func (f *Flow) Restrict(ctx context.Context, who Caller, c collection.ID, ids []catalogue.InstanceID, note string) ([]Decided, error) {
+	return f.decide(ctx, who, c, ids, note, Restricted, f.restrict)
+}
+
+func (f *Flow) restrict(ctx context.Context, l catalogue.Located, by custody.Reviewer) ([]catalogue.Reason, error) {
+	if l.State == policy.Restricted { // it is
+		return nil, nil
+	}
+	why, err := f.Custody.Restrict(ctx, l, by)
+	left := make([]catalogue.Reason, len(why))
+	for i, r := range why {
+		left[i] = catalogue.Reason(r)
+	}
+	return left, err
 }
 
 // Refuse drops held instances. The note, which may be empty, goes into the audit log and to the depositor.
@@ -178,7 +199,7 @@ func (f *Flow) found(ctx context.Context, who Caller, c collection.ID, ids []cat
 		}
 		met[id] = true
 		l, err := f.Catalogue.Instance(ctx, id)
-		if fault.Is(err, fault.NotFound) || err == nil && (l.Collection != c || !waits(&l) || allowed(who, policy.DecideHeld, c, l.State) != nil) {
+		if fault.Is(err, fault.NotFound) || err == nil && (l.Collection != c || !opens(&l) || allowed(who, policy.DecideHeld, c, l.State) != nil) {
 			continue
 		}
 		if err != nil {
@@ -204,7 +225,7 @@ func (f *Flow) one(ctx context.Context, l catalogue.Located, by custody.Reviewer
 			return Failed, nil
 		}
 		now, err := f.Catalogue.Instance(ctx, l.ID)
-		if fault.Is(err, fault.NotFound) || err == nil && !waits(&now) {
+		if fault.Is(err, fault.NotFound) || err == nil && !opens(&now) {
 			return Gone, nil
 		}
 		if err != nil {

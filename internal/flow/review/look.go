@@ -35,7 +35,7 @@ type Region struct{ MinX, MinY, MaxX, MaxY int64 }
 // look decides whether the caller may look into an item, and opens it: every time is in the audit log.
 func (f *Flow) look(ctx context.Context, who Caller, id catalogue.InstanceID) (*delivery.Object, error) {
 	l, err := f.Catalogue.Instance(ctx, id)
-	if fault.Is(err, fault.NotFound) || err == nil && (!waits(&l) || allowed(who, policy.DecideHeld, l.Collection, l.State) != nil) {
+	if fault.Is(err, fault.NotFound) || err == nil && (!opens(&l) || allowed(who, policy.DecideHeld, l.Collection, l.State) != nil) {
 		return nil, fault.New(fault.NotFound, policy.DecideHeld.String(), "", "there is nothing held of this kind that you may look into")
 	}
 	if err != nil {

@@ -81,6 +81,11 @@ type Flow struct {
 	countedAt time.Time
 	devices   map[string]string // by layout, as profiles leave them
 
+	surveys map[collection.ID]*Survey
+	life    context.Context // of what goes on between questions
+	end     context.CancelFunc
+	work    sync.WaitGroup
+
 	woken      chan struct{}
 	tried      map[catalogue.InstanceID][]ruling.Number // decisions that an item is held in spite of; Run alone
 	triedSince time.Time
@@ -88,7 +93,9 @@ type Flow struct {
 
 // New makes the flow. Run carries out standing decisions; the rest works without it.
 func New(p Parts) *Flow {
-	return &Flow{Parts: p, devices: map[string]string{}, woken: make(chan struct{}, 1)}
+	f := &Flow{Parts: p, devices: map[string]string{}, surveys: map[collection.ID]*Survey{}, woken: make(chan struct{}, 1)}
+	f.life, f.end = context.WithCancel(context.Background())
+	return f
 }
 
 // Handlers are the jobs that the flow does.
@@ -96,11 +103,12 @@ func (f *Flow) Handlers() map[string]jobs.Handler { return map[string]jobs.Handl
 
 // Item is one instance that waits for a decision.
 type Item struct {
-	ID         catalogue.InstanceID
-	Collection collection.ID
-	State      policy.State // Held or Conflict
-	Reasons    []catalogue.Reason
-	Acceptable bool // a person's word can answer every reason; cleaning it then may still say otherwise
+	ID           catalogue.InstanceID
+	Collection   collection.ID
+	State        policy.State // Held or Conflict
+	Reasons      []catalogue.Reason
+	Acceptable   bool // a person's word can answer every reason; cleaning it then may still say otherwise
+	Restrictable bool // it waits, and can be kept for stewards alone, as far as its reasons say
 
 	Subject  subject.Pseudonym
 	Study    catalogue.StudyUID // as it is or would be kept
@@ -127,6 +135,7 @@ type Query struct {
 	Subject subject.Pseudonym
 	After   catalogue.InstanceID // where the page before ended
 	UpTo    catalogue.InstanceID // the last one that is meant: what came later has not been looked at
+	Kept    bool                 // what is kept restricted, instead of what waits
 	Limit   int                  // at most, and by default, catalogue.MaxLimit
 }
 
@@ -163,7 +172,7 @@ func (f *Flow) List(ctx context.Context, who Caller, c collection.ID, q Query) (
 
 // wait is a query as the catalogue asks it; none says that it can only be answered by nothing.
 func (f *Flow) wait(ctx context.Context, c collection.ID, q Query) (w catalogue.Wait, none bool, err error) {
-	w = catalogue.Wait{Deposit: q.Deposit, Reason: q.Reason, Layout: q.Layout, UpTo: q.UpTo}
+	w = catalogue.Wait{Deposit: q.Deposit, Reason: q.Reason, Layout: q.Layout, UpTo: q.UpTo, Kept: q.Kept}
 	if q.Subject != "" {
 		s, err := f.Subjects.ByPseudonym(ctx, c, q.Subject)
 		if fault.Is(err, fault.NotFound) {
@@ -283,7 +292,7 @@ func (f *Flow) decided() {
 func (f *Flow) Item(ctx context.Context, who Caller, id catalogue.InstanceID) (Item, error) {
 	missing := fault.New(fault.NotFound, policy.SeeHeld.String(), "", "there is nothing held of this kind that you may see")
 	l, err := f.Catalogue.Instance(ctx, id)
-	if fault.Is(err, fault.NotFound) || err == nil && (!waits(&l) || allowed(who, policy.SeeHeld, l.Collection, l.State) != nil) {
+	if fault.Is(err, fault.NotFound) || err == nil && (!opens(&l) || allowed(who, policy.SeeHeld, l.Collection, l.State) != nil) {
 		return Item{}, missing
 	}
 	if err != nil {
@@ -297,6 +306,9 @@ func (f *Flow) Item(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 }
 
 func waits(l *catalogue.Located) bool { return l.State == policy.Held || l.State == policy.Conflict }
+
+// opens reports what a steward may look into and decide on: what waits, and what is kept restricted.
+func opens(l *catalogue.Located) bool { return waits(l) || l.State == policy.Restricted }
 
 // items shows rows, with what is known of their deposits, subjects and collection.
 func (f *Flow) items(ctx context.Context, rows []catalogue.Located) ([]Item, error) {
@@ -333,7 +345,7 @@ func (f *Flow) items(ctx context.Context, rows []catalogue.Located) ([]Item, err
 			keeps[l.Collection] = p.AsDeposited
 		}
 		kind, _ := dicom.UIDName(l.SOPClass)
-		items[i] = Item{ID: l.ID, Collection: l.Collection, State: l.State, Reasons: l.Reasons, Acceptable: acceptable(l.Reasons, keeps[l.Collection]), Subject: who,
+		items[i] = Item{ID: l.ID, Collection: l.Collection, State: l.State, Reasons: l.Reasons, Acceptable: acceptable(l.Reasons, keeps[l.Collection]), Restrictable: waits(l) && restrictable(l.Reasons), Subject: who,
 			Study: l.Study, Series: l.Series, Modality: modalityOf(l.SOPClass), Kind: kind, Frames: l.Frames, Rows: l.Rows, Columns: l.Columns, Bytes: l.HeadSize + l.BulkSize,
 			Deposit: l.Deposit, Ordinal: l.Ordinal, Door: d.Door, Actor: d.Actor, Received: l.Created}
 	}
@@ -343,6 +355,11 @@ func (f *Flow) items(ctx context.Context, rows []catalogue.Located) ([]Item, err
 // acceptable reports that a person's word can answer every reason; kept is of collections that change nothing.
 func acceptable(reasons []catalogue.Reason, kept bool) bool {
 	return !slices.ContainsFunc(reasons, func(r catalogue.Reason) bool { return !answerable(r) || r.Code == catalogue.CodeConflict && kept })
+}
+
+// restrictable reports that everything an item is held for may stay in what stewards alone open.
+func restrictable(reasons []catalogue.Reason) bool {
+	return !slices.ContainsFunc(reasons, func(r catalogue.Reason) bool { return !answerable(r) && !deid.Kept.Settles(deid.Reason(r)) })
 }
 
 func answerable(r catalogue.Reason) bool {

@@ -448,6 +448,7 @@ func (f *Flow) Ended(ctx context.Context, key string, _ []byte) error {
 
 // Run notes what is held and alike, and carries out standing decisions, until ctx ends.
 func (f *Flow) Run(ctx context.Context) error {
+	defer func() { f.end(); f.work.Wait() }()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {

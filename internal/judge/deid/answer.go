@@ -16,6 +16,9 @@ const (
 	// Painted: every frame has been searched for text, what was found has been painted over and is not found again, and bits that hold no sample are
 	// zero (PS3.15 E.3.1, Clean Pixel Data Option).
 	Painted
+	// Kept: it is given out to nobody but those who look after it. Its header is cleaned by every rule; what no rule can clean stays as it came: an encapsulated
+	// document, pixels, what a raw data object consists of. It does not say of itself that its patient's identity was removed.
+	Kept
 )
 
 // inPixels are the codes of reasons that are about writing in pixels and nothing else.
@@ -28,9 +31,84 @@ var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture
 var looking = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodePhotograph: true, CodeLabel: true, CodeFace: true, CodeFaceFound: true, CodeText: true, CodeWaveform: true,
 	CodeSOPClass: true, CodeRule: true, CodeWriting: true, CodeUnsure: true, CodeGate: true, CodeUnread: true}
 
+// keeping are the codes of reasons that are about what stays as it came in an object that nobody else is given.
+var keeping = map[string]bool{CodeDocument: true, CodeOpaque: true, CodeOverlay: true}
+
+// rawSOP is Raw Data Storage, whose private values are what it is kept for (PS3.3 A.37).
+const rawSOP = "1.2.840.10008.5.1.4.1.1.66"
+
+// payload reports an element that stays as it came in an object that is kept.
+func payload(ds *dicom.Dataset, i int, sopClass string) bool {
+	el := ds.At(i)
+	if el.Parent != dicom.Root || el.IsSequence() || el.IsItem() {
+		return false
+	}
+	if el.Tag == dicom.TagEncapsulatedDocument {
+		return true
+	}
+	if sopClass != rawSOP || !el.Tag.IsPrivate() || el.Tag.IsPrivateCreator() {
+		return false
+	}
+	switch el.VR {
+	case dicom.VROB, dicom.VROD, dicom.VROF, dicom.VROL, dicom.VROV, dicom.VROW, dicom.VRUN:
+		return true
+	}
+	return false
+}
+
+// Payload reports an object that has something which stays as it came while it is kept, and which no rule could clean.
+func Payload(ds *dicom.Dataset) bool {
+	class := ds.UID(dicom.TagSOPClassUID)
+	for i := range ds.Children(dicom.Root) {
+		if el := ds.At(i); payload(ds, i, class) && (ds.IsBulk(i) || el.ValueEnd > el.ValueStart) {
+			return true
+		}
+	}
+	return false
+}
+
+// headerOf is a cleaned object without what stays as it came, for the gate.
+func headerOf(clean *dicom.Dataset, sopClass string) (*dicom.Dataset, error) {
+	e := clean.Edit()
+	some := false
+	for i := range clean.Children(dicom.Root) {
+		if payload(clean, i, sopClass) {
+			e.Remove(i)
+			some = true
+		}
+	}
+	if !some {
+		return clean, nil
+	}
+	r, err := e.Render()
+	if err != nil {
+		return nil, err
+	}
+	return r.Dataset()
+}
+
+// DeclareSeen is an object that was cleaned to be kept, with what says that its patient's identity is removed: somebody has looked at the rest.
+func (p *Profile) DeclareSeen(ds *dicom.Dataset) (*dicom.Rendered, error) {
+	m, err := p.markersFor(ds.Syntax(), false)
+	if err != nil {
+		return nil, err
+	}
+	e := ds.Edit()
+	if i := ds.Find(dicom.TagBurnedInAnnotation); i >= 0 {
+		e.SetElement(i, ds.At(i).VR, []byte("NO"))
+	}
+	e.Insert(dicom.Root, dicom.TagPatientIdentityRemoved, dicom.VRCS, []byte("YES"))
+	e.Insert(dicom.Root, dicom.TagDeidentificationMethod, dicom.VRLO, []byte(p.method()))
+	e.Insert(dicom.Root, dicom.TagDeidentificationMethodCodeSequence, dicom.VRSQ, m.codes)
+	return e.Render()
+}
+
 // Settles reports a reason that the answer sets aside.
 func (a Answer) Settles(r Reason) bool {
 	if a&Painted != 0 && inPixels[r.Code] {
+		return true
+	}
+	if a&Kept != 0 && (looking[r.Code] || keeping[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String() || r.Code == CodeBulk && r.Where == dicom.TagEncapsulatedDocument.String()) {
 		return true
 	}
 	return a&Seen != 0 && (looking[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String())

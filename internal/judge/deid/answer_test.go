@@ -156,3 +156,88 @@ func TestBytesBehindPixels(t *testing.T) {
 		}
 	}
 }
+
+// What is kept for those who look after it has a clean header, and what no rule can clean as it came; it claims nothing.
+func TestCleanKept(t *testing.T) {
+	p := profileNamed(t, "research")
+	letter := []byte("%PDF-1.4 about Anastasia Zelazny ")
+	doc := func(b *dicom.Builder) {
+		b.String(dicom.TagSOPClassUID, "1.2.840.10008.5.1.4.1.1.104.1")
+		b.String(dicom.TagModality, "DOC")
+		b.Raw(dicom.TagEncapsulatedDocument, dicom.VROB, letter)
+	}
+	for _, c := range []struct {
+		name string
+		edit func(b *dicom.Builder)
+		want Outcome
+		has  []byte // in what is left
+		not  string
+	}{
+		{"document", doc, Cleaned, letter, ""},
+		{"document that claims to be clean", func(b *dicom.Builder) {
+			doc(b)
+			b.String(dicom.TagPatientIdentityRemoved, "YES")
+			b.String(dicom.TagDeidentificationMethod, "by hand")
+		}, Cleaned, letter, "by hand"},
+		{"raw data", func(b *dicom.Builder) {
+			b.String(dicom.TagSOPClassUID, rawSOP)
+			b.Raw(dicom.Tag(0x00290010), dicom.VRLO, []byte("SOMEBODY"))
+			b.Raw(dicom.Tag(0x00291001), dicom.VROB, []byte("echoes of Zelazny "))
+			b.Raw(dicom.Tag(0x00291002), dicom.VRLO, []byte("Zelazny was here"))
+		}, Cleaned, []byte("echoes of Zelazny "), "was here"},
+		{"private data of an image", func(b *dicom.Builder) {
+			b.String(dicom.TagBurnedInAnnotation, "YES")
+			b.Raw(dicom.Tag(0x00290010), dicom.VRLO, []byte("SOMEBODY"))
+			b.Raw(dicom.Tag(0x00291001), dicom.VROB, []byte("echoes of Zelazny "))
+		}, Cleaned, nil, "echoes"},
+		{"photograph", func(b *dicom.Builder) { b.String(dicom.TagModality, "XC") }, Cleaned, nil, ""},
+		{"pixels elsewhere", func(b *dicom.Builder) { b.String(dicom.TagPixelDataProviderURL, "http://a.example/1") }, Held, nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ds := sampleCT(t, dicom.ExplicitVRLittleEndian, func(b *dicom.Builder) {
+				b.String(dicom.TagPatientName, "Zelazny^Anastasia")
+				b.String(dicom.TagStudyDescription, "CHEST of Zelazny")
+				c.edit(b)
+			})
+			s := NewSubject(p, testKeys, Identify(ds), nil)
+			r, err := s.CleanAnswered(ds, Kept)
+			if err != nil || r.Outcome != c.want {
+				t.Fatalf("%s, %v, %v", r.Outcome, r.Reasons, err)
+			}
+			if c.want != Cleaned {
+				return
+			}
+			out, err := r.Rendered.Dataset()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := out.Bytes()
+			if c.has != nil && !bytes.Contains(b, c.has) {
+				t.Error("what it is kept for is gone")
+			}
+			if c.not != "" && bytes.Contains(b, []byte(c.not)) {
+				t.Errorf("%q is in it", c.not)
+			}
+			if rest := bytes.ReplaceAll(b, c.has, nil); c.has != nil && bytes.Contains(bytes.ToUpper(rest), []byte("ZELAZNY")) || value(out, dicom.TagPatientID) != s.Pseudonym() {
+				t.Error("its header was not cleaned")
+			}
+			if value(out, dicom.TagPatientIdentityRemoved) != "NO" || out.Has(dicom.TagDeidentificationMethod) || out.Has(dicom.TagDeidentificationMethodCodeSequence) {
+				t.Error("it claims to be clean")
+			}
+			if value(ds, dicom.TagBurnedInAnnotation) == "YES" && value(out, dicom.TagBurnedInAnnotation) != "YES" {
+				t.Error("it claims that nothing is burned in")
+			}
+			if Payload(out) != (c.has != nil) {
+				t.Error("what stays as it came is not known")
+			}
+			// Looked at, it says what an accepted one says.
+			seen, err := p.DeclareSeen(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ds, err := seen.Dataset(); err != nil || value(ds, dicom.TagPatientIdentityRemoved) != "YES" || !ds.Has(dicom.TagDeidentificationMethodCodeSequence) {
+				t.Error("it does not say that it was cleaned", err)
+			}
+		})
+	}
+}

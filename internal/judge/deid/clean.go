@@ -232,6 +232,7 @@ type pass struct {
 	sopClass string
 	strict   bool
 	reviewed bool
+	kept     bool // what no rule can clean stays
 	holds    []Reason
 	dropped  []int        // items that were taken out of structured content and graphics
 	dummied  map[int]bool // content items that have a dummy for a value
@@ -239,7 +240,7 @@ type pass struct {
 }
 
 func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, error) {
-	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID), reviewed: by&Seen != 0}
+	c := &pass{Subject: s, ds: ds, edit: ds.Edit(), res: res, sopClass: res.SOPClassUID, strict: strictClass(res.SOPClassUID), reviewed: by&(Seen|Kept) != 0, kept: by&Kept != 0}
 	s.work.creators, s.work.did = s.work.creators[:0], s.work.did[:0]
 	equipmentAt := -1
 	for i := 0; i < ds.Len(); {
@@ -266,7 +267,7 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 	if c.emptyReport() {
 		res.Findings = append(res.Findings, Reason{CodeEmptyReport, dicom.TagContentSequence.String(), "of the report's content nothing is left but its frame"})
 	}
-	if by != 0 {
+	if by&(Seen|Painted) != 0 {
 		c.declare(by)
 	}
 	if by&Painted != 0 {
@@ -305,7 +306,13 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 			}
 		}
 	}
-	if found := s.matcherNow().gate(clean, s.work.orig); len(found) > 0 {
+	searched := clean
+	if c.kept {
+		if searched, err = headerOf(clean, res.SOPClassUID); err != nil {
+			return res.stop(Held, unreadable(err)), nil
+		}
+	}
+	if found := s.matcherNow().gate(searched, s.work.orig); len(found) > 0 {
 		if by&Seen == 0 {
 			return res.stop(Held, found...), nil
 		}
@@ -362,6 +369,13 @@ func (c *pass) item(i int) bool {
 func (c *pass) entry(i int) bool {
 	r := c.work.rules[i]
 	el := c.ds.At(i)
+	if c.kept && payload(c.ds, i, c.sopClass) {
+		c.res.Actions.Kept++
+		if b := c.blockOf(i); b != nil {
+			b.kept++
+		}
+		return false
+	}
 	if r.own != 0 {
 		c.work.hits[r.own-1]++
 		if r.op != opPrivate && el.Tag.IsPrivate() {
@@ -618,9 +632,18 @@ func (c *pass) mark(equipmentToo bool, by Answer) error {
 			put(t, vr, []byte(c.pseudonym))
 		}
 	}
-	put(dicom.TagPatientIdentityRemoved, dicom.VRCS, []byte("YES"))
-	put(dicom.TagDeidentificationMethod, dicom.VRLO, []byte(c.profile.method()))
-	put(dicom.TagDeidentificationMethodCodeSequence, dicom.VRSQ, m.codes)
+	if by&Kept != 0 {
+		put(dicom.TagPatientIdentityRemoved, dicom.VRCS, []byte("NO"))
+		for _, t := range [...]dicom.Tag{dicom.TagDeidentificationMethod, dicom.TagDeidentificationMethodCodeSequence} { // which an earlier hand may have written
+			if i := c.ds.Find(t); i >= 0 {
+				c.edit.Remove(i)
+			}
+		}
+	} else {
+		put(dicom.TagPatientIdentityRemoved, dicom.VRCS, []byte("YES"))
+		put(dicom.TagDeidentificationMethod, dicom.VRLO, []byte(c.profile.method()))
+		put(dicom.TagDeidentificationMethodCodeSequence, dicom.VRSQ, m.codes)
+	}
 	put(dicom.TagLongitudinalTemporalInformationModified, dicom.VRCS, []byte(c.profile.temporal()))
 	if equipmentToo {
 		put(dicom.TagContributingEquipmentSequence, dicom.VRSQ, m.equipment)

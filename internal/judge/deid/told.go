@@ -32,7 +32,7 @@ type ToldElement struct {
 // bySource says in words what decided.
 var bySource = map[Source]string{
 	ByTable: "PS3.15 Table E.1-1", ByVR: "the dictionary", ByContent: "structured content and graphics", ByPrivate: "private, not known to be safe", BySafe: "known to be safe",
-	ByBlob: "a vendor's block, written anew", ByOwn: "a rule of the collection's own", ByNobody: "in no table", ByEncoding: "encoded as something else than it is", ByStructure: "PS3.5 7.2, PS3.10 7.1",
+	ByBlob: "a vendor's block of parameters", ByOwn: "a rule of the collection's own", ByNobody: "in no table", ByEncoding: "encoded as something else than it is", ByStructure: "PS3.5 7.2, PS3.10 7.1",
 	ByMarker: "PS3.15 E.1.1",
 }
 

@@ -85,9 +85,11 @@ const (
 	Conflict  State = 4 // other bytes under a known SOP Instance UID; held
 	Released  State = 5 // part of a release
 	Withdrawn State = 6 // seen by nobody
+
+	Restricted State = 7 // kept for the collection's stewards alone: what is in it was not cleaned, its header was
 )
 
-var stateNames = [...]string{"-", "received", "admitted", "held", "conflict", "released", "withdrawn"}
+var stateNames = [...]string{"-", "received", "admitted", "held", "conflict", "released", "withdrawn", "restricted"}
 
 func (s State) String() string {
 	if int(s) >= len(stateNames) {
@@ -97,7 +99,9 @@ func (s State) String() string {
 }
 
 // States lists the states of objects.
-func States() []State { return []State{Received, Admitted, Held, Conflict, Released, Withdrawn} }
+func States() []State {
+	return []State{Received, Admitted, Held, Conflict, Released, Withdrawn, Restricted}
+}
 
 // ParseState reads a state's name.
 func ParseState(s string) (State, bool) {
@@ -123,7 +127,7 @@ const (
 	SeeIntake                      // a collection's intake counts
 	SeeFate                        // what became of what one deposited
 	SeeHeld                        // what is held, and for which reasons
-	DecideHeld                     // accept or refuse what is held
+	DecideHeld                     // accept, keep restricted or refuse what is held
 	Publish                        // make an admitted study part of a release
 	PickPicture                    // show a picture of an object to the public, as one of the few that stand for a collection
 	SeeMontage                     // a picture that was picked so
@@ -155,7 +159,7 @@ const (
 )
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
-	"see the fate of own deposits", "see what is held and why", "accept or refuse what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
+	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
 	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
@@ -290,7 +294,11 @@ func (r *rule) missing(role Role, f *Facts) string {
 	case r.consented && !f.Consented:
 		return role.String() + ": another person has to consent"
 	case f.Action.OnObjects() && !r.states.has(f.State):
-		return role.String() + ": " + f.Action.String() + " is for " + r.states.String() + "; this is " + f.State.String()
+		why := role.String() + ": " + f.Action.String() + " is for " + r.states.String() + "; this is " + f.State.String()
+		if f.State == Restricted {
+			why += ", which a steward of the collection alone may open: ask them, or wait until one accepts it"
+		}
+		return why
 	}
 	switch r.link {
 	case linkKnown:

@@ -21,14 +21,14 @@ search                        physicist   admitted released
 search                        steward     received admitted released
 read metadata                 researcher  released
 read metadata                 physicist   admitted released
-read metadata                 steward     received admitted held conflict released
+read metadata                 steward     received admitted held conflict released restricted
 read pixels and bulk data     researcher  released
 read pixels and bulk data     physicist   admitted released
-read pixels and bulk data     steward     received admitted held conflict released
-see the fate of own deposits  steward     received admitted held conflict released
-see what is held and why      steward     held conflict
-see what is held and why      operator    held conflict
-accept or refuse what is held steward     held conflict
+read pixels and bulk data     steward     received admitted held conflict released restricted
+see the fate of own deposits  steward     received admitted held conflict released restricted
+see what is held and why      steward     held conflict restricted
+see what is held and why      operator    held conflict restricted
+decide on what is held        steward     held conflict restricted
 publish a release             steward     admitted
 publish a release             operator    admitted
 pick a picture for the public steward     released
@@ -41,8 +41,8 @@ C-GET                         peer that may get    released
 
 // expectedOwn is what comes on top where the object came with the caller's own deposit.
 const expectedOwn = `
-see the fate of own deposits  depositor   received admitted held conflict released
-see what is held and why      depositor   held conflict
+see the fate of own deposits  depositor   received admitted held conflict released restricted
+see what is held and why      depositor   held conflict restricted
 `
 
 // expectedPlain is for actions that concern no object: one collection, or the node as a whole.

@@ -74,6 +74,9 @@ var (
 	actTerms    = []string{TermAuditEach}
 )
 
+// deciding is what a steward may still decide on.
+var deciding = in(Held, Conflict, Restricted)
+
 // unreleased is what a steward works on. Withdrawn is in no rule.
 var unreleased = in(Received, Admitted, Held, Conflict)
 
@@ -91,22 +94,22 @@ var rules = []rule{
 	{action: ReadMetadata, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "reads what is released"},
 	{action: ReadMetadata, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "reads what is admitted, to judge its quality"},
 	{action: ReadMetadata, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "reads everything in the collection"},
-	{action: ReadMetadata, roles: []Role{Steward}, states: in(Held, Conflict), terms: reviewTerms, because: "reviews what is held"},
+	{action: ReadMetadata, roles: []Role{Steward}, states: deciding, terms: reviewTerms, because: "reviews what is held, and opens what is kept restricted"},
 
 	{action: ReadPixels, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "reads what is released"},
 	{action: ReadPixels, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "reads what is admitted, to judge its quality"},
 	{action: ReadPixels, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "reads everything in the collection"},
-	{action: ReadPixels, roles: []Role{Steward}, states: in(Held, Conflict), terms: reviewTerms, because: "reviews what is held"},
+	{action: ReadPixels, roles: []Role{Steward}, states: deciding, terms: reviewTerms, because: "reviews what is held, and opens what is kept restricted"},
 
 	{action: SeeIntake, roles: []Role{Depositor, Physicist, Custodian, Steward, Admin, Operator}, because: "sees how many objects came and where they stand"},
 
-	{action: SeeFate, roles: []Role{Depositor}, states: unreleased | in(Released), own: true, because: "sees what became of its own deposits, not the images"},
-	{action: SeeFate, roles: []Role{Steward}, states: unreleased | in(Released), because: "sees what became of every deposit"},
+	{action: SeeFate, roles: []Role{Depositor}, states: unreleased | in(Released, Restricted), own: true, because: "sees what became of its own deposits, not the images"},
+	{action: SeeFate, roles: []Role{Steward}, states: unreleased | in(Released, Restricted), because: "sees what became of every deposit"},
 
-	{action: SeeHeld, roles: []Role{Depositor}, states: in(Held, Conflict), own: true, because: "sees why its own deposits are held"},
-	{action: SeeHeld, roles: []Role{Steward, Operator}, states: in(Held, Conflict), because: "sees what is held and why"},
+	{action: SeeHeld, roles: []Role{Depositor}, states: deciding, own: true, because: "sees why its own deposits are held, or kept restricted"},
+	{action: SeeHeld, roles: []Role{Steward, Operator}, states: deciding, because: "sees what is held or kept restricted, and why"},
 
-	{action: DecideHeld, roles: []Role{Steward}, states: in(Held, Conflict), terms: actTerms, because: "decides on what is held"},
+	{action: DecideHeld, roles: []Role{Steward}, states: deciding, terms: actTerms, because: "decides on what is held, and anew on what is kept restricted"},
 
 	{action: Publish, roles: []Role{Steward, Operator}, states: in(Admitted), terms: actTerms, because: "releases what is admitted"},
 

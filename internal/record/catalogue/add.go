@@ -182,9 +182,9 @@ const (
 	study_date = ?, study_time = ?, study_moment = ?, accession = ?, study_id = ?, description = ?, referrer = ?, referrer_key = ?, referrer_other = ?, timezone = ?, attributes = ?
 	WHERE id = ?`
 	updateSeries = `UPDATE series SET described = ?, modality = ?, number = ?, description = ?, body_part = ?, step_date = ?, step_time = ?, step_moment = ?, attributes = ? WHERE id = ?`
-	countStudy   = `UPDATE study SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?, withdrawn = withdrawn + ?,
+	countStudy   = `UPDATE study SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?, withdrawn = withdrawn + ?, restricted = restricted + ?,
 	touched = CASE WHEN touched < ? THEN ? ELSE touched + 1 END WHERE id = ?`
-	countSeries = `UPDATE series SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?, withdrawn = withdrawn + ? WHERE id = ?`
+	countSeries = `UPDATE series SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?, withdrawn = withdrawn + ?, restricted = restricted + ? WHERE id = ?`
 )
 
 // load reads everything that the entries touch, with a query for each kind of row and not for each entry.
@@ -496,7 +496,7 @@ func (b *batch) write() error {
 		args = append(append(args, s.attributeArgs()...), b.now, b.now)
 		args = append(args, s.delta.args()...)
 	}
-	if err := insertRows(b.tx, insertStudy, "", 30, args); err != nil {
+	if err := insertRows(b.tx, insertStudy, "", 31, args); err != nil {
 		return err
 	}
 	args = nil
@@ -504,7 +504,7 @@ func (b *batch) write() error {
 		args = append(append(args, int64(s.id), int64(s.study.id), string(s.uid)), s.attributeArgs()...)
 		args = append(append(args, b.now), s.delta.args()...)
 	}
-	if err := insertRows(b.tx, insertSeries, "", 19, args); err != nil {
+	if err := insertRows(b.tx, insertSeries, "", 20, args); err != nil {
 		return err
 	}
 	if err := insertRows(b.tx, insertInstance, "", 25, b.instances); err != nil {

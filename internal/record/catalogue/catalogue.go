@@ -108,7 +108,7 @@ type Reason struct {
 }
 
 // tally counts objects by state.
-type tally [7]int64
+type tally [8]int64
 
 const (
 	received  = policy.Received
@@ -117,17 +117,19 @@ const (
 	conflict  = policy.Conflict
 	released  = policy.Released
 	withdrawn = policy.Withdrawn
+
+	restricted = policy.Restricted
 )
 
 // tallyColumns are the counting columns of study, series, deposit and intake, in the order of the states.
-const tallyColumns = `received, admitted, conflict, held, released, withdrawn`
+const tallyColumns = `received, admitted, conflict, held, released, withdrawn, restricted`
 
 func (t *tally) args() []any {
-	return []any{t[received], t[admitted], t[conflict], t[held], t[released], t[withdrawn]}
+	return []any{t[received], t[admitted], t[conflict], t[held], t[released], t[withdrawn], t[restricted]}
 }
 
 func (t *tally) dest() []any {
-	return []any{&t[received], &t[admitted], &t[conflict], &t[held], &t[released], &t[withdrawn]}
+	return []any{&t[received], &t[admitted], &t[conflict], &t[held], &t[released], &t[withdrawn], &t[restricted]}
 }
 
 // visible reports a state in which an object is found by searches at all, if policy agrees.

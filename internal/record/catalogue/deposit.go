@@ -24,7 +24,7 @@ type Deposit struct {
 	Withdrawn  int64 // counted nowhere else
 }
 
-// Counts says where objects stand. Received is the sum of Pending, Catalogued, Held and Refused; duplicates are counted beside it, and what is withdrawn
+// Counts says where objects stand. Received is the sum of Pending, Catalogued, Held, Restricted and Refused; duplicates are counted beside it, and what is withdrawn
 // nowhere.
 type Counts struct {
 	Received   int64 `json:"received"`
@@ -32,13 +32,14 @@ type Counts struct {
 	Catalogued int64 `json:"catalogued"` // admitted or released
 	Held       int64 `json:"held"`       // conflicts among them
 	Refused    int64 `json:"refused"`
-	Duplicate  int64 `json:"-"` // the same bytes again
-	Released   int64 `json:"-"` // of those catalogued
+	Restricted int64 `json:"restricted,omitempty"` // kept for stewards alone
+	Duplicate  int64 `json:"-"`                    // the same bytes again
+	Released   int64 `json:"-"`                    // of those catalogued
 }
 
 func counts(t tally, refused, duplicate int64) Counts {
-	c := Counts{Pending: t[received], Catalogued: t[admitted] + t[released], Held: t[held] + t[conflict], Refused: refused, Duplicate: duplicate, Released: t[released]}
-	c.Received = c.Pending + c.Catalogued + c.Held + c.Refused
+	c := Counts{Pending: t[received], Catalogued: t[admitted] + t[released], Held: t[held] + t[conflict], Refused: refused, Restricted: t[restricted], Duplicate: duplicate, Released: t[released]}
+	c.Received = c.Pending + c.Catalogued + c.Held + c.Restricted + c.Refused
 	return c
 }
 
@@ -86,14 +87,14 @@ func (r *Record) EndStaleDeposits(tx *db.Tx, startedBefore time.Time) (int64, er
 func insertDeposit(tx *db.Tx, id DepositID, c collection.ID, door, actor string, started, ended int64) error {
 	tx.Signal(DepositsChanged)
 	_, err := tx.Exec(`INSERT INTO deposit (id, collection, door, actor, started, ended, `+tallyColumns+`, refused, duplicate)
-		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)`, int64(id), string(c), door, clean(actor), started, ended)
+		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)`, int64(id), string(c), door, clean(actor), started, ended)
 	return err
 }
 
 func countDeposit(tx *db.Tx, id DepositID, t tally, refused, duplicate int64) error {
 	tx.Signal(DepositsChanged)
 	_, err := tx.Exec(`UPDATE deposit SET received = received + ?, admitted = admitted + ?, conflict = conflict + ?, held = held + ?, released = released + ?,
-		withdrawn = withdrawn + ?, refused = refused + ?, duplicate = duplicate + ? WHERE id = ?`, append(t.args(), refused, duplicate, int64(id))...)
+		withdrawn = withdrawn + ?, restricted = restricted + ?, refused = refused + ?, duplicate = duplicate + ? WHERE id = ?`, append(t.args(), refused, duplicate, int64(id))...)
 	return err
 }
 
@@ -101,10 +102,10 @@ func countIntake(tx *db.Tx, c collection.ID, t tally, refused, duplicate int64) 
 	if t[held] > 0 || t[conflict] > 0 {
 		tx.Signal(SignalHeld)
 	}
-	_, err := tx.Exec(`INSERT INTO intake (collection, `+tallyColumns+`, refused, duplicate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err := tx.Exec(`INSERT INTO intake (collection, `+tallyColumns+`, refused, duplicate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (collection) DO UPDATE SET received = intake.received + excluded.received, admitted = intake.admitted + excluded.admitted,
 		conflict = intake.conflict + excluded.conflict, held = intake.held + excluded.held, released = intake.released + excluded.released,
-		withdrawn = intake.withdrawn + excluded.withdrawn, refused = intake.refused + excluded.refused, duplicate = intake.duplicate + excluded.duplicate`,
+		withdrawn = intake.withdrawn + excluded.withdrawn, restricted = intake.restricted + excluded.restricted, refused = intake.refused + excluded.refused, duplicate = intake.duplicate + excluded.duplicate`,
 		append(append([]any{string(c)}, t.args()...), refused, duplicate)...)
 	return err
 }
@@ -200,7 +201,7 @@ func (r *Record) Deposits(ctx context.Context, c collection.ID, actor string, be
 func (r *Record) ReceivedSince(ctx context.Context, since time.Time) (map[int64]int64, error) {
 	by := map[int64]int64{}
 	first := ident.At(since) // rows are numbered by time
-	err := forRows(r.reader(ctx), `SELECT started, received + admitted + held + conflict + released + refused FROM deposit WHERE id >= ? AND started >= ?`,
+	err := forRows(r.reader(ctx), `SELECT started, received + admitted + held + conflict + released + restricted + refused FROM deposit WHERE id >= ? AND started >= ?`,
 		[]any{first, db.Micros(since)}, func(rows *sql.Rows) error {
 			var started, n int64
 			err := rows.Scan(&started, &n)
@@ -273,6 +274,7 @@ func (r *Record) DepositStudies(ctx context.Context, d Deposit, limit int) ([]De
 			c := counts(t, 0, 0)
 			sum := &all[k].Counts
 			sum.Received, sum.Pending, sum.Catalogued, sum.Held, sum.Released = sum.Received+c.Received, sum.Pending+c.Pending, sum.Catalogued+c.Catalogued, sum.Held+c.Held, sum.Released+c.Released
+			sum.Restricted += c.Restricted
 			return nil
 		})
 	return all, err

@@ -77,7 +77,7 @@ type Entry struct {
 	HeadSize int64
 	BulkSize int64
 	Digest   [32]byte // keyed, of the content: equal means the same bytes again
-	State    State    // policy.Received or policy.Held
+	State    State    // policy.Received or policy.Held; policy.Restricted of one whose held record is lost
 	Reasons  []Reason // why it is held
 	Deposit  DepositID
 	Ordinal  int64 // of the object in its deposit, from 1
@@ -101,9 +101,9 @@ func (e *Entry) prepare() error {
 		}
 	}
 	switch {
-	case e.State != received && e.State != held:
-		return fault.New(fault.Internal, attempt, on, "an object is added as received or as held")
-	case e.State == held && len(e.Reasons) == 0:
+	case e.State != received && e.State != held && e.State != restricted:
+		return fault.New(fault.Internal, attempt, on, "an object is added as received, as held or as restricted")
+	case e.State != received && len(e.Reasons) == 0:
 		return fault.New(fault.Internal, attempt, on, "an object is held without a reason")
 	case e.Deposit <= 0 || e.Ref.Offset < 0 || e.HeadSize < 0 || e.BulkSize < 0:
 		return fault.New(fault.Internal, attempt, on, "its deposit, place or size is missing")

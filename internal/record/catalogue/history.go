@@ -14,7 +14,7 @@ type Arrival struct {
 	Door, Actor string
 	Started     time.Time // of the deposit
 	First, Last time.Time // when the first and the last of it was catalogued
-	Instances   int64     // but for what is withdrawn
+	Instances   int64     // but for what is withdrawn or restricted
 	Held        int64     // of them, conflicts among them
 	Bytes       int64
 }
@@ -23,8 +23,8 @@ type Arrival struct {
 func (r *Record) Arrivals(ctx context.Context, study StudyID) ([]Arrival, error) {
 	var all []Arrival
 	err := forRows(r.reader(ctx), `SELECT d.id, d.door, d.actor, d.started, MIN(i.created), MAX(i.created), COUNT(*), SUM(CASE WHEN i.state IN (?, ?) THEN 1 ELSE 0 END), SUM(i.head_size + i.bulk_size)
-		FROM series e JOIN instance i ON i.series = e.id JOIN deposit d ON d.id = i.deposit WHERE e.study = ? AND i.state <> ?
-		GROUP BY d.id, d.door, d.actor, d.started ORDER BY d.id`, []any{int64(held), int64(conflict), int64(study), int64(withdrawn)}, func(rows *sql.Rows) error {
+		FROM series e JOIN instance i ON i.series = e.id JOIN deposit d ON d.id = i.deposit WHERE e.study = ? AND i.state NOT IN (?, ?)
+		GROUP BY d.id, d.door, d.actor, d.started ORDER BY d.id`, []any{int64(held), int64(conflict), int64(study), int64(withdrawn), int64(restricted)}, func(rows *sql.Rows) error {
 		var a Arrival
 		var started, first, last int64
 		err := rows.Scan(&a.Deposit, &a.Door, &a.Actor, &started, &first, &last, &a.Instances, &a.Held, &a.Bytes)

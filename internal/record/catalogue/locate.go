@@ -156,7 +156,7 @@ func (r *Record) locateOne(ctx context.Context, w Where, m map[string]stateMask)
 		}
 	}
 	var found []Located
-	err := forRows(r.reader(ctx), query+` ORDER BY CASE WHEN i.state IN (3, 4) THEN 1 ELSE 0 END, i.collection, i.variant LIMIT ?`, append(args, MaxLimit), func(rows *sql.Rows) error {
+	err := forRows(r.reader(ctx), query+` ORDER BY CASE WHEN i.state IN (3, 4, 7) THEN 1 ELSE 0 END, i.collection, i.variant LIMIT ?`, append(args, MaxLimit), func(rows *sql.Rows) error {
 		l, err := scanLocated(rows)
 		if err == nil && maskOf(m, string(l.Collection)).has(l.State) {
 			found = append(found, l)
@@ -239,11 +239,15 @@ type Wait struct {
 	Kind    string // as [Likeness] has it
 	Layout  string
 	UpTo    InstanceID // the last that is meant; 0: all
+	Kept    bool       // what is kept restricted instead
 }
 
 // where is the condition for what is narrowed so; ok is false where nothing can meet it.
 func (w Wait) where(c collection.ID) (text string, args []any, ok bool) {
 	text, args = ` WHERE i.collection = ? AND i.state IN (3, 4)`, []any{string(c)}
+	if w.Kept {
+		text = ` WHERE i.collection = ? AND i.state = 7`
+	}
 	if w.Deposit != 0 {
 		text, args = text+` AND i.deposit = ?`, append(args, int64(w.Deposit))
 	}
@@ -338,7 +342,7 @@ func (r *Record) WaitingFor(ctx context.Context, c collection.ID, w Wait, after 
 func (r *Record) OfSubject(ctx context.Context, who subject.ID, after InstanceID, limit int) ([]Located, error) {
 	var all []Located
 	err := forRows(r.reader(ctx), `SELECT `+locatedColumns+` FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
-		WHERE i.subject = ? AND i.state <> 6 AND i.id > ? ORDER BY i.id LIMIT ?`, []any{int64(who), int64(after), bounded(limit)}, func(rows *sql.Rows) error {
+		WHERE i.subject = ? AND i.state NOT IN (6, 7) AND i.id > ? ORDER BY i.id LIMIT ?`, []any{int64(who), int64(after), bounded(limit)}, func(rows *sql.Rows) error {
 		l, err := scanLocated(rows)
 		all = append(all, l)
 		return err

@@ -125,7 +125,7 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 	if err != nil {
 		return Changed{}, err
 	}
-	if row.state != held && row.state != conflict {
+	if row.state != held && row.state != conflict && row.state != restricted {
 		return Changed{}, wrongState(attempt, id, row.state)
 	}
 	var owner, who subject.ID
@@ -182,6 +182,31 @@ func (r *Record) Accept(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error
 	return Changed{row.study, n}, err
 }
 
+// Restrict keeps an instance that is held for the collection's stewards alone, and gives it the record whose header was cleaned. It stays under the UID and variant that it has, and
+// study and series show nothing of it. The reasons stay: they say why it is kept so.
+func (r *Record) Restrict(tx *db.Tx, id InstanceID, rev *Revision) (Changed, error) {
+	const attempt = "restrict what is held"
+	row, err := r.locked(tx, attempt, id)
+	if err != nil {
+		return Changed{}, err
+	}
+	if row.state != held && row.state != conflict {
+		return Changed{}, wrongState(attempt, id, row.state)
+	}
+	e := rev.entry(row.collection)
+	if err := e.prepare(); err != nil {
+		return Changed{}, err
+	}
+	if err := r.replace(tx, row, rev, &e); err != nil {
+		return Changed{}, err
+	}
+	if _, err := tx.Exec(`UPDATE instance SET kind = '', layout = '', ruling = ?, reading = CASE WHEN reading = 1 THEN 2 ELSE reading END WHERE id = ?`, rev.Ruling, int64(id)); err != nil {
+		return Changed{}, err
+	}
+	n, err := r.move(tx, row.collection, row.study, "id", int64(id), []State{row.state}, restricted)
+	return Changed{row.study, n}, err
+}
+
 // At is the instance of a UID whose record lies at ref.
 func (r *Record) At(tx *db.Tx, c collection.ID, uid SOPUID, ref Ref) (InstanceID, bool, error) {
 	var id InstanceID
@@ -227,6 +252,14 @@ func (r *Record) revise(tx *db.Tx, row lockedRow, rev *Revision) error {
 	if err := e.prepare(); err != nil {
 		return err
 	}
+	if err := r.replace(tx, row, rev, &e); err != nil {
+		return err
+	}
+	return r.describeLocked(tx, row.study, row.series, &e.StudyAttributes, &e.SeriesAttributes, false)
+}
+
+// replace gives an instance another record, of which its study and series show nothing.
+func (r *Record) replace(tx *db.Tx, row lockedRow, rev *Revision, e *Entry) error {
 	now := db.Micros(time.Now())
 	if row.ref != rev.Ref {
 		if _, err := tx.Exec(`INSERT INTO unused (pack, pack_offset, size, instance, why, since) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -235,12 +268,10 @@ func (r *Record) revise(tx *db.Tx, row lockedRow, rev *Revision) error {
 		}
 	}
 	a := &e.InstanceAttributes
-	if _, err := tx.Exec(`UPDATE instance SET pack = ?, pack_offset = ?, head_size = ?, bulk_size = ?, digest = ?, lexicon = ?, sop_class = ?, transfer_syntax = ?, number = ?,
+	_, err := tx.Exec(`UPDATE instance SET pack = ?, pack_offset = ?, head_size = ?, bulk_size = ?, digest = ?, lexicon = ?, sop_class = ?, transfer_syntax = ?, number = ?,
 		row_count = ?, column_count = ?, bits = ?, frames = ? WHERE id = ?`, rev.Ref.Pack[:], rev.Ref.Offset, rev.HeadSize, rev.BulkSize, rev.Digest[:], rev.Lexicon,
-		a.SOPClass, a.TransferSyntax, a.Number, a.Rows, a.Columns, a.BitsAllocated, a.Frames, int64(row.id)); err != nil {
-		return err
-	}
-	return r.describeLocked(tx, row.study, row.series, &e.StudyAttributes, &e.SeriesAttributes, false)
+		a.SOPClass, a.TransferSyntax, a.Number, a.Rows, a.Columns, a.BitsAllocated, a.Frames, int64(row.id))
+	return err
 }
 
 // Describe replaces what a study and one of its series show, after a tighter cleaning has changed it.
@@ -323,7 +354,7 @@ func (r *Record) Refuse(tx *db.Tx, id InstanceID, why Reason) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
-	if row.state != held && row.state != conflict {
+	if row.state != held && row.state != conflict && row.state != restricted {
 		return Changed{}, wrongState(attempt, id, row.state)
 	}
 	if _, err := tx.Exec(`DELETE FROM instance WHERE id = ?`, int64(id)); err != nil {
@@ -389,7 +420,7 @@ func (r *Record) Withdraw(tx *db.Tx, c collection.ID, who subject.ID) ([]Changed
 	}
 	var all []Changed
 	for _, study := range studies {
-		n, err := r.move(tx, c, study, "subject", int64(who), []State{received, admitted, held, conflict, released}, withdrawn)
+		n, err := r.move(tx, c, study, "subject", int64(who), []State{received, admitted, held, conflict, released, restricted}, withdrawn)
 		if err != nil {
 			return nil, err
 		}
@@ -506,7 +537,7 @@ func (r *Record) recount(tx *db.Tx, study StudyID) error {
 	if err != nil {
 		return err
 	}
-	const set = ` SET received = ?, admitted = ?, conflict = ?, held = ?, released = ?, withdrawn = ? WHERE id = ?`
+	const set = ` SET received = ?, admitted = ?, conflict = ?, held = ?, released = ?, withdrawn = ?, restricted = ? WHERE id = ?`
 	for _, id := range order {
 		if _, err := tx.Exec(`UPDATE series`+set, append(series[id].args(), int64(id))...); err != nil {
 			return err
