@@ -25,7 +25,8 @@ type work struct {
 	variants map[string]*variant // by what objects let apply
 	hits     []int32             // entries that each rule decided on
 
-	did []Line // what is done to the entries
+	did   []Line // what is done to the entries
+	order []uint64
 }
 
 // block is a private block met within one parent.

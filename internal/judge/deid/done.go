@@ -158,7 +158,7 @@ type doneText struct {
 
 // Encode writes what was done: equal counts are equal bytes.
 func (d *Done) Encode() string {
-	t := doneText{Objects: d.Objects, Kept: d.Kept, Concepts: d.Concepts, Rules: d.Rules}
+	var t doneText
 	b := make([]byte, 0, 8*len(d.Lines)+64)
 	group := -1
 	for _, l := range d.Lines {
@@ -189,12 +189,29 @@ func (d *Done) Encode() string {
 			b = strconv.AppendInt(append(b, '/'), l.Objects, 10)
 		}
 	}
-	t.Lines = string(b)
-	out, err := json.Marshal(&t)
-	if err != nil {
-		panic(err) // numbers and text
+	// By hand, since every object that comes is written: lines hold nothing that JSON would escape.
+	out := strconv.AppendInt(append(make([]byte, 0, len(b)+96), `{"n":`...), d.Objects, 10)
+	if d.Kept != 0 {
+		out = strconv.AppendInt(append(out, `,"kept":`...), d.Kept, 10)
 	}
-	return string(out)
+	if d.Concepts != 0 {
+		out = strconv.AppendInt(append(out, `,"concepts":`...), d.Concepts, 10)
+	}
+	if len(b) > 0 {
+		out = append(append(append(out, `,"e":"`...), b...), '"')
+	}
+	rest := struct {
+		Creators []string    `json:"creators,omitempty"`
+		Rules    []RuleCount `json:"rules,omitempty"`
+	}{t.Creators, d.Rules}
+	if len(rest.Creators)+len(rest.Rules) > 0 {
+		more, err := json.Marshal(&rest)
+		if err != nil {
+			panic(err) // numbers and text
+		}
+		return string(append(append(out, ','), more[1:]...))
+	}
+	return string(append(out, '}'))
 }
 
 func appendHex(b []byte, n uint16) []byte {
@@ -404,15 +421,27 @@ func (c *pass) marked(t dicom.Tag) {
 // done sums what was done to the object.
 func (c *pass) done() *Done {
 	did := c.work.did
-	slices.SortFunc(did, compareLines)
+	// By tag first, as numbers: lines of one tag are few, and mostly equal.
+	order := c.work.order[:0]
+	for i, l := range did {
+		order = append(order, uint64(l.Tag)<<32|uint64(i))
+	}
+	slices.Sort(order)
+	c.work.order = order
 	d := &Done{Objects: 1, Kept: int64(c.res.Actions.Kept), Concepts: int64(c.res.Actions.Concepts), Rules: c.ruleCounts(), Lines: make([]LineCount, 0, len(did))}
 	slices.SortFunc(d.Rules, func(a, b RuleCount) int { return strings.Compare(a.ID, b.ID) })
-	for _, l := range did {
-		if n := len(d.Lines); n > 0 && d.Lines[n-1].Line == l {
-			d.Lines[n-1].Elements++
+	first := 0 // of the lines of this tag
+	for k, o := range order {
+		l := did[uint32(o)]
+		if k > 0 && order[k-1]>>32 != o>>32 {
+			first = len(d.Lines)
+		}
+		at, found := slices.BinarySearchFunc(d.Lines[first:], l, func(have LineCount, want Line) int { return compareLines(have.Line, want) })
+		if found {
+			d.Lines[first+at].Elements++
 			continue
 		}
-		d.Lines = append(d.Lines, LineCount{l, 1, 1})
+		d.Lines = slices.Insert(d.Lines, first+at, LineCount{l, 1, 1})
 	}
 	return d
 }

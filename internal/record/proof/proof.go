@@ -10,13 +10,12 @@ package proof
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"embed"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -175,12 +174,13 @@ func (r *Record) Add(tx *db.Tx, objects ...Object) error {
 	order := slices.SortedFunc(maps.Keys(sums), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.deposit, b.deposit), cmp.Compare(a.way, b.way), cmp.Compare(a.kind, b.kind), cmp.Compare(a.judged, b.judged), cmp.Compare(a.reader, b.reader))
 	})
+	before, err := known(tx, order)
+	if err != nil {
+		return err
+	}
+	var rows []any
 	for _, k := range order {
 		s := sums[k]
-		before, err := one(tx, k)
-		if err != nil {
-			return err
-		}
 		// Objects of a series have the same done to them, mostly: each is read once.
 		for text, n := range s.done {
 			d, err := deid.DecodeDone(text)
@@ -189,17 +189,37 @@ func (r *Record) Add(tx *db.Tx, objects ...Object) error {
 			}
 			s.Done.Add(d, n)
 		}
-		if before != nil {
-			s.merge(before)
+		if w := before[k]; w != nil {
+			s.merge(w)
 		}
-		if err := put(tx, s.collection, &s.Work); err != nil {
+		if rows, err = s.append(rows, s.collection); err != nil {
 			return err
 		}
 	}
+	if err := insert(tx, `INSERT INTO proof_work (collection, `+columns+`)`, ` ON CONFLICT (deposit, way, kind, judged, reader) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes,
+		cleaned = excluded.cleaned, held = excluded.held, searched = excluded.searched, readable = excluded.readable, frames = excluded.frames, painted = excluded.painted, boxes = excluded.boxes,
+		area = excluded.area, stripped = excluded.stripped, first = excluded.first, last = excluded.last, reasons = excluded.reasons, done = excluded.done`, 21, rows); err != nil {
+		return err
+	}
+	var pairs []any
 	for _, p := range slices.SortedFunc(maps.Keys(people), func(a, b [2]int64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
-		if _, err := tx.Exec(`INSERT INTO proof_subject (deposit, subject) VALUES (?, ?) ON CONFLICT DO NOTHING`, p[0], p[1]); err != nil {
+		pairs = append(pairs, p[0], p[1])
+	}
+	return insert(tx, `INSERT INTO proof_subject (deposit, subject)`, ` ON CONFLICT DO NOTHING`, 2, pairs)
+}
+
+// insert writes rows of so many columns, several at a time.
+func insert(tx *db.Tx, head, tail string, width int, args []any) error {
+	for len(args) > 0 {
+		n := 8 // few statements differ, and so are prepared once
+		for n*width > len(args) {
+			n /= 2
+		}
+		row := ", (?" + strings.Repeat(", ?", width-1) + ")"
+		if _, err := tx.Exec(head+` VALUES `+strings.Repeat(row, n)[2:]+tail, args[:n*width]...); err != nil {
 			return err
 		}
+		args = args[n*width:]
 	}
 	return nil
 }
@@ -245,30 +265,45 @@ func scan(row interface{ Scan(...any) error }) (*Work, error) {
 	return &w, err
 }
 
-func one(tx *db.Tx, k key) (*Work, error) {
-	w, err := scan(tx.QueryRow(`SELECT `+columns+` FROM proof_work WHERE deposit = ? AND way = ? AND kind = ? AND judged = ? AND reader = ?`, int64(k.deposit), int64(k.way), k.kind, k.judged, k.reader))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// known are the rows of the deposits that have keys, as far as they are there.
+func known(tx *db.Tx, keys []key) (map[key]*Work, error) {
+	found := map[key]*Work{}
+	for i, k := range keys {
+		if i > 0 && keys[i-1].deposit == k.deposit {
+			continue
+		}
+		rows, err := tx.Query(`SELECT `+columns+` FROM proof_work WHERE deposit = ?`, int64(k.deposit))
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			w, err := scan(rows)
+			if err != nil {
+				rows.Close()
+				return nil, db.Fault("read what was done", err)
+			}
+			found[key{w.Deposit, w.Way, w.Kind, w.Judged, w.Reader}] = w
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return nil, db.Fault("read what was done", err)
+		}
 	}
-	return w, err
+	return found, nil
 }
 
-func put(tx *db.Tx, c collection.ID, w *Work) error {
+// append adds the row to arguments.
+func (w *Work) append(rows []any, c collection.ID) ([]any, error) {
 	reasons, err := json.Marshal(w.Reasons) // keys in order
 	if err != nil {
-		return fault.Wrap(fault.Internal, "count what was done", "", err)
+		return nil, fault.Wrap(fault.Internal, "count what was done", "", err)
 	}
 	var first, last int64
 	if !w.First.IsZero() {
 		first, last = db.Micros(w.First), db.Micros(w.Last)
 	}
-	_, err = tx.Exec(`INSERT INTO proof_work (collection, `+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (deposit, way, kind, judged, reader) DO UPDATE SET objects = excluded.objects, bytes = excluded.bytes, cleaned = excluded.cleaned, held = excluded.held,
-		searched = excluded.searched, readable = excluded.readable, frames = excluded.frames, painted = excluded.painted, boxes = excluded.boxes, area = excluded.area,
-		stripped = excluded.stripped, first = excluded.first, last = excluded.last, reasons = excluded.reasons, done = excluded.done`,
-		string(c), int64(w.Deposit), int64(w.Way), w.Kind, w.Judged, w.Reader, w.Objects, w.Bytes, w.Cleaned, w.Held, w.Searched, w.Readable, w.Frames, w.Painted, w.Boxes, w.Area,
-		w.Stripped, first, last, string(reasons), w.Done.Encode())
-	return err
+	return append(rows, string(c), int64(w.Deposit), int64(w.Way), w.Kind, w.Judged, w.Reader, w.Objects, w.Bytes, w.Cleaned, w.Held, w.Searched, w.Readable, w.Frames, w.Painted, w.Boxes, w.Area,
+		w.Stripped, first, last, string(reasons), w.Done.Encode()), nil
 }
 
 // OfDeposit is what was done to what a deposit brought.
