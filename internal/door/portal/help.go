@@ -90,7 +90,7 @@ var topics = []topic{
 		Steps: []template.HTML{
 			`Open <a href="/held">Held</a>, which says at the top of every page how many wait: items are grouped by reason, the most frequent first. Each reason says whether your word can answer it.`,
 			`Press <b>Look</b>. Only there is a picture shown, as it came. It may name a person: look at every frame. Each view is in the audit log.`,
-			`The node has read the pixels before you: what it was sure of is painted over and gone from the list. Boxes show where something looks like text; <b>Accept, boxes painted over</b> takes them out.`,
+			`The node has read the pixels before you: what it was sure of is painted over and gone from the list. Boxes show where something looks like text: take away those that are wrong, and draw those that it missed, with the mouse, a finger or the arrow keys. <b>Show it painted</b> shows what would be kept; <b>Accept, these boxes painted over</b> decides.`,
 			`<b>Accept</b> what tells nobody's identity: its header is cleaned, and it is admitted with its study. <b>Refuse</b> what cannot be used: its depositor reads your note, and the same bytes are refused when they come again.`,
 			`Many at once: tick items, or all of a reason. A note that names the patient is not taken.`,
 		},

@@ -3,7 +3,10 @@ package portal
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -149,7 +152,7 @@ func (d *Door) identities(r *request) (*page, error) {
 
 type identityPage struct {
 	identityRow
-	Answer []reidentification.Identity // once
+	Answer []shownIdentity // once
 	Hours  int
 }
 
@@ -177,9 +180,43 @@ func (d *Door) identity(r *request) (*page, error) {
 	return d.identityOf(i, nil), nil
 }
 
+// shownIdentity is an identity with its name and birth date as people write them, beside what the images said.
+type shownIdentity struct {
+	reidentification.Identity
+	Called, Born string
+}
+
+// personName is a name as PS3.5 6.2 writes it (family^given^middle^prefix^suffix, component groups parted by =), with commas between its parts.
+func personName(pn string) string {
+	var groups []string
+	for group := range strings.SplitSeq(pn, "=") {
+		f := strings.Split(group, "^")
+		if len(f) > 2 { // middle names belong to the given ones
+			f = append([]string{f[0], strings.TrimSpace(f[1] + " " + f[2])}, f[3:]...)
+		}
+		f = slices.DeleteFunc(f, func(s string) bool { return strings.TrimSpace(s) == "" })
+		if len(f) > 0 {
+			groups = append(groups, strings.Join(f, ", "))
+		}
+	}
+	return strings.Join(groups, " / ")
+}
+
+func shownIdentities(all []reidentification.Identity) []shownIdentity {
+	var out []shownIdentity
+	for _, i := range all {
+		s := shownIdentity{Identity: i, Called: personName(i.Name), Born: i.BirthDate}
+		if t, err := time.Parse("20060102", i.BirthDate); err == nil {
+			s.Born = t.Format(time.DateOnly)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 func (d *Door) identityOf(i reidentify.Item, answer []reidentification.Identity) *page {
 	return &page{file: "identity", title: "Who a subject is", section: "/identity", help: "collections",
-		data: identityPage{d.row(i), answer, int(reidentification.ConsentedFor.Hours())}}
+		data: identityPage{d.row(i), shownIdentities(answer), int(reidentification.ConsentedFor.Hours())}}
 }
 
 func (d *Door) changeIdentity(r *request) (*page, error) {

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,6 +61,7 @@ type cleaning struct {
 	File       string // of the profile in force
 	Fixed      bool   // as-deposited
 	Refused    string // why a new one was
+	Asked      string // its name, where one was asked for by it
 	Names      []string
 }
 
@@ -105,6 +107,9 @@ func (d *Door) putProfile(r *request) (*page, error) {
 		p := settingsPage{}
 		pr, _ := web.ProblemOf(err)
 		p.Cleaning.Refused = pr.Detail
+		if len(text) <= 300 && !bytes.ContainsAny(text, "\r\n") {
+			p.Cleaning.Asked = strings.ToValidUTF8(string(text), "")
+		}
 		out, err := d.settingsWith(r, p, nil)
 		if err == nil {
 			out.status = http.StatusUnprocessableEntity
@@ -140,11 +145,11 @@ func (d *Door) settingsWith(r *request, p settingsPage, failure error) (*page, e
 	case !fault.Is(err, fault.Denied):
 		return nil, err
 	}
-	refused := p.Cleaning.Refused
+	refused, asked := p.Cleaning.Refused, p.Cleaning.Asked
 	if p.Cleaning, err = d.cleaning(r, id); err != nil {
 		return nil, err
 	}
-	p.Cleaning.Refused = refused
+	p.Cleaning.Refused, p.Cleaning.Asked = refused, asked
 	p.Words, p.Open, p.Roles = profileWords[p.Cleaning.Base], p.State == collection.Open, personRoles
 	p.People = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.ManageUsers}).Allow
 	if p.Host, _, err = net.SplitHostPort(r.Host); err != nil {
