@@ -48,6 +48,7 @@ type CLI struct {
 
 	Document documentWorkerCmd  `cmd:"" name:"document-worker" hidden:"" help:"Read a document for a node, which starts this itself."`
 	Second   tesseractWorkerCmd `cmd:"" name:"tesseract-worker" hidden:"" help:"Become Tesseract, confined, for a node, which starts this itself."`
+	Video    videoWorkerCmd     `cmd:"" name:"video-worker" hidden:"" help:"Become a program that reads a video, with limits; a node starts this itself."`
 }
 
 const description = `Vitrine keeps images for cancer research: it receives them, cleans them of identity, keeps them safe, and gives them to whom it may.

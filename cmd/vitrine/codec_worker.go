@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/base/document"
+	"github.com/vitrine-imaging/vitrine/internal/base/video"
 )
 
 // codecWorkerCmd is what a node starts to decode code streams: it reads frames from its standard input, and dies alone when one of them is made to kill.
@@ -45,4 +46,21 @@ func documentReader(data string) []string {
 		return nil
 	}
 	return []string{exe, "document-worker", "--cache", filepath.Join(data, "cache", "document")}
+}
+
+// videoWorkerCmd is what a node starts in front of ffmpeg: it takes from the process what that does not need, and becomes it.
+type videoWorkerCmd struct {
+	Args []string `arg:"" passthrough:"" help:"Seconds, program, arguments."`
+}
+
+// Run becomes the program.
+func (c *videoWorkerCmd) Run() error { return video.Confined(c.Args) }
+
+// videoWorker is its command line. Nil: the system does not say what this program is.
+func videoWorker() []string {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{exe, "video-worker"}
 }

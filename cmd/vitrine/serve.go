@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")
 	}
-	cfg.Log, cfg.Decoder, cfg.Documents, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), true, versionText()
+	cfg.Log, cfg.Decoder, cfg.Documents, cfg.Video, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), videoWorker(), true, versionText()
 	cfg.Tesseract, cfg.Confine = c.OCR, confined()
 	if err := c.keyPlace(cfg); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/document"
 	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
+	"github.com/vitrine-imaging/vitrine/internal/base/video"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reading"
@@ -65,6 +66,9 @@ func (n *Node) openReview() {
 		DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Log: n.cfg.Log})
 	if len(n.cfg.Documents) > 0 {
 		n.Review.Documents = document.NewReader(document.Options{Command: n.cfg.Documents})
+	}
+	if ffmpeg, ffprobe := video.Find(); len(n.cfg.Video) > 0 {
+		n.Review.Videos = video.NewReader(video.Options{FFmpeg: ffmpeg, FFprobe: ffprobe, Confine: n.cfg.Video})
 	}
 	if n.reads() {
 		n.Review.Clean = n.reading()

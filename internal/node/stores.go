@@ -58,6 +58,8 @@ type Config struct {
 	Decoder []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
 	// Documents is the program that reads encapsulated documents for stewards, with its arguments ("vitrine document-worker"); empty: nothing of them is shown.
 	Documents []string
+	// Video is the program that takes from ffmpeg what it does not need and becomes it, with its arguments ("vitrine video-worker"); empty, or where no ffmpeg is installed: no video is shown.
+	Video []string
 	// ReadPixels has the pixels of what comes read for text, and painted over; it wants a Decoder. Without it, kinds of images that often show text wait for a person.
 	ReadPixels bool
 	Tesseract  string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program

@@ -23,6 +23,7 @@ func (d *Door) registerHeld(mux web.Routes) {
 	mux.HandleFunc("GET /held/{item}/picture", d.heldPicture)
 	mux.HandleFunc("GET /held/{item}/page", d.heldDocumentPage)
 	mux.HandleFunc("GET /held/{item}/painted", d.heldPainted)
+	mux.HandleFunc("GET /held/{item}/film", d.heldSheet)
 	mux.HandleFunc("GET /restricted", d.page(d.restricted))
 }
 

@@ -16,19 +16,24 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/document"
+	"github.com/vitrine-imaging/vitrine/internal/base/video"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
-// The test binary is the process that reads documents, too.
+// The test binary is the process that reads documents, too, and what confines ffmpeg.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "document-worker" {
 		if err := document.Work(context.Background(), os.Stdin, os.Stdout, os.Args[2]); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) > 2 && os.Args[1] == "video-worker" {
+		_ = video.Confined(os.Args[2:])
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -44,6 +49,15 @@ func documentReader(t *testing.T) []string {
 		cache = t.TempDir()
 	}
 	return []string{exe, "document-worker", filepath.Join(cache, "vitrine-document")}
+}
+
+func videoWorker(t *testing.T) []string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{exe, "video-worker"}
 }
 
 // pages is a PDF of a page for each text.

@@ -33,6 +33,7 @@ type heldItemPage struct {
 	Others   int64           // items held in the collection
 	From     string          // how it came
 	Document *heldDocument   // what is encapsulated in it; nil: nothing is
+	Film     *heldFilm       // its video; nil: it has none
 	Shows    string          // whether a face could be rendered from its series, in words
 	Boxed    *boxed          // boxes on its picture; nil: none can be drawn
 	Note     string
@@ -110,6 +111,11 @@ func (d *Door) heldItemWith(r *request, id catalogue.InstanceID, frame int, f *d
 	}
 	if e.Media != "" {
 		if p.Document, err = d.documentOf(r, item); err != nil {
+			return nil, err
+		}
+	}
+	if e.Video {
+		if p.Film, err = d.filmOf(r, item); err != nil {
 			return nil, err
 		}
 	}

@@ -70,7 +70,7 @@ func (v *visitor) do(method, path string, form url.Values, header ...string) (in
 // start runs a demonstration with a few images and gives its address and the link of its steward.
 func start(t *testing.T, database string) (n *node.Node, base, link string) {
 	t.Helper()
-	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0", Documents: documentReader(t)})
+	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Database: database, Demo: true, HTTP: "127.0.0.1:0", Documents: documentReader(t), Video: videoWorker(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/face"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
@@ -18,6 +19,7 @@ import (
 type Evidence struct {
 	Reasons []Explained
 	Frames  int    // that can be looked at, one by one
+	Video   bool   // its pixels are a coded video: [Flow.Film]
 	Media   string // of an encapsulated document, as it says of itself (PS3.3 C.24.2.1); it is handed to nobody here
 	Profile string // that it would be cleaned by
 	Header  []catalogue.Reason
@@ -63,7 +65,8 @@ func (f *Flow) Look(ctx context.Context, who Caller, id catalogue.InstanceID) (I
 	if err != nil {
 		return items[0], e, err
 	}
-	if ds.PixelData() >= 0 && items[0].Rows > 0 {
+	e.Video = ds.PixelData() >= 0 && deid.Video(ds)
+	if ds.PixelData() >= 0 && items[0].Rows > 0 && !e.Video {
 		if frames, err := o.Frames(nil); err == nil { // what cannot be told apart cannot be looked at
 			e.Frames = frames.Count()
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/document"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/video"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
@@ -57,6 +58,7 @@ type Parts struct {
 	Rulings     *ruling.Record
 	Clean       Cleaner          // nil: the node reads no pixels
 	Documents   *document.Reader // nil: the node reads no documents
+	Videos      *video.Reader    // nil: the node reads no videos
 	DB          *db.DB
 	Ring        *keys.Ring
 	Audit       *audit.Log

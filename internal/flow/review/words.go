@@ -1,6 +1,7 @@
 package review
 
 import (
+	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -60,6 +61,8 @@ func Explain(r catalogue.Reason) Explained {
 	}
 	e.Title, e.Question = w.title, w.question
 	switch {
+	case r.Code == deid.CodeVideo && r.Where == dicom.TagSOPClassUID.String():
+		e.Question = "Nobody can be shown to have watched it whole, so an object of this class cannot be accepted. Keep it restricted, for stewards alone, or refuse it."
 	case r.Code == deid.CodeVideo && !e.Answerable:
 		e.Title, e.Question = "Pixels that lie elsewhere", "The object points to pixels that did not come with it. Ask its depositor for the image itself."
 	case r.Code == deid.CodeBulk && e.Answerable:

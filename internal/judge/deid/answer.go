@@ -31,6 +31,9 @@ var inPixels = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture
 var looking = map[string]bool{CodePixels: true, CodeDeclared: true, CodeCapture: true, CodePhotograph: true, CodeLabel: true, CodeFace: true, CodeFaceFound: true, CodeText: true, CodeWaveform: true,
 	CodeSOPClass: true, CodeRule: true, CodeWriting: true, CodeUnsure: true, CodeGate: true, CodeUnread: true}
 
+// elsewhere is where a reason stands that says of pixels that they did not come (PS3.3 C.7.6.3.3).
+const elsewhere = "(0028,7FE0)"
+
 // keeping are the codes of reasons that are about what stays as it came in an object that nobody else is given.
 var keeping = map[string]bool{CodeDocument: true, CodeOpaque: true, CodeOverlay: true}
 
@@ -108,7 +111,7 @@ func (a Answer) Settles(r Reason) bool {
 	if a&Painted != 0 && inPixels[r.Code] {
 		return true
 	}
-	if a&Kept != 0 && (looking[r.Code] || keeping[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String() || r.Code == CodeBulk && r.Where == dicom.TagEncapsulatedDocument.String()) {
+	if a&Kept != 0 && (looking[r.Code] || keeping[r.Code] || r.Code == CodeVideo && r.Where != elsewhere || r.Code == CodeBulk && r.Where == dicom.TagEncapsulatedDocument.String()) {
 		return true
 	}
 	return a&Seen != 0 && (looking[r.Code] || r.Code == CodeVideo && r.Where == dicom.TagPixelData.String())

@@ -191,6 +191,7 @@ func TestCleanKept(t *testing.T) {
 			b.Raw(dicom.Tag(0x00291001), dicom.VROB, []byte("echoes of Zelazny "))
 		}, Cleaned, nil, "echoes"},
 		{"photograph", func(b *dicom.Builder) { b.String(dicom.TagModality, "XC") }, Cleaned, nil, ""},
+		{"video", func(b *dicom.Builder) { b.String(dicom.TagSOPClassUID, "1.2.840.10008.5.1.4.1.1.77.1.1.1") }, Cleaned, nil, ""},
 		{"pixels elsewhere", func(b *dicom.Builder) { b.String(dicom.TagPixelDataProviderURL, "http://a.example/1") }, Held, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

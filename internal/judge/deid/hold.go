@@ -106,7 +106,7 @@ func (p *Profile) judgeKind(ds *dicom.Dataset, sopClass string) (outcome Outcome
 	if uid := ds.Syntax().UID; isVideo(uid) {
 		hold(Reason{CodeVideo, "(7FE0,0010)", "video is judged frame by frame, which is not done yet"})
 	} else if isElsewhere(uid) || ds.Has(dicom.TagPixelDataProviderURL) {
-		hold(Reason{CodeVideo, "(0028,7FE0)", "the pixels lie elsewhere"})
+		hold(Reason{CodeVideo, elsewhere, "the pixels lie elsewhere"})
 	}
 	if v := ds.String(dicom.TagBurnedInAnnotation); v != "" && v != "NO" {
 		hold(Reason{CodeDeclared, "(0028,0301)", "the object says that identifying text is in its pixels"})
@@ -203,6 +203,9 @@ func embedded(ds *dicom.Dataset, i int, t dicom.Tag) bool {
 	v := ds.Ints(i)
 	return len(v) > 0 && v[0] != plain && !ds.Has(t&0xFFFF0000|0x3000)
 }
+
+// Video reports an object whose pixels are a coded video.
+func Video(ds *dicom.Dataset) bool { return isVideo(ds.Syntax().UID) }
 
 // isVideo reports MPEG-2, MPEG-4 and HEVC.
 func isVideo(uid string) bool {
