@@ -35,6 +35,7 @@ type CLI struct {
 	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`
 	Report      reportCmd      `cmd:"" group:"node" help:"Say what was done to a deposit, in counts."`
 	Statement   statementCmd   `cmd:"" group:"node" help:"Say how a collection was de-identified, signed; verify what a node has signed."`
+	Rulings     rulingsCmd     `cmd:"" name:"ruling" group:"node" help:"Decide once for all that is held and alike; list such decisions, end one."`
 	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
 	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
 	Reidentify  reidentifyCmd  `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`

@@ -17,6 +17,7 @@ import (
 
 type heldCmd struct {
 	List     heldListCmd     `cmd:"" help:"List what is held, and why."`
+	Alike    heldAlikeCmd    `cmd:"" help:"List what is held by what is alike, most first, or show one such pool."`
 	Accept   heldAcceptCmd   `cmd:"" help:"Say of held items that nothing in them identifies anybody: they are cleaned, and admitted with their studies."`
 	Restrict heldRestrictCmd `cmd:"" help:"Keep held items for the collection's stewards alone."`
 	Refuse   heldRefuseCmd   `cmd:"" help:"Refuse held items for good."`
@@ -28,6 +29,7 @@ type heldFlags struct {
 	serverFlags
 	Collection string `required:"" placeholder:"ID" help:"The collection."`
 	Reason     string `placeholder:"CODE" help:"What is held for this reason, such as burned-in-text."`
+	Alike      string `placeholder:"ADDRESS" help:"What is alike: an address that held alike gives, or how that begins."`
 }
 
 const whyServer = `It asks the running node, with a steward's token. There is no --data: who runs commands on a node's own folder is its operator, who decides nothing about what is held;
@@ -45,9 +47,15 @@ func (c *heldListCmd) Help() string { return whyServer }
 // all lists everything that is held for the reason.
 func (f *heldFlags) all(ctx context.Context, c *client.Client, deposit, subject, state string) ([]review.ItemView, error) {
 	const page = 1000
+	if f.Alike != "" {
+		var err error
+		if f.Alike, err = wholeLayout(ctx, c, f.Collection, f.Alike); err != nil {
+			return nil, err
+		}
+	}
 	var all []review.ItemView
 	q := url.Values{"limit": {strconv.Itoa(page)}}
-	for k, v := range map[string]string{"reason": f.Reason, "deposit": deposit, "subject": subject, "state": state} {
+	for k, v := range map[string]string{"reason": f.Reason, "layout": f.Alike, "deposit": deposit, "subject": subject, "state": state} {
 		if v != "" {
 			q.Set(k, v)
 		}
@@ -116,7 +124,7 @@ func codes(reasons []catalogue.Reason) string {
 
 type heldAcceptCmd struct {
 	heldFlags
-	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason or --alike names."`
 	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
 	Paint bool     `help:"Have what looks like text in the pixels painted over."`
 	Box   []string `sep:"none" placeholder:"FRAMES:X,Y,W,H" help:"With --paint: a box to paint over as well, in every item: first column and row, from 0, width and height, in pixels as they are stored. FRAMES is 3, 1-40 or 2-, counted from 1; without it, all. May be repeated."`
@@ -154,7 +162,7 @@ func (c *heldAcceptCmd) Run(ctx context.Context, s *streams) error {
 
 type heldRestrictCmd struct {
 	heldFlags
-	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason or --alike names."`
 	Note  string   `placeholder:"TEXT" help:"One line for the audit log that names nobody."`
 }
 
@@ -172,7 +180,7 @@ func (c *heldRestrictCmd) Run(ctx context.Context, s *streams) error {
 
 type heldRefuseCmd struct {
 	heldFlags
-	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason names."`
+	Items []string `arg:"" optional:"" name:"item" help:"Items, as list gives them; without any, all that --reason or --alike names."`
 	Note  string   `placeholder:"TEXT" help:"One line that names nobody: the audit log keeps it, and the depositor reads it."`
 }
 
@@ -189,8 +197,8 @@ func (c *heldRefuseCmd) Run(ctx context.Context, s *streams) error {
 
 // decide says of items what verb does; more goes into the question besides.
 func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items []string, note string, more map[string]any) error {
-	if (len(items) == 0) == (f.Reason == "") {
-		return usage("name items, or a reason with --reason, and not both")
+	if (len(items) == 0) == (f.Reason == "" && f.Alike == "") {
+		return usage("name items, or a reason with --reason or what is alike with --alike, and not both")
 	}
 	cl, err := f.client(1)
 	if err != nil {
@@ -206,7 +214,7 @@ func (f *heldFlags) decide(ctx context.Context, s *streams, verb string, items [
 			items = append(items, i.ID)
 		}
 		if len(items) == 0 {
-			s.say("Nothing is held in %s for this reason.", f.Collection)
+			s.say("Nothing such is held in %s.", f.Collection)
 			return nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,6 +108,7 @@ func scripts(t *testing.T, engine string, files ...string) {
 			"crash":    crashNode,
 			"exitcode": exitCode,
 			"settled":  settled,
+			"until":    until,
 			"nonames":  noNames,
 			"damage":   damage,
 			"jsonhas":  jsonHas,
@@ -230,6 +232,26 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, expected %d", got, want)
 	}
+}
+
+// until runs a command again and again until its output matches: for what a node does by itself a moment later. What the pattern has in parentheses is $found.
+//
+//	until PATTERN COMMAND ARGUMENT...
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+		if ts.Exec(args[1], args[2:]...) != nil {
+			continue
+		}
+		if m := want.FindStringSubmatch(ts.ReadFile("stdout")); m != nil {
+			if len(m) > 1 {
+				ts.Setenv("found", m[1])
+			}
+			return
+		}
+	}
+	ts.Fatalf("never: %s", args[0])
 }
 
 // settled waits until nothing of a collection waits to be admitted.

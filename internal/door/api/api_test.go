@@ -174,6 +174,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/collections/default/held/paint", `{"items": ["1"]}`, in(policy.Steward), 503, false},
 		{"POST", "/api/collections/default/held/restrict", `{"items": ["1"]}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/held/refuse", `{"items": ["1"]}`, in(policy.Steward), 201, false},
+		{"GET", "/api/collections/default/held/alike", "", in(policy.Steward), 200, false},
+		{"GET", "/api/collections/default/held/alike/1", "", in(policy.Steward), 404, false},
+		{"GET", "/api/collections/default/rulings", "", in(policy.Steward), 200, false},
+		{"POST", "/api/collections/default/rulings", `{"layout": "1", "action": "refuse"}`, in(policy.Steward), 404, false},
+		{"POST", "/api/collections/default/rulings/1/end", `{}`, in(policy.Steward), 404, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
 		{"PATCH", "/api/collections/default", `{"no_automatic_acceptance": true}`, in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections", `{"id":"made-%d"}`, node(policy.Steward, policy.Admin), 201, false},
@@ -225,7 +230,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}"} {
+				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {

@@ -17,7 +17,7 @@ import (
 func (d *Door) heldRoutes() []route {
 	return []route{
 		{method: "GET", path: "/api/collections/{collection}/held", name: "listHeldOf", text: "What is held in a collection, in the order of arrival: what each item is, why it is held, and whether a person's word can answer that; with state=restricted, what is kept restricted.",
-			gives: "HeldItem", list: true, query: []string{"reason", "deposit", "subject", "state", "after", "limit"}, do: d.heldOf},
+			gives: "HeldItem", list: true, query: []string{"reason", "layout", "deposit", "subject", "state", "after", "limit"}, do: d.heldOf},
 		{method: "POST", path: "/api/collections/{collection}/held/accept", name: "acceptHeld",
 			text:  "Say of held items that nothing in them identifies anybody. Each is cleaned by its collection's profile, and admitted with its study; what does not pass stays held, with the reason.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Accept) }},
@@ -30,6 +30,16 @@ func (d *Door) heldRoutes() []route {
 		{method: "POST", path: "/api/collections/{collection}/held/refuse", name: "refuseHeld",
 			text:  "Refuse held items for good. Their depositor reads the note, and the same bytes are refused when they come again.",
 			takes: "NewDecision", gives: "Decided", list: true, do: func(r *request) (any, error) { return d.decideHeld(r, d.Review.Refuse) }},
+		{method: "GET", path: "/api/collections/{collection}/held/alike", name: "listAlike", text: "What is held in a collection by what is alike, most first: what each is, how much of it there is, and what may be decided once for all of it.",
+			gives: "Alike", list: true, do: d.alike},
+		{method: "GET", path: "/api/collections/{collection}/held/alike/{layout}", name: "getAlike", text: "One of them, with where text was found in its pictures.", gives: "Alike", do: d.alikeOne},
+		{method: "GET", path: "/api/collections/{collection}/rulings", name: "listRulings", text: "The standing decisions of a collection, the last first, those too that have ended.", gives: "Ruling", list: true, do: d.rulings},
+		{method: "POST", path: "/api/collections/{collection}/rulings", name: "makeRuling",
+			text:  "Decide once for all that is held and alike, and for whatever comes that is like it: nobody looks at it then. What cannot be cleaned by it stays held.",
+			takes: "NewRuling", gives: "Ruling", do: d.makeRuling},
+		{method: "POST", path: "/api/collections/{collection}/rulings/{number}/end", name: "endRuling",
+			text:  "End a standing decision. What it accepted is held again, released objects too; what it refused stays refused.",
+			takes: "EndOfRuling", do: d.endRuling},
 	}
 }
 
@@ -52,7 +62,7 @@ func (d *Door) heldOf(r *request) (any, error) {
 	if s := v.Get("state"); s != "" && s != "held" && s != "restricted" {
 		return nil, web.Refuse(http.StatusBadRequest, "list what is held", "the state is neither held nor restricted", "Leave it out for what waits.")
 	}
-	items, err := d.Review.List(r.Context(), review.Caller(r.who), id, review.Query{Reason: v.Get("reason"), Subject: subject.Pseudonym(v.Get("subject")),
+	items, err := d.Review.List(r.Context(), review.Caller(r.who), id, review.Query{Reason: v.Get("reason"), Layout: v.Get("layout"), Subject: subject.Pseudonym(v.Get("subject")),
 		Deposit: catalogue.DepositID(n[0]), After: catalogue.InstanceID(n[1]), Limit: limit, Kept: v.Get("state") == "restricted"})
 	views := make([]review.ItemView, len(items))
 	for i := range items {

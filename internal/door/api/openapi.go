@@ -132,6 +132,27 @@ const schemas = `{
 	"only": {"type": "boolean", "default": false, "description": "nothing but the boxes is painted: you have looked at every frame, and answer for what a reading takes for text besides"}}},
 "Decided": {"allOf": [{"$ref": "#/components/schemas/HeldItem"}, {"type": "object", "required": ["outcome"], "properties": {"outcome": {"type": "string", "enum": ["accepted", "restricted", "refused", "held", "gone", "failed"]},
 	"left": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}, "description": "what keeps it held"}}}]},
+"Box": {"type": "array", "minItems": 4, "maxItems": 4, "items": {"type": "integer", "minimum": 0}, "description": "in pixels as they are stored: first column, first row, and the column and row after the last, from 0"},
+"Alike": {"type": "object", "required": ["layout", "kind", "items", "subjects", "oldest", "reasons", "actions", "needs_boxes", "first", "last"], "properties": {
+	"layout": {"type": "string", "description": "its address: a keyed hash of what its items have in common"}, "kind": {"type": "string", "description": "the same for all of its kind, of whatever form their pictures are"},
+	"items": {"type": "integer"}, "subjects": {"type": "integer"}, "oldest": {"type": "string", "format": "date-time"}, "class": {"type": "string"}, "device": {"type": "string", "description": "as the collection's profile leaves it"},
+	"rows": {"type": "integer"}, "columns": {"type": "integer"}, "frames": {"type": "integer"}, "reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}},
+	"actions": {"type": "array", "items": {"type": "string", "enum": ["accept", "paint", "restrict", "refuse"]}, "description": "what may be decided once for all"},
+	"needs_boxes": {"type": "boolean", "description": "its pictures may show text: who accepts what comes has to say in which boxes it is nobody's"}, "first": {"type": "string"}, "last": {"type": "string"},
+	"of_kind": {"type": "integer", "description": "items of its kind; of one pool alone, as what follows"}, "forms": {"type": "integer", "description": "in so many pools"},
+	"looked": {"type": "integer", "description": "of so many items the boxes are put together"}, "read": {"type": "integer", "description": "of which every frame was read"},
+	"found": {"type": "array", "items": {"type": "object", "required": ["box", "items"], "properties": {"box": {"$ref": "#/components/schemas/Box"}, "items": {"type": "integer"}}}}}},
+"NewRuling": {"type": "object", "additionalProperties": false, "required": ["layout", "action"], "properties": {"layout": {"type": "string", "description": "of what was looked at"},
+	"whole": {"type": "boolean", "default": false, "description": "of its whole kind, of whatever form the pictures are"}, "action": {"type": "string", "enum": ["accept", "paint", "restrict", "refuse"]},
+	"boxes": {"type": "array", "maxItems": 256, "items": {"type": "object", "required": ["box"], "properties": {"first": {"type": "integer", "default": 1}, "last": {"type": "integer", "default": 0, "description": "0: the last frame that there is"}, "box": {"$ref": "#/components/schemas/Box"}}},
+	"description": "of paint: painted over beside what is found; of accept: what looks like text in them is nobody's"}, "note": {"type": "string", "maxLength": 200, "description": "one line that names nobody"}}},
+"EndOfRuling": {"type": "object", "additionalProperties": false, "properties": {"note": {"type": "string", "maxLength": 200}}},
+"Ruling": {"type": "object", "required": ["number", "subject", "actor", "made", "in_force", "in_sight"], "properties": {"number": {"type": "integer"},
+	"subject": {"type": "string", "enum": ["kind", "layout", "identifier"], "description": "what it is about; the text of an identifier is never shown"}, "action": {"type": "string", "enum": ["accept", "paint", "restrict", "refuse"]},
+	"class": {"type": "string"}, "codes": {"type": "array", "items": {"type": "string"}, "description": "of the reasons"}, "rows": {"type": "integer"}, "columns": {"type": "integer"}, "device": {"type": "string"},
+	"boxes": {"type": "array", "items": {"type": "object", "properties": {"first": {"type": "integer"}, "last": {"type": "integer"}, "box": {"$ref": "#/components/schemas/Box"}}}}, "note": {"type": "string"}, "actor": {"type": "string"},
+	"made": {"type": "string", "format": "date-time"}, "in_force": {"type": "boolean"}, "ended_by": {"type": "string"}, "ended": {"type": "string", "format": "date-time"}, "end_note": {"type": "string"},
+	"in_sight": {"type": "integer", "description": "objects that it accepted and that can be seen"}}},
 "IdentityQuestion": {"type": "object", "additionalProperties": false, "required": ["collection", "subject", "reason"], "properties": {"collection": {"type": "string"},
 	"subject": {"type": "string", "description": "its pseudonym"}, "reason": {"type": "string", "maxLength": 2000, "description": "at least ten words; kept encrypted, for who may consent"}}},
 "IdentityDecision": {"type": "object", "additionalProperties": false, "required": ["consent"], "properties": {"consent": {"type": "boolean"}}},
@@ -160,7 +181,7 @@ func (d *Door) description() map[string]any {
 		for _, q := range r.query {
 			kind := "integer"
 			switch q {
-			case "collection", "format", "note", "id", "reason", "subject":
+			case "collection", "format", "note", "id", "reason", "layout", "subject":
 				kind = "string"
 			case "update", "publish", "draft":
 				kind = "boolean"

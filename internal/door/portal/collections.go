@@ -128,6 +128,7 @@ type collectionPage struct {
 	MayDescribe bool
 	MayPick     bool
 	Faces       *risk.Faces // nil: not for this caller
+	MayDecide   bool        // on what is held
 }
 
 const pageOfStudies = 48
@@ -172,7 +173,7 @@ func (d *Door) collection(r *request) (*page, error) {
 	case err != nil && !fault.Is(err, fault.Denied) && !fault.Is(err, fault.NotFound):
 		return nil, err
 	}
-	p.MayPick = r.mayPick(id)
+	p.MayPick, p.MayDecide = r.mayPick(id), may(policy.DecideHeld, policy.Held)
 	switch v, err := d.Directory.OfCollection(r.Context(), r.admin(), id); {
 	case err == nil:
 		p.Entry = "/directory/" + string(v.ID)

@@ -17,6 +17,7 @@ type custodyStep struct {
 	Deposit          catalogue.DepositID // 0: none, or not told
 	Entry            int64               // in the audit log; -1: none, or not told
 	Waits            bool                // something of it is held
+	Rulings          []int64             // standing decisions by which some of it was accepted
 }
 
 // doors are what the ways in are called.
@@ -26,7 +27,7 @@ var doors = map[string]string{"dimse": "by PACS push", "dicomweb": "by STOW-RS",
 func custodySteps(h *delivery.History) []custodyStep {
 	var all []custodyStep
 	for i, e := range h.Events {
-		s := custodyStep{At: e.At, By: e.By, Deposit: e.Deposit, Entry: e.Entry, When: later(e.Since)}
+		s := custodyStep{At: e.At, By: e.By, Deposit: e.Deposit, Entry: e.Entry, Rulings: e.Rulings, When: later(e.Since)}
 		if i == 0 {
 			s.When = "first"
 		}

@@ -84,6 +84,7 @@ type heldPage struct {
 	Reason      string
 	Deposit     string
 	Subject     string
+	Alike       string
 	Narrowed    bool
 	MayDecide   bool
 }
@@ -100,9 +101,9 @@ func (d *Door) held(r *request) (*page, error) {
 		return nil, err
 	}
 	v := r.URL.Query()
-	p := heldPage{Only: collection.ID(v.Get("collection")), Reason: v.Get("reason"), Deposit: v.Get("deposit"), Subject: v.Get("subject")}
-	p.Narrowed = p.Only != "" || p.Reason != "" || p.Deposit != "" || p.Subject != ""
-	q := review.Query{Subject: subject.Pseudonym(p.Subject)}
+	p := heldPage{Only: collection.ID(v.Get("collection")), Reason: v.Get("reason"), Deposit: v.Get("deposit"), Subject: v.Get("subject"), Alike: v.Get("alike")}
+	p.Narrowed = p.Only != "" || p.Reason != "" || p.Deposit != "" || p.Subject != "" || p.Alike != ""
+	q := review.Query{Subject: subject.Pseudonym(p.Subject), Layout: p.Alike}
 	none := false // what it is narrowed to cannot be
 	if p.Deposit != "" {
 		if q.Deposit, err = catalogue.ParseDepositID(p.Deposit); err != nil {
@@ -185,11 +186,14 @@ func (d *Door) heapsOf(r *request, p *heldPage, c collection.Collection, q revie
 			if p.Subject != "" {
 				v.Set("subject", p.Subject)
 			}
+			if p.Alike != "" {
+				v.Set("alike", p.Alike)
+			}
 			g.Link = "/held?" + v.Encode()
 		case p.Reason != "" && len(items) == heldOfPage && items[len(items)-1].ID < h.Last:
 			g.More = r.withOffset(int(items[len(items)-1].ID))
 		}
-		if p.Deposit != "" || p.Subject != "" {
+		if p.Deposit != "" || p.Subject != "" || p.Alike != "" {
 			g.All = "" // the form says which reason and no more
 		}
 		p.Groups = append(p.Groups, g)

@@ -25,6 +25,12 @@ import (
 // hold deposits ultrasound images of a made-up patient, of several frames each, dark on the left and bright on the right.
 func hold(t *testing.T, n *node.Node, sops ...string) {
 	t.Helper()
+	holdLike(t, n, func(*dicom.Builder) {}, sops...)
+}
+
+// holdLike is hold of images that are changed before.
+func holdLike(t *testing.T, n *node.Node, change func(*dicom.Builder), sops ...string) {
+	t.Helper()
 	dep, err := n.Custody.Begin(t.Context(), collection.Default, custody.DoorSTOW, "ward-7")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +51,7 @@ func hold(t *testing.T, n *node.Node, sops ...string) {
 			}
 		})
 		b.Raw(dicom.TagPixelData, dicom.VROB, bytes.Repeat(append(bytes.Repeat([]byte{10}, 30), bytes.Repeat([]byte{250}, 30)...), 3*40))
+		change(b)
 		d, err := b.Dataset()
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -156,6 +157,8 @@ func heldSize(name string) render.Options {
 	switch name {
 	case "small":
 		return render.Options{Width: 320, Height: 240}
+	case "sheet": // of a dozen on a page
+		return render.Options{Width: 640, Height: 480}
 	case "full":
 		return render.Options{Width: 4096, Height: 4096}
 	}
@@ -237,6 +240,11 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		return nil, web.Refuse(http.StatusUnprocessableEntity, "accept what is held", "you have not said that you have looked at it",
 			"Go back, look at what you accept, and tick that you answer for it. Nothing was decided.")
 	}
+	return d.decideWith(r, do, nil)
+}
+
+// decideWith does it with what a form has chosen; boxes, which may be nil, are of all of it.
+func (d *Door) decideWith(r *request, do string, boxes *custody.Boxes) (*page, error) {
 	chosen, gone, err := d.chosen(r)
 	if err != nil {
 		return nil, err
@@ -245,7 +253,7 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 		return nil, web.Refuse(http.StatusUnprocessableEntity, "decide on what is held", "nothing was chosen", "Go back and tick items, or all of a reason. Nothing was decided.")
 	}
 	p := decidedPage{Refusing: do == "refuse", Restricting: do == "restrict", Counts: map[string]int{}, Back: "/held"}
-	if back := r.PostForm.Get("back"); local(back) && (strings.HasPrefix(back, "/held?") || back == "/restricted") {
+	if back := r.PostForm.Get("back"); local(back) && (strings.HasPrefix(back, "/held?") || back == "/held/alike" || back == "/restricted") {
 		p.Back = back
 	}
 	var rows []decidedRow
@@ -254,7 +262,7 @@ func (d *Door) decideHeld(r *request) (*page, error) {
 	}
 	var deeds []deed
 	for _, c := range chosen {
-		deeds = append(deeds, deed{in: c.id, ids: c.ids})
+		deeds = append(deeds, deed{c.id, c.ids, boxes})
 	}
 	if do == "draw" && len(chosen) > 0 {
 		if deeds, err = d.paintDrawn(r, chosen); err != nil {
@@ -356,6 +364,30 @@ func (d *Door) chosen(r *request) (all []chosenOf, gone []catalogue.InstanceID, 
 		}
 		for _, i := range items {
 			add(i)
+		}
+	}
+	for _, s := range r.PostForm["alike"] { // as "all", of what is alike
+		part := strings.Split(s, "/")
+		if len(part) != 3 || part[1] == "" {
+			continue
+		}
+		upTo, err := strconv.ParseInt(part[2], 10, 64)
+		if err != nil || upTo <= 0 {
+			continue
+		}
+		q := review.Query{Layout: part[1], UpTo: catalogue.InstanceID(upTo)}
+		for {
+			items, err := d.Review.List(r.Context(), r.review(), collection.ID(part[0]), q)
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(items) == 0 {
+				break
+			}
+			for _, i := range items {
+				add(i)
+			}
+			q.After = items[len(items)-1].ID
 		}
 	}
 	for _, s := range r.PostForm["item"] {

@@ -93,6 +93,7 @@ var topics = []topic{
 			`The node has read the pixels before you: what it was sure of is painted over and gone from the list. Boxes show where something looks like text: take away those that are wrong, and draw those that it missed, with the mouse, a finger or the arrow keys. <b>Show it painted</b> shows what would be kept; <b>Accept, these boxes painted over</b> decides.`,
 			`<b>Accept</b> what tells nobody's identity: its header is cleaned, and it is admitted with its study. <b>Refuse</b> what cannot be used: its depositor reads your note, and the same bytes are refused when they come again.`,
 			`Many at once: tick items, or all of a reason. A note that names the patient is not taken.`,
+			`<a href="/held/alike">What is alike</a> stands together there: look through a sheet of pictures, then decide on all of it, or <b>once for all</b>: on whatever comes like it, too. Nobody looks at that any more, until you end the decision on the collection's page of standing decisions.`,
 		},
 		Command: "vitrine held list --collection ID",
 	},

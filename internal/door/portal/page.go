@@ -371,15 +371,17 @@ func takeNotice(r *request) *notice {
 
 // notices are the sentences that may be said once. The numbers hold for a minute at a time, so they may change with the program.
 var notices = []notice{
-	noticeSaved:     {"ok", "Saved."},
-	noticePublished: {"ok", "Published. Researchers of the collection can see it now."},
-	noticeAsked:     {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
-	noticeChecking:  {"ok", "The log is being recomputed. What comes of it will stand here, and in the log itself."},
-	noticeLinkEnded: {"ok", "The link was ended. It opens nothing any more."},
-	noticeSearch:    {"ok", "Saved. With an alert, what is new of it is shown here and beside Directory at the top of every page; no mail is sent."},
-	noticePicked:    {"ok", "The picture stands for the collection now."},
-	noticeShown:     {"ok", "Published. Everybody can see it now."},
-	noticeRetired:   {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
+	noticeSaved:       {"ok", "Saved."},
+	noticePublished:   {"ok", "Published. Researchers of the collection can see it now."},
+	noticeAsked:       {"ok", "Your question was sent. The answer will appear here; no mail is sent, so come back and look."},
+	noticeChecking:    {"ok", "The log is being recomputed. What comes of it will stand here, and in the log itself."},
+	noticeLinkEnded:   {"ok", "The link was ended. It opens nothing any more."},
+	noticeSearch:      {"ok", "Saved. With an alert, what is new of it is shown here and beside Directory at the top of every page; no mail is sent."},
+	noticePicked:      {"ok", "The picture stands for the collection now."},
+	noticeShown:       {"ok", "Published. Everybody can see it now."},
+	noticeRuled:       {"ok", "Decided once for all. What is held and alike is worked on now; what comes later follows by itself."},
+	noticeRulingEnded: {"ok", "Ended. What it accepted is being held again, and waits for a person."},
+	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
 const (
@@ -392,4 +394,6 @@ const (
 	noticePicked
 	noticeShown
 	noticeRetired
+	noticeRuled
+	noticeRulingEnded
 )

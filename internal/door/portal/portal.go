@@ -91,6 +91,8 @@ func (d *Door) Register(mux web.Routes) {
 	d.registerEntries(mux)
 	d.registerCollections(mux)
 	d.registerHeld(mux)
+	d.registerAlike(mux)
+	d.registerRulings(mux)
 	d.registerSettings(mux)
 	d.registerRisk(mux)
 	if d.Proof != nil {

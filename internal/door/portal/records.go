@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -26,8 +27,9 @@ func (d *Door) registerRecords(mux web.Routes) {
 // logged is an entry of the audit log in words.
 type logged struct {
 	admin.Entry
-	Did string
-	Who string
+	Did    string
+	Who    string
+	Ruling string // the address of the standing decision that it is about, or that was carried out
 }
 
 type auditPage struct {
@@ -131,7 +133,7 @@ func (d *Door) audit(r *request) (*page, error) {
 		return nil, err
 	}
 	for _, e := range found.Entries {
-		p.Entries = append(p.Entries, logged{e, did(e.Action), d.whoDid(r, e.Actor)})
+		p.Entries = append(p.Entries, logged{e, did(e.Action), d.whoDid(r, e.Actor), ruledBy(r, e)})
 	}
 	if s.After > 0 {
 		if found.More {
@@ -186,6 +188,20 @@ func (d *Door) whoDid(r *request, actor string) string {
 	return actor
 }
 
+// ruledBy is the address of the standing decision that an entry is about.
+func ruledBy(r *request, e admin.Entry) string {
+	if e.Collection == "" {
+		return ""
+	}
+	if n, ok := strings.CutPrefix(e.Object, "decision "); ok {
+		return r.rulingAddress(collection.ID(e.Collection), n)
+	}
+	if _, n, ok := strings.Cut(e.Outcome, ": "+review.ByRuling); ok {
+		return r.rulingAddress(collection.ID(e.Collection), n)
+	}
+	return ""
+}
+
 // words are what people say of actions. What is not here is said as the log says it.
 var words = map[string]string{
 	"search":                        "searched",
@@ -219,6 +235,8 @@ var words = map[string]string{
 	"publish counts":                "had people counted anew",
 	"see what is held and why":      "saw what is held",
 	"decide on what is held":        "decided on what is held",
+	"make standing decision":        "decided once for all",
+	"end standing decision":         "ended a standing decision",
 	"see the fate of own deposits":  "saw what became of a deposit",
 	"see intake counts":             "saw what came",
 	"see the status":                "saw the status",

@@ -46,6 +46,7 @@ type settingsPage struct {
 	SecretOf string
 	Roles    []policy.Role
 	People   bool // the caller manages people
+	Rulings  bool // the caller sees standing decisions
 	Error    string
 }
 
@@ -151,6 +152,7 @@ func (d *Door) settingsWith(r *request, p settingsPage, failure error) (*page, e
 	}
 	p.Cleaning.Refused, p.Cleaning.Asked = refused, asked
 	p.Words, p.Open, p.Roles = profileWords[p.Cleaning.Base], p.State == collection.Open, personRoles
+	p.Rulings = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.SeeHeld, Collection: string(id), State: policy.Held}).Allow
 	p.People = policy.Decide(policy.Facts{Grants: r.caller.Grants, Action: policy.ManageUsers}).Allow
 	if p.Host, _, err = net.SplitHostPort(r.Host); err != nil {
 		p.Host = r.Host

@@ -34,10 +34,11 @@ type Event struct {
 	Step      Step
 	Since     time.Duration // after the first arrival
 	Instances int64
-	Refused   int64  // StepDecided: of them, what was refused; StepReceived: what was refused of the deposit, which belongs to no study
-	Door      string // StepReceived: "dimse", "dicomweb", ...
-	Role      string // who acted, as a role: depositor, steward, operator, node
-	Profile   string // StepCleaned: name and version; collection.AsDeposited: nothing was changed
+	Refused   int64   // StepDecided: of them, what was refused; StepReceived: what was refused of the deposit, which belongs to no study
+	Door      string  // StepReceived: "dimse", "dicomweb", ...
+	Role      string  // who acted, as a role: depositor, steward, operator, node
+	Profile   string  // StepCleaned: name and version; collection.AsDeposited: nothing was changed
+	Rulings   []int64 // StepDecided: the standing decisions by which some of it was accepted; to whom clock times are told
 
 	// To who may see the fate of every deposit alone; zero for others. The clock time of an arrival would undo the shift of dates.
 	At      time.Time
@@ -91,7 +92,7 @@ func (d *Delivery) History(ctx context.Context, caller Caller, c collection.ID, 
 		if h.Told {
 			e.At = at
 		} else {
-			e.By, e.Deposit, e.Entry, e.At = "", 0, -1, time.Time{}
+			e.By, e.Deposit, e.Entry, e.At, e.Rulings = "", 0, -1, time.Time{}, nil
 			if e.Step == StepReceived {
 				e.Refused = 0
 			}
@@ -155,6 +156,9 @@ func (d *Delivery) History(ctx context.Context, caller Caller, c collection.ID, 
 	}
 	if decided.Instances > 0 {
 		decided.Step = StepDecided
+		if decided.Rulings, err = d.Catalogue.RulingsOf(ctx, s.ID); err != nil {
+			return nil, err
+		}
 		add(decided, decided.At)
 	}
 	slices.SortStableFunc(h.Events, func(a, b Event) int { return cmp.Compare(a.Since, b.Since) })

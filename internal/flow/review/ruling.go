@@ -25,6 +25,9 @@ import (
 // ended. It is carried out by the node, item by item, in the name of who made it; each item passes what any acceptance passes. Where pictures may show text, nobody looks at
 // what comes later: so "accept as it is" then means that all that is found lies in boxes of which the steward has said that what is in them is no text of anybody's.
 
+// ByRuling begins the note of what is decided by a standing decision; its number follows.
+const ByRuling = "by standing decision "
+
 // CodeRulingEnded is the reason of what a standing decision accepted that has been ended since.
 const CodeRulingEnded = "ruling-ended"
 
@@ -40,22 +43,18 @@ type Pool struct {
 	First    catalogue.InstanceID
 	Last     catalogue.InstanceID
 	Allowed  []ruling.Action // what may be decided once for all
-	Found    []FoundAt       // where text was found in its pictures, most often first
+	Text     bool            // its pictures may show text: to be accepted unseen it has to be said where that is nobody's
 	Frames   int64
+
+	// Of Pool alone:
+	OfKind int64     // items of its kind that are held, of whatever form
+	Forms  int       // in so many pools
+	Found  []FoundAt // where text was found in its pictures, most often first
+	Looked int       // of so many items, its first
+	Read   int       // of which a reading has seen every frame
 }
 
-// FoundAt is a box in which a reading of pixels found text, and in how many of the items of a pool.
-type FoundAt struct {
-	Box   [4]int // first column, first row, and column and row after the last, from 0
-	Items int
-}
-
-const (
-	maxPools   = 200
-	maxFoundAt = 64
-	// foundIn bounds the items of a pool whose boxes are put together.
-	foundIn = 200
-)
+const maxPools = 200
 
 // Pools lists what is held in a collection by what is alike, most first. What came a moment ago may not be in one yet.
 func (f *Flow) Pools(ctx context.Context, who Caller, c collection.ID) ([]Pool, error) {
@@ -98,35 +97,14 @@ func (f *Flow) Pool(ctx context.Context, who Caller, c collection.ID, layout str
 	if err != nil {
 		return Pool{}, err
 	}
-	items, err := f.Catalogue.WaitingFor(ctx, c, catalogue.Wait{Layout: layout}, 0, foundIn)
-	if err != nil {
-		return Pool{}, err
-	}
-	at := map[[4]int]int{}
-	for _, l := range items {
-		found, err := f.Catalogue.Found(ctx, l.ID)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return Pool{}, err
-		}
-		if found == nil {
-			continue
-		}
-		met := map[[4]int]bool{}
-		for _, b := range found.Boxes {
-			if !met[b.Box] {
-				met[b.Box] = true
-				at[b.Box]++
-			}
+	for _, r := range rows {
+		if r.Kind == rows[i].Kind {
+			p.OfKind += r.Items
+			p.Forms++
 		}
 	}
-	for box, n := range at {
-		p.Found = append(p.Found, FoundAt{box, n})
-	}
-	slices.SortFunc(p.Found, func(a, b FoundAt) int {
-		return cmp.Or(cmp.Compare(b.Items, a.Items), slices.Compare(a.Box[:], b.Box[:]))
-	})
-	p.Found = p.Found[:min(len(p.Found), maxFoundAt)]
-	return p, nil
+	p.Found, p.Looked, p.Read, err = f.readings(ctx, c, layout)
+	return p, err
 }
 
 func (f *Flow) pool(ctx context.Context, c collection.ID, row catalogue.Pool) (Pool, error) {
@@ -149,7 +127,7 @@ func (f *Flow) pool(ctx context.Context, c collection.ID, row catalogue.Pool) (P
 	if err != nil {
 		return Pool{}, err
 	}
-	p.Allowed = f.standing(l, profile.AsDeposited)
+	p.Allowed, p.Text = f.standing(l, profile.AsDeposited), slices.ContainsFunc(l.Reasons, showsText)
 	return p, nil
 }
 
@@ -191,6 +169,9 @@ func (f *Flow) standing(l catalogue.Located, kept bool) []ruling.Action {
 		}
 		out = append(out, ruling.Accept)
 	}
+	if restrictable(l.Reasons) && !slices.ContainsFunc(l.Reasons, func(r catalogue.Reason) bool { return r.Code == catalogue.CodeConflict }) {
+		out = append(out, ruling.Restrict)
+	}
 	return append(out, ruling.Refuse)
 }
 
@@ -221,7 +202,7 @@ func (f *Flow) Rule(ctx context.Context, who Caller, c collection.ID, o Order) (
 	if o.Whole && len(o.Boxes) > 0 {
 		return none, wrong("boxes are for pictures of one form, not for a whole kind")
 	}
-	if o.Action == ruling.Accept && len(o.Boxes) == 0 && slices.ContainsFunc(p.Reasons, func(r Explained) bool { return showsText(r.Reason) }) {
+	if o.Action == ruling.Accept && len(o.Boxes) == 0 && p.Text {
 		return none, wrong("nobody looks at what comes later, and its pictures may show text: say in which boxes what looks like text is nobody's, or have it painted over")
 	}
 	for _, b := range o.Boxes {
@@ -397,7 +378,7 @@ func (f *Flow) EndRuling(ctx context.Context, who Caller, c collection.ID, n rul
 		if err := f.Rulings.End(tx, c, n, who.Actor, note); err != nil {
 			return err
 		}
-		if x.Subject != ruling.Identifier && x.Action != ruling.Refuse {
+		if x.Subject != ruling.Identifier && x.Action != ruling.Refuse && x.Action != ruling.Restrict {
 			if err := f.Jobs.Add(tx, jobEnded, string(c)+"/"+n.String(), nil, time.Now()); err != nil {
 				return err
 			}
@@ -540,7 +521,7 @@ func (f *Flow) apply(ctx context.Context, x *ruling.Ruling) error {
 	if x.Subject == ruling.Kind {
 		w = catalogue.Wait{Kind: x.Likeness}
 	}
-	by := custody.Reviewer{Actor: x.Actor, Note: "by standing decision " + x.Number.String(), Ruling: int64(x.Number)}
+	by := custody.Reviewer{Actor: x.Actor, Note: ByRuling + x.Number.String(), Ruling: int64(x.Number)}
 	var after catalogue.InstanceID
 	for ctx.Err() == nil {
 		page, err := f.Catalogue.WaitingFor(ctx, x.Collection, w, after, MaxItems)
@@ -573,6 +554,8 @@ func (f *Flow) doing(x *ruling.Ruling) deciding {
 		switch x.Action {
 		case ruling.Refuse:
 			return nil, f.Custody.Refuse(ctx, l, by)
+		case ruling.Restrict:
+			return f.restrict(ctx, l, by)
 		case ruling.Paint:
 			if f.Clean == nil {
 				return []catalogue.Reason{{Code: deid.CodeUnsure, Text: "this node reads no pixels, so it paints none"}}, nil
@@ -599,15 +582,15 @@ func showsText(r catalogue.Reason) bool {
 
 // harmless reports that all that looks like text in the pictures of an instance lies where the decision says that it is nobody's.
 func (f *Flow) harmless(ctx context.Context, x *ruling.Ruling, l catalogue.Located) (bool, error) {
-	if !slices.ContainsFunc(l.Reasons, showsText) {
-		return true, nil
-	}
 	found, err := f.Catalogue.Found(ctx, l.ID)
 	if err != nil {
 		return false, err
 	}
-	if found == nil || int64(found.Frames) != max(l.Frames, 1) || len(x.Boxes) == 0 {
+	if slices.ContainsFunc(l.Reasons, showsText) && (!whole(found, l.Frames) || len(x.Boxes) == 0) {
 		return false, nil // not all of it was read
+	}
+	if found == nil {
+		return true, nil
 	}
 	for _, b := range found.Boxes {
 		if !slices.ContainsFunc(x.Boxes, func(h catalogue.FoundBox) bool { return within(b, h) }) {

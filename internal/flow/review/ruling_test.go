@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -98,7 +99,7 @@ func TestStandingDecision(t *testing.T) {
 		if p.Kind != all[1].Kind || p.Kind == all[2].Kind || len(p.Reasons) != 1 || p.Reasons[0].Code != "photograph" || !strings.Contains(p.About.Class, "Photo") || p.About.Device == "" {
 			t.Errorf("%+v", p)
 		}
-		if fmt.Sprint(p.Allowed) != "[accept refuse]" { // this node paints nothing
+		if fmt.Sprint(p.Allowed) != "[accept restrict refuse]" { // this node paints nothing
 			t.Error(p.Allowed)
 		}
 		for _, bad := range []review.Order{{Action: ruling.Accept}, {Layout: "0", Action: ruling.Accept}, {Layout: p.Layout}, {Layout: p.Layout, Action: ruling.Paint}, {Layout: p.Layout, Action: "keep"},
@@ -172,8 +173,11 @@ func TestStandingDecisionsBounds(t *testing.T) {
 				code += " " + r.Code
 			}
 			wants := "[refuse]"
+			if strings.Contains(code, "document") {
+				wants = "[restrict refuse]"
+			}
 			if strings.HasSuffix(code, "burned-in-declared") && !strings.Contains(code, "document") {
-				wants = "[accept refuse]"
+				wants = "[accept restrict refuse]"
 				if _, err := d.Rule(ctx, steward("breast"), "breast", review.Order{Layout: p.Layout, Action: ruling.Accept}); !fault.Is(err, fault.Invalid) {
 					t.Errorf("pictures with text pass unseen: %v", err)
 				}
@@ -199,5 +203,83 @@ func TestStandingDecisionsBounds(t *testing.T) {
 		if got := fmt.Sprint(d.states()); got != "[held held]" {
 			t.Error(got)
 		}
+	})
+}
+
+// What is held for another reason passes a standing decision only where no text was found in it, or where that is said to be nobody's; and what passed is counted.
+func TestStandingDecisionsAndTextThatWasFound(t *testing.T) {
+	each(t, func(t *testing.T, d *desk) {
+		ada, ctx := steward("breast"), t.Context()
+		d.deposit("breast", "Winterbourne", camera("EOS 5D", 4), camera("EOS 5D", 4))
+		all, err := d.List(ctx, ada, "breast", review.Query{})
+		if err != nil || len(all) != 2 {
+			t.Fatal(all, err)
+		}
+		spot := [4]int{0, 1, 2, 3}
+		err = d.n.Stores.DB.Write(ctx, func(tx *db.Tx) error {
+			_, err := d.n.Stores.Catalogue.MarkRead(tx, all[0].ID, &catalogue.Found{Reader: "test", Frames: 1, Boxes: []catalogue.FoundBox{{First: 1, Last: 1, Box: spot}}})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pools, _ := d.pools(2)
+		p, err := d.Pool(ctx, ada, "breast", pools[0].Layout)
+		if err != nil || fmt.Sprint(p.Found) != "[{[0 1 2 3] 1}]" || p.Looked != 2 || p.Read != 1 || p.OfKind != 2 || p.Forms != 1 || p.Text {
+			t.Fatalf("%+v %v", p, err)
+		}
+		if _, err := d.Rule(ctx, ada, "breast", review.Order{Layout: p.Layout, Action: ruling.Accept}); err != nil {
+			t.Fatal(err)
+		}
+		d.settled("[held admitted]")
+		through := func(want string) {
+			t.Helper()
+			if got, err := d.LetThrough(ctx, ada, "breast"); err != nil || fmt.Sprint(got) != want {
+				t.Errorf("let through: %v, want %s, %v", got, want, err)
+			}
+		}
+		through("map[1:1]")
+		if _, err := d.LetThrough(ctx, review.Caller{}, "breast"); err == nil {
+			t.Error("anybody is told")
+		}
+		if err := d.EndRuling(ctx, ada, "breast", 1, ""); err != nil {
+			t.Fatal(err)
+		}
+		d.settled("[held held]")
+		through("map[]")
+		pools, _ = d.pools(2)
+		i := 0
+		if len(pools) == 2 && pools[1].Layout == p.Layout { // the other is held for the end of a decision
+			i = 1
+		}
+		if _, err := d.Rule(ctx, ada, "breast", review.Order{Layout: pools[i].Layout, Action: ruling.Accept, Boxes: []catalogue.FoundBox{{First: 1, Box: spot}}}); err != nil {
+			t.Fatal(err)
+		}
+		d.settled("[admitted held]")
+		through("map[2:1]")
+	})
+}
+
+// What is kept for stewards alone by a standing decision stays so when it ends.
+func TestStandingRestriction(t *testing.T) {
+	each(t, func(t *testing.T, d *desk) {
+		ada := steward("breast")
+		d.deposit("breast", "Winterbourne", document)
+		all, _ := d.pools(1)
+		if _, err := d.Rule(t.Context(), ada, "breast", review.Order{Layout: all[0].Layout, Action: ruling.Restrict}); err != nil {
+			t.Fatal(err)
+		}
+		d.settled("[restricted]")
+		d.deposit("breast", "Ashgrove", document)
+		d.settled("[restricted restricted]")
+		if got, err := d.LetThrough(t.Context(), ada, "breast"); err != nil || len(got) != 0 {
+			t.Errorf("let through: %v %v", got, err)
+		}
+		if err := d.EndRuling(t.Context(), ada, "breast", 1, ""); err != nil {
+			t.Fatal(err)
+		}
+		d.deposit("breast", "Holloway-Carr", document)
+		d.pools(1)
+		d.settled("[restricted restricted held]")
 	})
 }

@@ -100,6 +100,30 @@ func (r *Record) AcceptedBy(ctx context.Context, c collection.ID, ruling int64, 
 	return all, err
 }
 
+// AcceptedCounts is how many instances that can be seen each standing decision of a collection has accepted, by its number.
+func (r *Record) AcceptedCounts(ctx context.Context, c collection.ID) (map[int64]int64, error) {
+	all := map[int64]int64{}
+	err := forRows(r.reader(ctx), `SELECT i.ruling, COUNT(*) FROM instance i WHERE i.collection = ? AND i.ruling > 0 AND i.state IN (1, 2, 5) GROUP BY i.ruling`, []any{string(c)}, func(rows *sql.Rows) error {
+		var n, items int64
+		err := rows.Scan(&n, &items)
+		all[n] = items
+		return err
+	})
+	return all, err
+}
+
+// RulingsOf lists the standing decisions by which something of a study was accepted that can be seen.
+func (r *Record) RulingsOf(ctx context.Context, s StudyID) (all []int64, err error) {
+	err = forRows(r.reader(ctx), `SELECT DISTINCT i.ruling FROM instance i JOIN series e ON e.id = i.series WHERE e.study = ? AND i.ruling > 0 AND i.state IN (1, 2, 5) ORDER BY i.ruling`, []any{int64(s)},
+		func(rows *sql.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			all = append(all, n)
+			return err
+		})
+	return all, err
+}
+
 // SetRuling notes which standing decision accepted an instance: one whose row was made anew from its record alone.
 func (r *Record) SetRuling(tx *db.Tx, id InstanceID, ruling int64) error {
 	_, err := tx.Exec(`UPDATE instance SET ruling = ? WHERE id = ?`, ruling, int64(id))
