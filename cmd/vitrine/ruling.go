@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
@@ -129,9 +132,11 @@ func wholeLayout(ctx context.Context, cl *client.Client, collection, begins stri
 }
 
 type rulingsCmd struct {
-	List rulingListCmd `cmd:"" help:"List the standing decisions of a collection, those too that have ended."`
-	Make rulingMakeCmd `cmd:"" help:"Decide once for all that is held and alike, and for whatever comes that is like it."`
-	End  rulingEndCmd  `cmd:"" help:"End a standing decision."`
+	List     rulingListCmd     `cmd:"" help:"List the standing decisions of a collection, those too that have ended."`
+	Make     rulingMakeCmd     `cmd:"" help:"Decide once for all that is held and alike, and for whatever comes that is like it."`
+	Identify rulingIdentifyCmd `cmd:"" help:"Say of a text that it identifies wherever it stands in a collection."`
+	Texts    rulingTextsCmd    `cmd:"" help:"List every text that the objects of a collection show, each once."`
+	End      rulingEndCmd      `cmd:"" help:"End a standing decision."`
 }
 
 type rulingFlags struct {
@@ -246,5 +251,100 @@ func (c *rulingEndCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	s.say("Standing decision %d in %s has ended.", c.Number, c.Collection)
+	return nil
+}
+
+type rulingIdentifyCmd struct {
+	rulingFlags
+	Name bool   `help:"It is somebody's name: its parts identify too, however they are spelt."`
+	Note string `placeholder:"TEXT" help:"Why: one line without the text, that names nobody."`
+}
+
+func (c *rulingIdentifyCmd) Help() string {
+	return `The text is read from standard input, one line, so that it stands in no list of commands. It is looked for in all that is in sight and in whatever comes: what has it is held, and loses it when it is
+accepted.
+
+` + whyServer
+}
+
+// Run makes the decision.
+func (c *rulingIdentifyCmd) Run(ctx context.Context, s *streams) error {
+	text, err := s.ask(bufio.NewReader(s.in), "Text that identifies: ")
+	if err != nil {
+		return err
+	}
+	cl, err := c.client(1)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	var made review.RulingView
+	if err := cl.JSON(ctx, http.MethodPost, nil, map[string]any{"text": text, "name": c.Name, "note": c.Note}, &made, "api", "collections", c.Collection, "rulings", "identifier"); err != nil {
+		return err
+	}
+	if s.json {
+		return s.value(made)
+	}
+	fmt.Fprintf(s.out, "standing decision %d in %s: a text that identifies\n", made.Number, c.Collection)
+	return nil
+}
+
+type rulingTextsCmd struct {
+	rulingFlags
+	All   bool `help:"Those too whose every word is of the vocabulary, or what makers call their products."`
+	Again bool `help:"Gather them again, though that was done before."`
+}
+
+func (c *rulingTextsCmd) Help() string {
+	return `What somebody looks through who wants to be sure of what a collection shows. The node gathers the texts from every object that is admitted or released, which takes a while.
+
+` + whyServer
+}
+
+// Run lists.
+func (c *rulingTextsCmd) Run(ctx context.Context, s *streams) error {
+	cl, err := c.client(1)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	var got review.Survey
+	method := http.MethodGet
+	if c.Again {
+		method = http.MethodPost
+	}
+	for {
+		if err := cl.JSON(ctx, method, nil, nil, &got, "api", "collections", c.Collection, "texts"); err != nil {
+			return err
+		}
+		if !got.Running {
+			break
+		}
+		method = http.MethodGet
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if got.Failed {
+		return errors.New("the node could not gather them all; its log says why")
+	}
+	if s.json {
+		return s.value(got)
+	}
+	t := &table{head: []string{"TEXT", "ELEMENT", "NAME", "OBJECTS"}}
+	listed := 0
+	for _, x := range got.Texts {
+		if x.Plain && !c.All {
+			continue
+		}
+		listed++
+		t.add(x.Value, x.Element, x.Name, strconv.FormatInt(x.Objects, 10))
+	}
+	if listed > 0 {
+		s.print(t)
+	}
+	s.say("%s of %s listed, of %s.", count(listed, "text"), strconv.Itoa(len(got.Texts)), count(int(got.Objects), "object"))
 	return nil
 }

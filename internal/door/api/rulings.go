@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -88,4 +89,49 @@ func (d *Door) endRuling(r *request) (any, error) {
 		return nil, err
 	}
 	return nil, d.Review.EndRuling(r.Context(), review.Caller(r.who), id, n, v.Note)
+}
+
+func (d *Door) identify(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var v struct {
+		Text string `json:"text"`
+		Name bool   `json:"name"`
+		Note string `json:"note"`
+	}
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	x, err := d.Review.Identify(r.Context(), review.Caller(r.who), id, custody.Said{Text: v.Text, Name: v.Name}, v.Note)
+	return review.ViewRuling(&x, 0), err
+}
+
+func (d *Door) said(r *request) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	n, err := ruling.ParseNumber(r.PathValue("number"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.Review.Said(r.Context(), review.Caller(r.who), id, n)
+	return struct {
+		Text string `json:"text"`
+		Name bool   `json:"name"`
+	}{s.Text, s.Name}, err
+}
+
+func (d *Door) texts(r *request, again bool) (any, error) {
+	id, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.Review.Texts(r.Context(), review.Caller(r.who), id, again)
+	if s.Texts == nil {
+		s.Texts = []review.Text{}
+	}
+	return s, err
 }

@@ -380,6 +380,7 @@ var notices = []notice{
 	noticePicked:      {"ok", "The picture stands for the collection now."},
 	noticeShown:       {"ok", "Published. Everybody can see it now."},
 	noticeRuled:       {"ok", "Decided once for all. What is held and alike is worked on now; what comes later follows by itself."},
+	noticeIdentifies:  {"ok", "It identifies from now on. What has it is being held, and loses it when it is accepted."},
 	noticeRulingEnded: {"ok", "Ended. What it accepted is being held again, and waits for a person."},
 	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
@@ -396,4 +397,5 @@ const (
 	noticeRetired
 	noticeRuled
 	noticeRulingEnded
+	noticeIdentifies
 )

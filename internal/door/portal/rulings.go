@@ -15,6 +15,9 @@ import (
 func (d *Door) registerRulings(mux web.Routes) {
 	mux.HandleFunc("GET /collections/{collection}/rulings", d.page(d.rulings))
 	mux.HandleFunc("POST /collections/{collection}/rulings", d.page(d.endRuling))
+	mux.HandleFunc("GET /collections/{collection}/rulings/{number}/text", d.page(d.said))
+	mux.HandleFunc("GET /collections/{collection}/texts", d.page(d.texts))
+	mux.HandleFunc("POST /collections/{collection}/texts", d.page(d.sayOfText))
 }
 
 // rulingView is a standing decision in words.
