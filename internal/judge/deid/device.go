@@ -207,7 +207,7 @@ func (w *words) gear(s string, op opcode) bool {
 
 // called reports a word of the vocabulary, a maker or a product.
 func (w *words) called(low string) bool {
-	if w.known(low) {
+	if w.known(low) && !marked(low) {
 		return true
 	}
 	_, ok := equipmentWords()[low]

@@ -115,6 +115,9 @@ func (w *words) grammars(s string, tokens []token) {
 			if !t.keep && graded(tokens, i, at, gap) && !w.echoes(word) {
 				t.keep = true
 			}
+			if !t.keep {
+				w.eponymGrammar(tokens, i, at, gap)
+			}
 			switch {
 			case months12[word]:
 				w.monthGrammar(tokens, i, at)
@@ -128,7 +131,60 @@ func (w *words) grammars(s string, tokens []token) {
 			placeGrammar(tokens, i, at, gap)
 		}
 	}
+	for i := range tokens {
+		spelt(tokens, i, at)
+	}
+	initials(tokens, at, gap)
 	dropNames(s, tokens, at, gap)
+}
+
+// Numbers in words.
+var (
+	unitWords    = wordSet("one two three four five six seven eight nine")
+	teenWords    = wordSet("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen")
+	tensWords    = wordSet("twenty thirty forty fifty sixty seventy eighty ninety")
+	centuryWords = wordSet("eighteen nineteen twenty")
+	spokenZero   = wordSet("oh hundred")
+)
+
+// spelt takes out years in words (nineteen fifty-seven, two thousand and four), ages above 89 and any three numbers in words that follow each other.
+func spelt(tokens []token, i int, at func(int) string) {
+	numeral := func(k int) bool { v := at(k); return unitWords[v] || teenWords[v] || tensWords[v] || spokenZero[v] }
+	drop := func(from, to int) {
+		for k := from; k < to; k++ {
+			tokens[k].keep = false
+		}
+	}
+	end := i
+	for end < len(tokens) && numeral(end) {
+		end++
+	}
+	n := end - i
+	switch {
+	case n == 0:
+	case n >= 3 && (i == 0 || !numeral(i-1)):
+		drop(i, end)
+	case n >= 2 && centuryWords[at(i)] && !unitWords[at(i+1)]:
+		drop(i, end)
+	case at(end) == "thousand":
+		for end++; end < len(tokens) && (numeral(end) || at(end) == "and"); end++ {
+		}
+		drop(i, end)
+	case at(i) == "ninety" && ageWords[at(end)]:
+		drop(i, end)
+	}
+}
+
+// initials takes out single letters with stops: J.S., M. K.
+func initials(tokens []token, at func(int) string, gap func(int) string) {
+	single := func(i int) bool {
+		return tokens[i].end-tokens[i].start == 1 && tokens[i].kind == tokenWord && letter(at(i)[0])
+	}
+	for i := 0; i+1 < len(tokens); i++ {
+		if single(i) && single(i+1) && (gap(i) == "." || gap(i) == ". ") {
+			tokens[i].keep, tokens[i+1].keep = false, false
+		}
+	}
 }
 
 func dropSpan(tokens []token, from, to int) {
@@ -160,6 +216,71 @@ func graded(tokens []token, i int, at func(int) string, gap func(int) string) bo
 		return tokens[i+1].kind == tokenNumber && len(after) <= 2 && after < "6" || grades[after]
 	}
 	return false
+}
+
+// Names that medicine calls things after, what it calls so, and what it calls as a whole. A name stays with such a word behind it alone.
+var (
+	eponyms = wordSet(`alport alzheimer angelman apert askin balthazar bankart bartholin bartter basedow behcet bence bethesda billroth birbeck boerhaave bosniak breslow breuer broca
+		buerger burkitt calot caplan caroli castleman chagas charcot chiari chilaiditi chopart colles couinaud cowden cowper crohn cruveilhier cushing dandy deauville
+		denonvilliers down dressler duchenne dupuytren ebstein eisenmenger eklund erb fabry fallot fanconi felty fuhrman gartner gaucher gerota glisson goodpasture grawitz
+		grocott guillain hangman hartmann hashimoto haversian heberden henoch hesselbach hirschsprung hodgkin hoffa huntington ishak kaposi kartagener kawasaki kellgren
+		kerley kienbock klatskin klinefelter kommerell krukenberg kupffer langerhans leriche lhermitte libman lichtman lugano luschka madelung maffucci marfan masson
+		mcburney meckel meigs meniere merkel mirizzi modic mondor monro morison neer neelsen ogilvie osler paget pancoast pauwels perls perthes peutz peyronie pott quervain
+		ranson rathke raynaud recklinghausen reinke rendu reye riedel rokitansky romberg sachs sachse schatzki scheuermann schiff schmorl schwann segond sertoli sever
+		sharpey sjogren spigelian spitz stafne steinert sternberg sturge sudeck sylvius takayasu takotsubo tarlov taussig tenckhoff tourette valsalva vater virchow waldeyer
+		warthin wegener weil wenckebach wernicke wilms zenker ziehl zollinger`)
+	things = wordSet(`disease syndrome sign signs cyst cysts tumour tumours tumor tumors sarcoma lymphoma neuroma fracture fractures stain staining score scores grade grading view views position procedure operation repair test
+		point pouch space tendon ligament phenomenon catheter line tube drain tenosynovitis thyroiditis palsy ulcer ulcers node nodes nodule nodules deformity contracture abscess hernia duct canal criteria classification
+		stage class level technique method angle positive negative oesophagus esophagus diverticulum triad tetralogy malformation anomaly disorder chorea paralysis lesion defect line lines capsule fascia gland glands
+		cell cells body bodies corpuscle fat pad area aphasia encephalopathy macroglobulinaemia macroglobulinemia manoeuvre maneuver index system trichrome haematoxylin hematoxylin silver iron membrane sinus
+		thickness biplane lymph purpura nephritis arteritis tract muscle reflex hump hood block blocks loop nephroblastoma osteodystrophy amputation resection reconstruction interposition valve stent graft`)
+	phrases = func() map[string]bool {
+		m := map[string]bool{}
+		for p := range strings.SplitSeq("reed sternberg,ziehl neelsen,van gieson,acid schiff,de quervain,black blood,black bone,brown fat,brown adipose,brown tumour,gold seed,gold seeds,gold fiducial,gold fiducials,gold marker,"+
+			"gold markers,methenamine silver,silver stain,phoenix report,charcot leyden,jones silver,classical hodgkin,non hodgkin,non hodgkins,pes planus,pes cavus,black box,cox sdh,opal multiplex,fast brown,prussian blue,"+
+			"crystal arthropathy,crystal deposition,guillain barre,budd chiari,osgood schlatter,arnold chiari,dandy walker,epstein barr,peutz jeghers,henoch schonlein,creutzfeldt jakob,white cell,white cells,"+
+			"smith fracture,jones fracture,bennett fracture,harris view,clark level,simpson biplane,simpson grade,simpson method,murphy sign,murphy positive,murphy "+
+			"negative,morton neuroma,baker cyst,bakers cyst,wilson disease,wilsons disease,hill sachs,down syndrome,downs syndrome,turner syndrome,graves disease,hunter "+
+			"syndrome,lynch syndrome,parkinson disease,parkinsons disease,bell palsy,bells palsy,paget disease,pagets disease,foley catheter,hickman line,hickman "+
+			"catheter,cooper ligament,cooper ligaments,gleason score,gleason grade,weber fracture,wolff parkinson,parkinson white,de douglas,pouch douglas,duchenne "+
+			"dystrophy,nottingham index,nottingham grade,rotterdam score,erb palsy,gardner syndrome,gilbert syndrome,cushing syndrome,cushings syndrome,cushing "+
+			"disease,barrett oesophagus,barretts oesophagus,barrett esophagus,barretts esophagus,merkel cell,ewing sarcoma,ewings sarcoma,burkitt lymphoma,hoffa fat,cowper "+
+			"gland,wharton jelly,wernicke encephalopathy,addison disease,addisons disease,castleman disease,horner syndrome,horners syndrome,marfan syndrome,crohn "+
+			"disease,crohns disease,swan ganz,hartmann procedure,hartmanns procedure,mallory weiss,bethesda category,sturge weber,von willebrand,fisher grade,harrison "+
+			"sulcus,dukes stage,caesar section,allred score,eklund view,eklund views,eklund displaced,hodgkin lymphoma,whipple procedure,whipple specimen,whipple "+
+			"resection,deauville score,wilms tumour,wilms tumor,hodgkin disease,grocott methenamine,opal panel", ",") {
+			m[p] = true
+		}
+		return m
+	}()
+)
+
+// eponymGrammar keeps the name of a disease, a sign, a stain: with what is called so behind it, or as a phrase.
+func (w *words) eponymGrammar(tokens []token, i int, at func(int) string, gap func(int) string) {
+	word := at(i)
+	if w.echoes(word) || i > 0 && (titles[at(i-1)] || halfTitles[at(i-1)] || nameCues[at(i-1)] || len(at(i-1)) == 1 || !tokens[i-1].keep && tokens[i-1].kind == tokenWord) {
+		return
+	}
+	if i+1 < len(tokens) && len(gap(i)) == 1 && phrases[word+" "+at(i+1)] && !w.echoes(at(i+1)) {
+		tokens[i].keep, tokens[i+1].keep = true, true
+		return
+	}
+	if i > 0 && len(gap(i-1)) == 1 && phrases[at(i-1)+" "+word] {
+		tokens[i].keep = true
+		return
+	}
+	next := i + 1
+	possessive := next < len(tokens) && at(next) == "s" && gap(i) == "'"
+	if possessive {
+		next++
+	}
+	name := word
+	if !eponyms[name] {
+		name = strings.TrimSuffix(name, "s")
+	}
+	if next < len(tokens) && eponyms[name] && things[at(next)] && strings.Trim(gap(next-1), " -") == "" {
+		tokens[i].keep = true
+	}
 }
 
 // monthGrammar takes out a month with the days, ordinals and years around it.
@@ -320,7 +441,7 @@ func placeGrammar(tokens []token, i int, at func(int) string, gap func(int) stri
 	}
 	word, before := at(i), at(i-1)
 	if streets[word] && len(word) > 3 && word != "close" && word != "drive" || places[word] {
-		if nameWords[before] || nameLike[before] && streets[word] {
+		if nameWords[before] || likeName(before) && streets[word] {
 			tokens[i-1].keep = false
 		}
 	}
@@ -346,7 +467,7 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 		for k, n := i+1, 0; k < len(tokens) && n < 4 && near(k-1) && tokens[k].kind != tokenNumber; k, n = k+1, n+1 {
 			v := at(k)
 			switch {
-			case nameWords[v], nameLike[v] && (n == 0 || single(k-1)) && mixedCase(s[tokens[k].start:tokens[k].end]), certain && n == 0:
+			case nameWords[v], likeName(v) && (n == 0 || single(k-1)) && mixedCase(s[tokens[k].start:tokens[k].end]), marked(v) && n == 0 && !smallLetter(s[tokens[k].start]), certain && n == 0:
 				tokens[k].keep = false
 			case !tokens[k].keep, single(k):
 			default:
@@ -357,8 +478,26 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 	for i := range tokens {
 		v := at(i)
 		// Components of a name: FAMILY^GIVEN.
-		if i+1 < len(tokens) && strings.Contains(gap(i), "^") && (nameWords[v] || nameLike[v] || nameWords[at(i+1)] || nameLike[at(i+1)]) {
+		if i+1 < len(tokens) && tokens[i+1].kind != tokenNumber && strings.Contains(gap(i), "^") && (nameable(v) || nameable(at(i+1))) {
 			tokens[i].keep, tokens[i+1].keep = false, false
+		}
+		// Goat, Zbigniew; Zbigniew, Goat.
+		if i+1 < len(tokens) && gap(i) == ", " && tokens[i].keep != tokens[i+1].keep && tokens[i].kind == tokenWord && tokens[i+1].kind == tokenWord &&
+			mixedCase(s[tokens[i].start:tokens[i].end]) && mixedCase(s[tokens[i+1].start:tokens[i+1].end]) && nameable(v) && nameable(at(i+1)) {
+			tokens[i].keep, tokens[i+1].keep = false, false
+		}
+		if tokens[i].keep && marked(v) {
+			// Rare as a name: it is one beside an unknown word written as it is, or beside an initial with a point.
+			for _, k := range [...]int{i - 1, i + 1} {
+				if k < 0 || k >= len(tokens) || !near(min(i, k)) || smallLetter(s[tokens[i].start]) || smallLetter(s[tokens[k].start]) {
+					continue
+				}
+				if unknown := tokens[k].kind == tokenWord && !tokens[k].keep && len(at(k)) >= 3 && !strings.ContainsAny(at(k), "0123456789"); unknown || tokens[k].kind == tokenOther {
+					tokens[i].keep = false
+				} else if single(k) && strings.Contains(gap(min(i, k)), ".") {
+					tokens[i].keep, tokens[k].keep = false, false
+				}
+			}
 		}
 		if !tokens[i].keep || !nameWords[v] || i+1 < len(tokens) && tokens[i+1].keep && pairs[v+" "+at(i+1)] {
 			continue
@@ -369,7 +508,7 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 				continue
 			}
 			switch {
-			case givenWords[v] && (nameWords[at(k)] || nameLike[at(k)]) && mixedCase(s[tokens[i].start:tokens[i].end]) && mixedCase(s[tokens[k].start:tokens[k].end]):
+			case givenWords[v] && (nameWords[at(k)] || likeName(at(k))) && mixedCase(s[tokens[i].start:tokens[i].end]) && mixedCase(s[tokens[k].start:tokens[k].end]):
 				tokens[i].keep, tokens[k].keep = false, false // Iris Wall; Stone, Max
 			case tokens[k].kind == tokenWord && !tokens[k].keep && len(at(k)) >= 2 && !strings.ContainsAny(at(k), "0123456789"), tokens[k].kind == tokenOther:
 				tokens[i].keep = false
@@ -379,6 +518,15 @@ func dropNames(s string, tokens []token, at func(int) string, gap func(int) stri
 		}
 	}
 }
+
+// nameable reports a word that may be a name: one of the grammar's, or any that the vocabulary itself has not.
+func nameable(v string) bool {
+	_, ok := vocabulary()[v]
+	return !ok || nameWords[v] || likeName(v)
+}
+
+// smallLetter reports what no name begins with.
+func smallLetter(c byte) bool { return c >= 'a' && c <= 'z' }
 
 // pairs are words that say of a name's word that it is none.
 var pairs = func() map[string]bool {

@@ -16,8 +16,8 @@ func TestGrammars(t *testing.T) {
 		{"chest CT1 2EP", "chest"}, {"chest CT12EP", "chest"}, {"chest_CT1_2EP", "chest"}, {"B1 1TR head", "head"}, {"M1 1AE", ""}, {"head, L1 8JQ, axial", "head, axial"},
 		{"EC1A 1BB", ""}, {"SW1A2AA lung", "lung"}, {"GIR 0AA", ""}, {"BT7 1NN", ""}, {"ct1 2ep", ""},
 		// telephones, rooms, lines
-		{"chest 0121 496 0123", "chest"}, {"call +44 20 7946 0018", ""}, {"chest ext 4567", "chest ext"}, {"chest bed 4", "chest bed"}, {"chest bay 2 bed 14", "chest bed"},
-		{"Rose Ward Bed 4", "Bed"}, {"chest phone 555 0173", "chest"}, {"bleep 1234 chest", "chest"},
+		{"chest 0121 496 0123", "chest"}, {"call +44 20 7946 0018", ""}, {"chest ext 4567", "chest ext"}, {"chest bed 4", "chest bed"}, {"chest bay 2 bed 14", "chest bay bed"},
+		{"Rose Ward Bed 4", "Bed"}, {"chest phone 555 0173", "chest"}, {"bleep 1234 chest", "bleep chest"},
 		// records
 		{"chest MR1234", "chest"}, {"CT4471 chest", "chest"}, {"S19-4471 core biopsy", "core biopsy"}, {"biopsy 19S-447", "biopsy"}, {"H22/3310 liver", "liver"}, {"liver ref 4471", "liver ref"},
 		{"chest id 4471", "chest"}, {"number 8812 chest", "number chest"},
@@ -27,14 +27,14 @@ func TestGrammars(t *testing.T) {
 		{"chest third of March 2019", "chest"}, {"chest 3rd Mar '19", "chest"}, {"chest Mar-19", "chest"}, {"chest 12Mar19", "chest"}, {"chest 12mar2019", "chest"},
 		{"chest second of Mar", "chest"}, {"chest 03/19", "chest"}, {"chest March 12th 2019 14:32", "chest"}, {"chest twenty first of mar", "chest"}, {"mar 3 chest", "chest"},
 		// ages
-		{"93 year old female", "year old female"}, {"aged 93 female", "female"}, {"93yo female", "female"}, {"93-year-old female", "year old female"}, {"chest 93F", "chest"}, {"aet 101 chest", "chest"},
+		{"93 year old female", "year old female"}, {"aged 93 female", "aged female"}, {"93yo female", "female"}, {"93-year-old female", "year old female"}, {"chest 93F", "chest"}, {"aet 101 chest", "chest"},
 		{"61 year old female", "61 year old female"}, {"age 93", "age"},
 		// addresses of mail and the web
 		{"chest m.stone@lung.org", "chest"}, {"see www.lung.org/chest", ""}, {"http://chest.lung/1", ""}, {`chest \\server\share`, "chest"}, {"chest lung.nhs.uk", "chest"},
 		// names that are words
 		{"Dr Gray chest", "chest"}, {"chest Mr White", "chest"}, {"Miss Bone chest", "chest"}, {"chest, Mrs Chest", "chest"}, {"Mr Green", ""}, {"Prof. Stone, chest", "chest"},
 		{"chest by Gray", "chest"}, {"chest J Gray", "chest"}, {"chest Gray J", "chest"}, {"chest J. Stone", "chest"}, {"Gray, Anthony chest", "chest"}, {"Anthony Gray chest", "chest"},
-		{"DR GRAY chest", "DR chest"}, {"MR STONE HEAD", "MR HEAD"}, {"Sr Field chest", "chest"}, {"Dr Ann Gray chest", "chest"}, {"Wall^Max", ""}, {"pt Wall chest", "chest"},
+		{"DR GRAY chest", "DR chest"}, {"MR STONE HEAD", "MR HEAD"}, {"Sr Field chest", "chest"}, {"Dr Ann Gray chest", "chest"}, {"Wall^Max", ""}, {"pt Wall chest", "pt chest"},
 	} {
 		w := &words{}
 		got, _ := w.clean(c.in)

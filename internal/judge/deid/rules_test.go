@@ -40,7 +40,7 @@ func TestText(t *testing.T) {
 		"b1000":                             "b1000",
 		"B1234":                             "",
 		"H482139":                           "",
-		"ÉPAULE gauche":                     "",
+		"ÉPAULE gauche":                     "gauche",
 		"shoulder Åse":                      "shoulder",
 		"PET/CT 60 min":                     "PET/CT 60 min",
 		"Lung 5.0 \x1b$B;3ED\x1b(B":         "Lung 5.0",

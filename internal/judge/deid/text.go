@@ -24,7 +24,7 @@ type words struct {
 }
 
 func (w *words) known(s string) bool {
-	_, ok := vocabulary()[s]
+	ok := listed(s)
 	if !ok && w.equipped {
 		_, ok = equipmentWords()[s]
 	}
@@ -104,7 +104,7 @@ func (w *words) once(s string) (string, bool) {
 	for first < last && (!tokens[first].keep || first > 0 && joins(s[tokens[first].start:tokens[first].end])) {
 		first++
 	}
-	for last > first && (!tokens[last-1].keep || last < len(tokens) && joins(s[tokens[last-1].start:tokens[last-1].end])) {
+	for last > first && (!tokens[last-1].keep || last < len(tokens) && (joins(s[tokens[last-1].start:tokens[last-1].end]) || strings.EqualFold(s[tokens[last-1].start:tokens[last-1].end], "pt"))) {
 		last--
 	}
 	if first == last {
@@ -386,7 +386,8 @@ func joined(between string) bool {
 
 func joins(word string) bool {
 	switch strings.ToLower(word) {
-	case "and", "or", "of", "the", "to", "from", "at", "on", "in", "for", "by", "with", "id", "no", "name", "number":
+	case "and", "or", "of", "the", "to", "from", "at", "on", "in", "for", "by", "with", "id", "no", "name", "number", "patient", "list", "per", "via", "was", "were",
+		"says", "said", "call", "called", "ring", "rang", "see", "seen", "known", "dob", "born", "if", "that", "this", "his", "her", "their", "he", "she", "they":
 		return true
 	}
 	return len(word) == 1 && letter(word[0])
