@@ -163,7 +163,7 @@ type Gate struct {
 
 // Limits are what a report cannot say, in words.
 var Limits = []string{
-	"Text in pixels is found by a machine that misses some: 2 to 4 of 100 lines of 10 pixels and more, mostly faint ones. Slides and segmentations are not read.",
+	"Text in pixels is found by a machine that misses some: 2 to 4 of 100 lines of 10 pixels and more, mostly faint ones. The tiles of slides are looked at in a coarse picture of their smallest level.",
 	"A word that no header gives away, in an element that names equipment or that the profile retains as a device's identity, stays.",
 	"A face can be rendered from slices of a head, unless the profile holds them: the risk report counts the series in which one was found.",
 	"What is rare in what is told of a person can single them out: the risk report of the collection measures it.",
