@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -631,9 +630,9 @@ func (s *sink) meta() (*entry, []byte, error) {
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}
-	rest, err := json.Marshal(m)
+	rest, err := m.encode()
 	if err != nil {
-		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
+		return nil, nil, err
 	}
 	meta, err := object.EncodeMeta(s.layout, rest)
 	if err != nil {

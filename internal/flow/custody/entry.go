@@ -105,9 +105,9 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 	if terms.Len() > 0 {
 		m.Terms = terms.Encode()
 	}
-	rest, err := json.Marshal(m)
+	rest, err := m.encode()
 	if err != nil {
-		return nil, nil, fault.Wrap(fault.Internal, "describe instance", "", err)
+		return nil, nil, err
 	}
 	meta, err := object.EncodeMeta(layout, rest)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -13,10 +14,33 @@ import (
 
 // work is what a record says of what was done to its instance (docs/formats/object.md): what the catalogue counts of a deposit is made of it.
 type work struct {
-	Judged   string          `json:"judged,omitempty"`   // by what: [deid.Profile.Judged]
-	Done     json.RawMessage `json:"done,omitempty"`     // [deid.Done.Encode]; none: it is held, or nothing was changed
-	Findings []string        `json:"findings,omitempty"` // codes of what there is to know of one that passed
-	Searched int64           `json:"searched,omitempty"` // bytes that the gate has searched
+	Judged   string   `json:"judged,omitempty"`   // by what: [deid.Profile.Judged]
+	Done     doneText `json:"done,omitempty"`     // none: it is held, or nothing was changed
+	Findings []string `json:"findings,omitempty"` // codes of what there is to know of one that passed
+	Searched int64    `json:"searched,omitempty"` // bytes that the gate has searched
+}
+
+// doneText is what [deid.Done.Encode] wrote: an object of the record's JSON, read as it stands. Instances to which the same was done share it while they wait.
+type doneText string
+
+// UnmarshalJSON keeps the object's text.
+func (d *doneText) UnmarshalJSON(b []byte) error {
+	*d = doneText(b)
+	return nil
+}
+
+// encode writes the meta. What was done is JSON already, and the longest of it: it is put in as it is, not read once more.
+func (m sealedMeta) encode() ([]byte, error) {
+	done := m.Done
+	m.Done = ""
+	b, err := json.Marshal(&m)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, "describe instance", "", err)
+	}
+	if done == "" {
+		return b, nil
+	}
+	return append(append(append(b[:len(b)-1], `,"done":`...), done...), '}'), nil
 }
 
 func (w *ward) work(res *deid.Result) work {
@@ -24,8 +48,9 @@ func (w *ward) work(res *deid.Result) work {
 	if res.Outcome != deid.Cleaned {
 		return x
 	}
-	if res.Done != nil {
-		x.Done = json.RawMessage(res.Done.Encode())
+	x.Done = doneText(res.DoneText)
+	if len(res.Findings) == 0 {
+		return x
 	}
 	codes := map[string]bool{}
 	for _, f := range res.Findings {

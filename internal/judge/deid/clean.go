@@ -328,7 +328,8 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		out = cut
 	}
 	res.Rendered = out
-	res.Rules, res.Done = c.ruleCounts(), c.done()
+	res.Rules = c.ruleCounts()
+	res.Done, res.DoneText = c.done()
 	return res, nil
 }
 

@@ -117,7 +117,7 @@ func (d *Done) Actions() Actions {
 	return a
 }
 
-// Add adds what was done to other objects, so many times.
+// Add adds what was done to other objects, so many times. It is for sums: what [Subject.Clean] says was done to one object others may share.
 func (d *Done) Add(o *Done, times int64) {
 	d.Objects += times * o.Objects
 	d.Kept += times * o.Kept
@@ -386,7 +386,11 @@ func (c *pass) line(i int, deed Deed) Line {
 		case r.content:
 		default:
 			l.By = ByVR
-			if _, inTable := LookupRow(t); inTable {
+			inTable := r.table
+			if r.vr == 0 { // a rule that was not made of the element
+				_, inTable = LookupRow(t)
+			}
+			if inTable {
 				l.By = ByTable
 			}
 		}
@@ -418,8 +422,39 @@ func (c *pass) marked(t dicom.Tag) {
 	c.work.did = append(c.work.did, Line{Tag: t, Deed: Added, By: ByMarker})
 }
 
-// done sums what was done to the object.
-func (c *pass) done() *Done {
+// doings is what was done to one object, in the order of its entries, and its sum.
+type doings struct {
+	did  []Line
+	done *Done
+	text string // [Done.Encode]
+}
+
+// maxDoings is how many of a subject are remembered: objects of a series have the same done to them, mostly, and a few series come side by side.
+const maxDoings = 4
+
+// maxDoing is how many deeds the longest that is remembered has: that of a slice, not that of an object with thousands of frames.
+const maxDoing = 512
+
+// done sums what was done to the object, and writes it.
+func (c *pass) done() (*Done, string) {
+	rules := c.ruleCounts()
+	slices.SortFunc(rules, func(a, b RuleCount) int { return strings.Compare(a.ID, b.ID) })
+	a := &c.res.Actions
+	for k := range c.doings {
+		if m := &c.doings[k]; m.done != nil && m.done.Kept == int64(a.Kept) && m.done.Concepts == int64(a.Concepts) && slices.Equal(m.did, c.work.did) && slices.Equal(m.done.Rules, rules) {
+			return m.done, m.text
+		}
+	}
+	d := c.sum(rules)
+	text := d.Encode()
+	if len(c.work.did) <= maxDoing {
+		c.doings[c.oldest] = doings{slices.Clone(c.work.did), d, text}
+		c.oldest = (c.oldest + 1) % maxDoings
+	}
+	return d, text
+}
+
+func (c *pass) sum(rules []RuleCount) *Done {
 	did := c.work.did
 	// By tag first, as numbers: lines of one tag are few, and mostly equal.
 	order := c.work.order[:0]
@@ -428,8 +463,7 @@ func (c *pass) done() *Done {
 	}
 	slices.Sort(order)
 	c.work.order = order
-	d := &Done{Objects: 1, Kept: int64(c.res.Actions.Kept), Concepts: int64(c.res.Actions.Concepts), Rules: c.ruleCounts(), Lines: make([]LineCount, 0, len(did))}
-	slices.SortFunc(d.Rules, func(a, b RuleCount) int { return strings.Compare(a.ID, b.ID) })
+	d := &Done{Objects: 1, Kept: int64(c.res.Actions.Kept), Concepts: int64(c.res.Actions.Concepts), Rules: rules, Lines: make([]LineCount, 0, len(did))}
 	first := 0 // of the lines of this tag
 	for k, o := range order {
 		l := did[uint32(o)]

@@ -133,7 +133,7 @@ func TestDoneSums(t *testing.T) {
 			c := pass{Subject: &Subject{profile: &Profile{}}, res: &Result{}}
 			c.work.did = rapid.SliceOf(line).Draw(t, "did")
 			c.res.Actions.Kept = rapid.IntRange(0, 9).Draw(t, "kept")
-			d := c.done()
+			d := c.sum(nil)
 			seen := map[string]int{}
 			for _, l := range d.Lines {
 				if l.Rule != "" {
@@ -185,4 +185,33 @@ func FuzzDecodeDone(f *testing.F) {
 		var sum Done
 		sum.Add(d, 1)
 	})
+}
+
+func TestDoneIsRemembered(t *testing.T) {
+	shared := &Subject{profile: &Profile{}}
+	do := func(kept, concepts int, did ...Line) *pass {
+		c := &pass{Subject: shared, res: &Result{}}
+		c.work.did = append(c.work.did[:0], did...)
+		c.res.Actions.Kept, c.res.Actions.Concepts = kept, concepts
+		return c
+	}
+	name, id := Line{Tag: dicom.TagPatientName, Deed: Replaced, By: ByTable}, Line{Tag: dicom.TagPatientID, Deed: Emptied, By: ByTable}
+	first, _ := do(3, 0, name, id).done()
+	if again, _ := do(3, 0, name, id).done(); again != first {
+		t.Error("the same is summed twice")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		for range rapid.IntRange(1, 3*maxDoings).Draw(t, "objects") {
+			c := do(rapid.IntRange(0, 2).Draw(t, "kept"), rapid.IntRange(0, 1).Draw(t, "concepts"), rapid.SliceOfN(rapid.SampledFrom([]Line{name, id}), 0, 3).Draw(t, "did")...)
+			if d, got := c.done(); got != c.sum(nil).Encode() || got != d.Encode() {
+				t.Fatalf("%s and %s, and it is %s", got, d.Encode(), c.sum(nil).Encode())
+			}
+		}
+	})
+	var sum Done
+	sum.Add(first, 2)
+	before := sum.Encode()
+	if sum.Add(first, 1); sum.Encode() == before || first.Objects != 1 {
+		t.Error("a sum is not what it is of")
+	}
 }

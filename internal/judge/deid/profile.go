@@ -126,6 +126,7 @@ type rule struct {
 	term    TermKind // what its value is to the lexicon
 	size    uint8    // bytes of a number that stands alone; 0: any
 	content bool     // structured content, or graphics, decides otherwise than the element's own rule
+	table   bool     // Table E.1-1 has a row for it
 	own     uint16   // number of the collection's own rule that decides, from 1; 0: none does
 }
 
@@ -173,7 +174,7 @@ func (p *Profile) decide(t dicom.Tag) (rule, bool) {
 		return rule{}, true // curves and overlays, whole: neither is anything without its data
 	}
 	row, inTable := LookupRow(t)
-	r := rule{vr: vr, basic: row.Basic, term: termOf(t, vr)}
+	r := rule{vr: vr, basic: row.Basic, term: termOf(t, vr), table: inTable}
 	if entry.VM == "1" && numeric(vr) {
 		r.size = uint8(vr.WordSize())
 		if vr == dicom.VRAT {

@@ -45,6 +45,8 @@ type Result struct {
 	Rules []RuleCount
 	// Done says what was done to which elements; nil unless Cleaned by a profile that changes something.
 	Done *Done
+	// DoneText is Done as [Done.Encode] writes it; empty without one.
+	DoneText string
 
 	// Rendered is the clean data set but for its bulk values; nil unless Cleaned.
 	Rendered *dicom.Rendered

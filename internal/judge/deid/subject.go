@@ -29,6 +29,8 @@ type Subject struct {
 	uids    map[string]string   // by original
 	seen    map[string]struct{} // values whose terms are in the lexicon, by tag and bytes
 	work    work                // buffers of one Clean
+	doings  [maxDoings]doings   // what was done to objects before
+	oldest  int                 // of them
 }
 
 const maxMemo = 8192
@@ -56,8 +58,10 @@ func NewSubject(p *Profile, keys *Keys, id Identity, lex *Lexicon) *Subject {
 func (s *Subject) Also(common *Lexicon) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.common = common
-	s.forget()
+	changed := s.common.Len()+common.Len() > 0
+	if s.common = common; changed {
+		s.forget()
+	}
 }
 
 // forget makes ready for a lexicon that has changed.
