@@ -5,6 +5,7 @@ package find
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -109,18 +110,17 @@ func (c *Cells) measure(pad []uint8, stride, i, j int) (lo, hi uint8) {
 			su += p
 			gx, gy := r-l, d-u
 			ax, ay := max(gx, -gx), max(gy, -gy)
+			// Which way a gradient points is not foretold in noise, so masks choose where it counts.
 			m := ax + ay
-			if m <= 3 {
-				fl++
-			} else if ax > 2*ay {
-				ex += m
-			} else if ay > 2*ax {
-				ey += m
-			} else if (gx ^ gy) >= 0 {
-				ed += m
-			} else {
-				eu += m
-			}
+			some := bit(m > 3)
+			fl += 1 - some
+			m &= -some
+			across, along, falls := -bit(ax > 2*ay), -bit(ay > 2*ax), (gx^gy)>>(bits.UintSize-1)
+			ex += m & across
+			ey += m & along
+			m &^= across | along
+			ed += m &^ falls
+			eu += m & falls
 			a, b := l+r-2*p, u+d-2*p
 			cu += max(a, -a) + max(b, -b)
 			l3, r3, u3, d3 := int(mid[x]), int(mid[x+6]), int(up3[x]), int(down3[x])
@@ -137,23 +137,33 @@ func (c *Cells) measure(pad []uint8, stride, i, j int) (lo, hi uint8) {
 	return lo, hi
 }
 
+// bit is 1 for true, without a branch.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // spread is the least or the greatest of (2n+1)x(2n+1) cells.
 func spread(v []uint8, w, h, n int, greatest bool) []uint8 {
-	pick := func(a, b uint8) uint8 {
-		if (a > b) == greatest {
-			return a
-		}
-		return b
-	}
 	t, o := make([]uint8, w*h), make([]uint8, w*h)
+	var turned uint8 // the greatest is the least of what is turned round
+	if greatest {
+		turned = 255
+	}
+	flipped := make([]uint8, w)
 	for y := range h {
-		row := v[y*w : (y+1)*w]
-		for x := range w {
-			m := row[x]
-			for _, n := range row[max(0, x-n):min(w, x+n+1)] {
-				m = pick(m, n)
+		for x, b := range v[y*w : (y+1)*w] {
+			flipped[x] = b ^ turned
+		}
+		to := t[y*w : (y+1)*w]
+		for x := range to {
+			m := flipped[x]
+			for _, b := range flipped[max(0, x-n):min(w, x+n+1)] {
+				m = min(m, b)
 			}
-			t[y*w+x] = m
+			to[x] = m
 		}
 	}
 	for y := range h {
@@ -161,9 +171,12 @@ func spread(v []uint8, w, h, n int, greatest bool) []uint8 {
 		copy(to, t[y*w:])
 		for k := max(0, y-n); k < min(h, y+n+1); k++ {
 			from := t[k*w : (k+1)*w]
-			for x := range to {
-				to[x] = pick(to[x], from[x])
+			for x, b := range from[:len(to)] {
+				to[x] = min(to[x], b)
 			}
+		}
+		for x := range to {
+			to[x] ^= turned
 		}
 	}
 	return o
@@ -182,37 +195,25 @@ func (c *Cells) cross(pad []uint8, stride int) {
 			q := (hi - lo) / 4
 			top, bottom, mid := uint8(hi-q), uint8(lo+q), uint8((lo+hi)/2)
 			half := (hi - lo) / 2
-			var nh, nl, cx, cy, sh uint32
+			var nh, nl, cx, cy, sh int
 			for y := range Cell {
 				o := (j*Cell+y+margin)*stride + i*Cell + margin
 				row, up := pad[o-1:o+4:o+4], pad[o-stride:o-stride+4:o-stride+4]
-				was := row[0] > mid
+				was := bit(row[0] > mid)
 				for x := range Cell {
 					p := row[x+1]
-					if p > top {
-						nh++
-					} else if p < bottom {
-						nl++
-					}
-					is := p > mid
-					if is != was {
-						cx++
-					}
-					if is != (up[x] > mid) {
-						cy++
-					}
+					nh += bit(p > top)
+					nl += bit(p < bottom)
+					is := bit(p > mid)
+					cx += is ^ was
+					cy += is ^ bit(up[x] > mid)
 					a, b := int(p)-int(row[x]), int(p)-int(up[x])
-					if max(a, -a) > half {
-						sh++
-					}
-					if max(b, -b) > half {
-						sh++
-					}
+					sh += bit(max(a, -a) > half) + bit(max(b, -b) > half)
 					was = is
 				}
 			}
 			t := c.at[(j*c.W+i)*channels:][:channels]
-			t[high], t[low], t[crossX], t[crossY], t[sharp] = nh, nl, cx, cy, sh
+			t[high], t[low], t[crossX], t[crossY], t[sharp] = uint32(nh), uint32(nl), uint32(cx), uint32(cy), uint32(sh)
 		}
 	}
 }
@@ -227,28 +228,22 @@ func (c *Cells) crossNear(pad []uint8, stride int, least3, most3 []uint8) {
 			}
 			q := (hi - lo) / 4
 			top, bottom, mid := uint8(hi-q), uint8(lo+q), uint8((lo+hi)/2)
-			var cx, cy, n uint32
+			var cx, cy, n int
 			for y := range Cell {
 				o := (j*Cell+y+margin)*stride + i*Cell + margin
 				row, up := pad[o-1:o+4:o+4], pad[o-stride:o-stride+4:o-stride+4]
-				was := row[0] > mid
+				was := bit(row[0] > mid)
 				for x := range Cell {
 					p := row[x+1]
-					if p <= top && p >= bottom {
-						n++
-					}
-					is := p > mid
-					if is != was {
-						cx++
-					}
-					if is != (up[x] > mid) {
-						cy++
-					}
+					n += bit(p <= top) & bit(p >= bottom)
+					is := bit(p > mid)
+					cx += is ^ was
+					cy += is ^ bit(up[x] > mid)
 					was = is
 				}
 			}
 			t := c.at[(j*c.W+i)*channels:][:channels]
-			t[nearX], t[nearY], t[between] = cx, cy, n
+			t[nearX], t[nearY], t[between] = uint32(cx), uint32(cy), uint32(n)
 		}
 	}
 }

@@ -29,11 +29,14 @@ func (f *Forest) Odds(v []float32) float32 {
 	s := f.Base
 	for t := range f.Trees() {
 		if s += f.tree(t, v); s < f.Stop[t] {
-			return s - 20
+			return s - gone
 		}
 	}
 	return s
 }
+
+// gone is taken from the sum of what left the forest early, so that nothing takes it for likely.
+const gone = 20
 
 // Sum is the sum, however low.
 func (f *Forest) Sum(v []float32) float32 {
@@ -44,18 +47,48 @@ func (f *Forest) Sum(v []float32) float32 {
 	return s
 }
 
-func (f *Forest) tree(t int, v []float32) float32 {
+// oddsOf is Odds of each of several cells, into odds. It asks tree by tree, so that a tree's nodes are at hand and cells do not wait for each other's comparisons; open is scratch for as many.
+func (f *Forest) oddsOf(cells [][Features]float32, odds []float32, open []int32) {
+	open = open[:len(cells)]
+	for i := range open {
+		open[i], odds[i] = int32(i), f.Base
+	}
 	inner := 1<<f.Depth - 1
-	feature, split := f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner]
-	k := 0
-	for range f.Depth {
-		if v[feature[k]] > split[k] {
-			k = 2*k + 2
-		} else {
-			k = 2*k + 1
+	for t := range f.Trees() {
+		feature, split, leaf, stop := f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner], f.Leaf[t<<f.Depth:][:1<<f.Depth], f.Stop[t]
+		left := 0
+		for _, i := range open {
+			s := odds[i] + leaf[descend(feature, split, cells[i][:], f.Depth)]
+			open[left] = i
+			if s < stop {
+				s -= gone
+			} else {
+				left++
+			}
+			odds[i] = s
+		}
+		if open = open[:left]; left == 0 {
+			return
 		}
 	}
-	return f.Leaf[t<<f.Depth+k-inner]
+}
+
+// descend is the leaf of a tree that a vector comes to. Which way it goes at a node cannot be foretold, so nothing branches.
+func descend(feature []uint8, split, v []float32, depth int) int {
+	k := 0
+	for range depth {
+		var over int
+		if v[feature[k]] > split[k] {
+			over = 1
+		}
+		k = 2*k + 1 + over
+	}
+	return k - len(feature)
+}
+
+func (f *Forest) tree(t int, v []float32) float32 {
+	inner := 1<<f.Depth - 1
+	return f.Leaf[t<<f.Depth+descend(f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner], v, f.Depth)]
 }
 
 // AppendBinary writes the forest.

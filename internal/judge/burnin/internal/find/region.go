@@ -36,18 +36,23 @@ const (
 // Judge asks the forest of each cell.
 func Judge(c *Cells, f *Forest) *Level {
 	l := &Level{Cells: c, Odds: make([]float32, c.W*c.H), index: make([]int32, c.W*c.H)}
-	var v [Features]float32
+	at, row, odds, open := make([]int32, c.W), make([][Features]float32, c.W), make([]float32, c.W), make([]int32, c.W)
 	for j := range c.H {
+		n := 0
 		for i := range c.W {
 			k := j*c.W + i
 			l.Odds[k], l.index[k] = -30, -1
-			if !c.Worth(i, j) {
-				continue
+			if c.Worth(i, j) {
+				c.Describe(i, j, &row[n])
+				at[n] = int32(k)
+				n++
 			}
-			c.Describe(i, j, &v)
-			if l.Odds[k] = f.Odds(v[:]); l.Odds[k] > likely {
+		}
+		f.oddsOf(row[:n], odds, open)
+		for q, k := range at[:n] {
+			if l.Odds[k] = odds[q]; odds[q] > likely {
 				l.index[k] = int32(len(l.values))
-				l.values = append(l.values, v)
+				l.values = append(l.values, row[q])
 			}
 		}
 	}
