@@ -178,7 +178,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/held/alike/1", "", in(policy.Steward), 404, false},
 		{"GET", "/api/collections/default/rulings", "", in(policy.Steward), 200, false},
 		{"POST", "/api/collections/default/rulings", `{"layout": "1", "action": "refuse"}`, in(policy.Steward), 404, false},
-		{"POST", "/api/collections/default/rulings/1/end", `{}`, in(policy.Steward), 404, false},
+		{"POST", "/api/collections/default/rulings/99/end", `{}`, in(policy.Steward), 404, false},
+		{"GET", "/api/collections/default/rulings/99/text", "", in(policy.Steward), 404, false},
+		{"POST", "/api/collections/default/rulings/identifier", `{"text": "x"}`, in(policy.Steward), 400, false},
+		{"GET", "/api/collections/default/texts", "", in(policy.Steward), 200, false},
+		{"POST", "/api/collections/default/texts", `{}`, in(policy.Steward), 201, false},
 		{"POST", "/api/collections/default/releases", "{}", in(policy.Steward), 201, false},
 		{"PATCH", "/api/collections/default", `{"no_automatic_acceptance": true}`, in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections", `{"id":"made-%d"}`, node(policy.Steward, policy.Admin), 201, false},
@@ -222,7 +226,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		covered := map[string]bool{}
 		for _, r := range routes {
 			p, _, _ := strings.Cut(r.path, "?")
-			for _, v := range []string{"default", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "north"} {
+			for _, v := range []string{"default", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "99", "north"} {
 				p = strings.ReplaceAll(p, "/"+v, "/{}")
 			}
 			covered[r.method+" "+p] = true

@@ -89,16 +89,16 @@ func (e *entry) counted(state policy.State, reasons []catalogue.Reason) proof.Ob
 }
 
 // counted is what is counted of an instance that was accepted.
-func (acc *acceptance) counted(e *entry) proof.Object {
+func (a *acceptance) counted(e *entry) proof.Object {
 	o := e.counted(policy.Received, nil)
-	o.Way, o.Bytes, o.At, o.Readable, o.Frames = proof.ByPerson, 0, acc.Decided, false, 0
+	o.Way, o.Bytes, o.At, o.Readable, o.Frames = proof.ByPerson, 0, a.Decided, false, 0
 	switch {
-	case acc.Ruling != 0:
+	case a.Ruling != 0:
 		o.Way = proof.ByRuling
-	case acc.Actor == actorNode:
+	case a.Actor == actorNode:
 		o.Way = proof.ByNode
 	}
-	if p := acc.Painted; p != nil {
+	if p := a.Painted; p != nil {
 		o.Reader, o.Painted, o.Frames, o.Stripped = p.Reader, len(p.Boxes) > 0, int64(p.Frames), int64(p.Stripped)
 		for _, b := range p.Boxes {
 			frames := int64(b.Last - b.First + 1)

@@ -146,7 +146,7 @@ func TestCountsOfWhatIsRefused(t *testing.T) {
 		if cmp.Diff(before, after) != "" || len(after) != 1 {
 			t.Error(cmp.Diff(before, after))
 		}
-		refused, err := s.catalogue.RefusedOf(t.Context(), catalogue.DepositID(after[0].Deposit))
+		refused, err := s.catalogue.RefusedOf(t.Context(), after[0].Deposit)
 		must(t, err)
 		if cmp.Diff([]catalogue.RefusedCode{{Code: CodeRefused, Decided: true, Items: 1}}, refused) != "" {
 			t.Error(refused)

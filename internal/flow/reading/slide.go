@@ -37,7 +37,6 @@ func isSlide(class string) bool { return class == "1.2.840.10008.5.1.4.1.1.77.1.
 type level struct {
 	l      catalogue.Located
 	pixels int64 // of its total matrix
-	seen   *seen
 }
 
 // slide reads the instances of one series of a slide, and does what follows for each.

@@ -307,7 +307,7 @@ func (f *Flow) write(ctx context.Context, x *ruling.Ruling, seal func(ruling.Num
 				return err
 			}
 		}
-		outcome := "done: " + string(cmp.Or(string(x.Action), string(x.Subject)))
+		outcome := "done: " + cmp.Or(string(x.Action), string(x.Subject))
 		return f.Audit.Append(tx, audit.Entry{Actor: x.Actor, Action: "make standing decision", Object: "decision " + x.Number.String(), Collection: string(x.Collection), Outcome: outcome})
 	})
 	f.Rulings.Forget(x.Collection)

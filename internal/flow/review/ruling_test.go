@@ -62,8 +62,13 @@ func (d *desk) pools(items int64) (all []review.Pool, as string) {
 	return all, as
 }
 
+// states are those of instances, in the order of arrival.
+type states []policy.State
+
+func (s states) String() string { return fmt.Sprint([]policy.State(s)) }
+
 // states are what became of all instances, in the order of arrival.
-func (d *desk) states() (out []policy.State) {
+func (d *desk) states() (out states) {
 	d.t.Helper()
 	all, err := d.n.Stores.Catalogue.All(d.t.Context(), 0, 1000)
 	if err != nil {
@@ -83,7 +88,7 @@ func (d *desk) settled(want string) {
 			d.t.Log("they are", got)
 		}
 	}()
-	until(d.t, want, func() bool { got = fmt.Sprint(d.states()); return got == want })
+	until(d.t, want, func() bool { got = d.states().String(); return got == want })
 }
 
 func TestStandingDecision(t *testing.T) {
@@ -200,7 +205,7 @@ func TestStandingDecisionsBounds(t *testing.T) {
 		}
 		// Nobody has read the picture: where its text is, no box says.
 		until(t, "the refused one goes", func() bool { return len(d.states()) == 2 })
-		if got := fmt.Sprint(d.states()); got != "[held held]" {
+		if got := d.states().String(); got != "[held held]" {
 			t.Error(got)
 		}
 	})

@@ -73,10 +73,10 @@ func (r *Region) newZone() *Zone {
 	per := 1 / float64(n*Cell*Cell)
 	z.typical = [4]float32{float32((sums[edgeX] + sums[edgeY] + sums[edgeD] + sums[edgeU]) * per), float32(sums[curved] * per), float32((sums[brightX] + sums[brightY]) * per),
 		float32((sums[darkX] + sums[darkY]) * per)}
-	switch rare := r.feature[Features+22+4]; {
-	case rare == 1:
+	switch r.feature[Features+22+4] {
+	case 1:
 		z.dark = true
-	case rare == 0:
+	case 0:
 		z.dark = dark[1] > bright[1]
 	}
 	of := bright
