@@ -170,6 +170,8 @@ var unlisted = map[string]string{
 	"GET " + signin.ProviderBack:            "only with what a provider sends",
 	"GET /shortlist":                        "leads to the comparison",
 	"GET /collections/{collection}/profile": "leads to the settings",
+	"GET /held/{item}/painted":              "a picture of what was drawn, at a node that reads pixels: TestBoxes (internal/endtoend) watches it",
+	"GET /held/{item}/film":                 "a picture of frames of a video: TestAStewardSeesAVideo asks for it",
 }
 
 // Every page of a full node, as its steward and as nobody see it, needs nothing that its content policy forbids, and nothing from elsewhere. So do the pages
@@ -284,6 +286,7 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		{"/collections", url.Values{"id": {"second"}, "profile": {"research"}}, 200},
 		{home + "/publish", url.Values{}, 200},
 		{home + "/pictures", picture, 200},
+		{home + "/texts", url.Values{"do": {"identifies"}, "text": {"Larkspur Ward"}, "note": {"a ward"}}, 200},
 		{home + "/settings", url.Values{"do": {"token"}, "name": {"Ward 7"}, "role": {"depositor"}}, 200},
 		{"/people", url.Values{"name": {"Imogen"}, "role": {"researcher"}, "collection": {"default"}}, 200},
 		{"/searches", url.Values{"name": {"Scans"}, "query": {"modality=CT"}}, 200},

@@ -254,7 +254,7 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen, why ...
 	if seen.unsure != "" {
 		return f.mark(ctx, l, found, append([]catalogue.Reason{{Code: deid.CodeUnsure, Where: pixelData, Text: seen.unsure}}, why...)...)
 	}
-	if len(why) > 0 {
+	if len(why) > 0 || mask(l.SOPClass) && len(found.Boxes) > 0 {
 		if len(found.Boxes) > 0 {
 			why = append([]catalogue.Reason{writing}, why...)
 		}
@@ -299,6 +299,11 @@ func (f *Flow) act(ctx context.Context, l catalogue.Located, seen *seen, why ...
 }
 
 var writing = catalogue.Reason{Code: deid.CodeWriting, Where: pixelData, Text: "text was found in its pixels"}
+
+// mask reports segmentations: what is in their pixels somebody has drawn or measured, and painting would change what it says. So a person decides.
+func mask(class string) bool {
+	return class == "1.2.840.10008.5.1.4.1.1.66.4" || class == "1.2.840.10008.5.1.4.1.1.66.7"
+}
 
 const pixelData = "(7FE0,0010)"
 

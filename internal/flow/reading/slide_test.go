@@ -202,3 +202,16 @@ func TestRealMasks(t *testing.T) {
 		x.settled(many(n, policy.Admitted)...)
 	})
 }
+
+// What looks like writing in a segmentation is held, and not painted over: its mask is what it says.
+func TestMaskWithText(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		seg := bytes.ReplaceAll(instance(t, "US").Data(), []byte("1.2.840.10008.5.1.4.1.1.6.1\x00"), []byte("1.2.840.10008.5.1.4.1.1.66.4"))
+		x.deposit(bytes.Replace(seg, []byte("CS\x02\x00US"), []byte("CS\x02\x00OT"), 1))
+		l := x.settled(policy.Held)[0]
+		found, err := x.Stores.Catalogue.Found(t.Context(), l.ID)
+		if err != nil || found == nil || len(found.Boxes) == 0 || !has(l, deid.CodeWriting) {
+			t.Errorf("held for %v, with %+v, %v", l.Reasons, found, err)
+		}
+	})
+}
