@@ -47,6 +47,15 @@ func (f *Forest) Sum(v []float32) float32 {
 	return s
 }
 
+// Sums writes the sum after each tree: what early stops are measured from.
+func (f *Forest) Sums(v, sums []float32) {
+	s := f.Base
+	for t := range f.Trees() {
+		s += f.tree(t, v)
+		sums[t] = s
+	}
+}
+
 // oddsOf is Odds of each of several cells, into odds. It asks tree by tree, so that a tree's nodes are at hand and cells do not wait for each other's comparisons; open is scratch for as many.
 func (f *Forest) oddsOf(cells [][Features]float32, odds []float32, open []int32) {
 	open = open[:len(cells)]

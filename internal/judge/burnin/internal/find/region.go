@@ -23,13 +23,13 @@ type Level struct {
 	Grey   Grey
 	Cells  *Cells
 	Odds   []float32
-	values [][Features]float32 // of those that are likely
+	values [][Features]float32 // of those that are Likely
 	index  []int32
 }
 
-// likely is the least of a cell's odds by which it counts into a region, and seed what one cell of a region has to have.
+// Likely is the least of a cell's odds by which it counts into a region, and seed what one cell of a region has to have.
 const (
-	likely = -0.6
+	Likely = -0.6
 	seed   = 0.5
 )
 
@@ -50,7 +50,7 @@ func Judge(c *Cells, f *Forest) *Level {
 		}
 		f.oddsOf(row[:n], odds, open)
 		for q, k := range at[:n] {
-			if l.Odds[k] = odds[q]; odds[q] > likely {
+			if l.Odds[k] = odds[q]; odds[q] > Likely {
 				l.index[k] = int32(len(l.values))
 				l.values = append(l.values, row[q])
 			}
@@ -62,7 +62,7 @@ func Judge(c *Cells, f *Forest) *Level {
 // RegionFeatures is how many features a region has.
 const RegionFeatures = Features + 22 + inkFeatures
 
-// Regions are the groups of likely cells, those within two cells of each other together.
+// Regions are the groups of Likely cells, those within two cells of each other together.
 func (l *Level) Regions(level int) []Region {
 	c := l.Cells
 	seen := make([]bool, c.W*c.H)
@@ -83,7 +83,7 @@ func (l *Level) Regions(level int) []Region {
 				r.Box = r.Box.Union(image.Rect(p.X, p.Y, p.X+1, p.Y+1))
 				for y := max(0, p.Y-2); y < min(c.H, p.Y+3); y++ {
 					for x := max(0, p.X-2); x < min(c.W, p.X+3); x++ {
-						if k := y*c.W + x; !seen[k] && l.Odds[k] > likely {
+						if k := y*c.W + x; !seen[k] && l.Odds[k] > Likely {
 							seen[k] = true
 							stack = append(stack, image.Pt(x, y))
 						}
@@ -101,7 +101,7 @@ func (l *Level) Regions(level int) []Region {
 // faint is the least of a cell's odds by which it continues a line.
 const faint = -2.5
 
-// continued is a region's box, longer by the cells at its ends that are less likely: the last letters of a line lie over something else.
+// continued is a region's box, longer by the cells at its ends that are less Likely: the last letters of a line lie over something else.
 func (l *Level) continued(b image.Rectangle) image.Rectangle {
 	c := l.Cells
 	some := func(r image.Rectangle) bool {

@@ -25,12 +25,20 @@ func main() {
 	fonts := flag.String("fonts", "", "folders of outline fonts, apart by commas")
 	out := flag.String("o", "forest.bin", "the file to write")
 	from := flag.String("from", "", "a file to take the forest of cells from, so that only that of regions is made")
+	lost := flag.Float64("stops", 0, "instead of making forests, measure the early stops of those of -from anew: the part of likely cells of text that may be lost")
 	images := flag.Int("n", 700, "pictures for each of two rounds over cells")
 	many := flag.Int("regions", 3000, "pictures for the round over regions")
 	trees := flag.Int("trees", 240, "trees of the forest of cells")
 	depth := flag.Int("depth", 5, "their depth")
 	seed := flag.Uint64("seed", 1, "")
 	flag.Parse()
+	if *lost > 0 {
+		if err := restop(*fonts, *from, *out, *images, *lost, *seed); err != nil {
+			slog.Error("measuring the early stops failed", "error", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*fonts, *from, *out, *images, *many, *trees, *depth, *seed); err != nil {
 		slog.Error("training failed", "error", err)
 		os.Exit(1)
@@ -263,6 +271,28 @@ func tell(what string, s *set, start time.Time) {
 		}
 	}
 	slog.Info(what, "rows", len(s.truth), "text", n, "after", time.Since(start).Round(time.Second))
+}
+
+// restop writes the forests of a file with the early stops of the first measured anew.
+func restop(fonts, from, out string, n int, lost float64, seed uint64) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return fmt.Errorf("read the forests: %w", err)
+	}
+	f, rest, err := find.ReadForest(b)
+	if err != nil {
+		return err
+	}
+	var p []*plant.Plan
+	for range runtime.GOMAXPROCS(0) {
+		p = append(p, plan(fonts))
+	}
+	f.Stop = stops(p, seed+7, n, f, lost)
+	b, _ = f.AppendBinary(nil)
+	if err := os.WriteFile(out, append(b, rest...), 0o644); err != nil {
+		return fmt.Errorf("write the forests: %w", err)
+	}
+	return nil
 }
 
 func run(fonts, from, out string, n, many, trees, depth int, seed uint64) error {
