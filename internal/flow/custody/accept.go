@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
+	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -691,6 +692,14 @@ func (c *Custody) settleAcceptance(tx *db.Tx, ev event) error {
 	}
 	if acc.left = acc.unfit; acc.left != nil {
 		return c.catalogue.Leave(tx, row.Ref, row.HeadSize+row.BulkSize)
+	}
+	if acc.Ruling != 0 {
+		if ended, err := c.rulings.HasEnded(tx, row.Collection, ruling.Number(acc.Ruling)); err != nil {
+			return err
+		} else if ended { // meanwhile: what it accepted is held
+			acc.left = fault.New(fault.Conflict, attemptAccept, "", "the standing decision has been ended")
+			return c.catalogue.Leave(tx, row.Ref, row.HeadSize+row.BulkSize)
+		}
 	}
 	id, there, err := c.catalogue.At(tx, row.Collection, acc.SOP, acc.ref())
 	if err != nil {

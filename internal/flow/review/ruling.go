@@ -533,6 +533,11 @@ func (f *Flow) apply(ctx context.Context, x *ruling.Ruling) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			if now, err := f.Rulings.InForce(ctx, x.Collection); err != nil {
+				return err
+			} else if !slices.ContainsFunc(now, func(y ruling.Ruling) bool { return y.Number == x.Number }) {
+				return nil // it has been ended
+			}
 			if slices.Contains(f.tried[l.ID], x.Number) {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -153,6 +154,14 @@ func TestStandingDecision(t *testing.T) {
 		items, err := d.List(ctx, ada, "breast", review.Query{Reason: review.CodeRulingEnded})
 		if err != nil || len(items) != 5 {
 			t.Fatal(len(items), err)
+		}
+		// What was about to be accepted by it when it ended is not.
+		late, err := d.n.Stores.Catalogue.Instance(ctx, items[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why, err := d.n.Custody.Accept(ctx, late, custody.Reviewer{Actor: "person-ada", Ruling: 1}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("an ended decision accepts: %v, %v", why, err)
 		}
 		out, err := d.Accept(ctx, ada, "breast", ids(items), "looked at each")
 		if err != nil {

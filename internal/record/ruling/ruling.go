@@ -201,6 +201,9 @@ func (r *Record) Add(tx *db.Tx, x *Ruling) error {
 
 // End ends a decision; one that has ended, or was never made, is a fault.NotFound.
 func (r *Record) End(tx *db.Tx, c collection.ID, n Number, by, note string) error {
+	if err := tx.Lock("ruling " + string(c)); err != nil {
+		return err
+	}
 	res, err := tx.Exec(`UPDATE ruling SET ended_by = ?, ended = ?, end_note = ? WHERE collection = ? AND number = ? AND ended = 0`, by, db.Micros(time.Now()), note, string(c), int64(n))
 	if err != nil {
 		return err
@@ -212,6 +215,16 @@ func (r *Record) End(tx *db.Tx, c collection.ID, n Number, by, note string) erro
 		return fault.New(fault.NotFound, "end standing decision", "collection "+string(c), "no decision of this number is in force")
 	}
 	return nil
+}
+
+// HasEnded reports that a decision was ended: what is carried out by it in this transaction would outlast it. It cannot end before the transaction does.
+func (r *Record) HasEnded(tx *db.Tx, c collection.ID, n Number) (bool, error) {
+	if err := tx.Lock("ruling " + string(c)); err != nil {
+		return false, err
+	}
+	var count int64
+	err := tx.QueryRow(`SELECT COUNT(*) FROM ruling WHERE collection = ? AND number = ? AND ended <> 0`, string(c), int64(n)).Scan(&count)
+	return count > 0, err
 }
 
 // Forget makes the next reader read what is in force anew. Whoever has committed a change calls it.

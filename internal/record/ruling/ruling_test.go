@@ -90,6 +90,17 @@ func TestNumbersForceAndEnd(t *testing.T) {
 				t.Errorf("%d is ended: %v", n, err)
 			}
 		}
+		for n, want := range map[Number]bool{1: true, 2: false, 9: false} {
+			write := func(tx *db.Tx) error {
+				if is, err := r.HasEnded(tx, "breast", n); err != nil || is != want {
+					t.Errorf("%d has ended: %v, %v", n, is, err)
+				}
+				return nil
+			}
+			if err := d.Write(t.Context(), write); err != nil {
+				t.Fatal(err)
+			}
+		}
 		inForce("breast", "2 kind refuse;3 identifier ;4 identifier ;")
 		if n, err := add(t, d, r, first); n != 5 || err != nil {
 			t.Errorf("made again: %d, %v", n, err)
