@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -222,7 +223,7 @@ func TestHostileDocuments(t *testing.T) {
 			begin := time.Now()
 			c, err := read(t, r, doc)
 			if err != nil {
-				if _, ok := err.(*document.Broken); !ok {
+				if _, ok := errors.AsType[*document.Broken](err); !ok {
 					t.Fatalf("%T %v", err, err)
 				}
 			}
@@ -234,7 +235,7 @@ func TestHostileDocuments(t *testing.T) {
 				t.Error(err)
 			}
 			if _, err := r.Picture(t.Context(), bytes.NewReader(doc), int64(len(doc)), 1, 400); err != nil {
-				if _, ok := err.(*document.Broken); !ok {
+				if _, ok := errors.AsType[*document.Broken](err); !ok {
 					t.Fatalf("%T %v", err, err)
 				}
 			}
@@ -261,7 +262,7 @@ func TestItIsKilled(t *testing.T) {
 	r := document.NewReader(document.Options{Command: []string{"/bin/sh", "-c", "sleep 60"}, Start: 200 * time.Millisecond})
 	begin := time.Now()
 	_, err := read(t, r, letter())
-	if b, ok := err.(*document.Broken); !ok || !strings.Contains(b.Reason, "longer") || time.Since(begin) > 20*time.Second {
+	if b, ok := errors.AsType[*document.Broken](err); !ok || !strings.Contains(b.Reason, "longer") || time.Since(begin) > 20*time.Second {
 		t.Error(err, time.Since(begin))
 	}
 	// One that has begun has the limit from then on.
@@ -277,14 +278,14 @@ func TestItIsKilled(t *testing.T) {
 	for _, command := range [][]string{nil, {"/nowhere/to/be/found"}} {
 		if _, err := read(t, document.NewReader(document.Options{Command: command}), letter()); err == nil {
 			t.Error("it was read by nobody")
-		} else if _, ok := err.(*document.Broken); ok {
+		} else if _, ok := errors.AsType[*document.Broken](err); ok {
 			t.Error(err)
 		}
 	}
 	// One that answers what it should not is not believed.
 	for _, says := range []string{`\001\377\377\377\177`, `\002\005\000\000\000Smith`, `\001\002\000\000\000{]`, `\011`} {
 		_, err := read(t, document.NewReader(document.Options{Command: []string{"/bin/sh", "-c", "printf '" + says + "'"}, Limit: 10 * time.Second}), letter())
-		if b, ok := err.(*document.Broken); !ok || strings.Contains(b.Reason, "Smith") {
+		if b, ok := errors.AsType[*document.Broken](err); !ok || strings.Contains(b.Reason, "Smith") {
 			t.Error(err)
 		}
 	}

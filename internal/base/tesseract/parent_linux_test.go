@@ -21,7 +21,7 @@ func TestDiesWithParent(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The command is that of sleep once it has become it.
-		for !strings.Contains(commandOf(c.Process.Pid), "sleep") || strings.Contains(commandOf(c.Process.Pid), "become") { //nolint:revive // until it is so
+		for !strings.Contains(commandOf(c.Process.Pid), "sleep") || strings.Contains(commandOf(c.Process.Pid), "become") { // until it is so
 			runtime.Gosched()
 		}
 		fmt.Printf("child %d\n", c.Process.Pid)

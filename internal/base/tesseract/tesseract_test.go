@@ -109,7 +109,7 @@ func TestWords(t *testing.T) {
 }
 
 func TestAbsent(t *testing.T) {
-	if _, err := Open(t.Context(), Options{Program: "tesseract-that-nobody-has"}); err != ErrAbsent { //nolint:errorlint // it is returned as it is
+	if _, err := Open(t.Context(), Options{Program: "tesseract-that-nobody-has"}); err != ErrAbsent {
 		t.Errorf("%v", err)
 	}
 }

@@ -293,10 +293,10 @@ func (a *accepting) judge(ctx context.Context) (why []Reason, err error) {
 	if proven && owner != a.l.Subject {
 		return []Reason{{Code: catalogue.CodeAnotherSubject, Where: dicom.TagStudyInstanceUID.String(), Text: "its study is known as another subject's: whose it is, its depositor has to mend"}}, nil
 	}
-	switch {
-	case a.was.Row.State == policy.Held:
+	switch a.was.Row.State {
+	case policy.Held:
 		why, err = a.wash(ctx)
-	case a.was.Row.State == policy.Restricted:
+	case policy.Restricted:
 		why, err = a.unrestrict(ctx)
 	default:
 		why, err = a.again(ctx)

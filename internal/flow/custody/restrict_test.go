@@ -154,10 +154,11 @@ func TestRestrictionSurvives(t *testing.T) {
 		s.born(true)
 		var kept int
 		for _, l := range s.rows() {
-			if l.State == policy.Restricted {
+			switch l.State {
+			case policy.Restricted:
 				kept++
 				s.kept(l)
-			} else if l.State == policy.Held {
+			case policy.Held:
 				t.Error("it is held again")
 			}
 		}
