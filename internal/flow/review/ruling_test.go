@@ -74,7 +74,7 @@ func (d *desk) states() string {
 	for i, l := range all {
 		out[i] = l.State
 	}
-	return fmt.Sprint(out)
+	return fmt.Sprintf("%v", out)
 }
 
 func (d *desk) settled(want string) {
