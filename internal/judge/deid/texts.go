@@ -40,6 +40,9 @@ func Texts(ds *dicom.Dataset, yield func(Text) bool) {
 				plain = isTerm(v)
 			}
 			if !plain {
+				plain = coded(ds, i)
+			}
+			if !plain {
 				_, lost := w.clean(v)
 				plain = !lost
 			}
@@ -59,4 +62,14 @@ func isTerm(v string) bool {
 		}
 	}
 	return true
+}
+
+// coded reports a code of a scheme that means the same everywhere, or the scheme's name.
+func coded(ds *dicom.Dataset, i int) bool {
+	switch ds.At(i).Tag {
+	case dicom.TagCodeValue, dicom.TagCodingSchemeDesignator:
+		k := ds.FindIn(int(ds.At(i).Parent), dicom.TagCodingSchemeDesignator)
+		return k >= 0 && schemes[strings.TrimSpace(ds.Text(k))]
+	}
+	return false
 }
