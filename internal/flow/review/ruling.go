@@ -334,11 +334,15 @@ func (f *Flow) note(ctx context.Context, attempt string, c collection.ID, note s
 }
 
 // subjectsOf are those whose names a note about a pool could hold: of its first thousand items.
-func (f *Flow) subjectsOf(ctx context.Context, c collection.ID, layout string) (out []subject.ID) {
+func (f *Flow) subjectsOf(ctx context.Context, c collection.ID, layout string) []subject.ID {
 	rows, err := f.Catalogue.WaitingFor(ctx, c, catalogue.Wait{Layout: layout}, 0, MaxItems)
 	if err != nil {
 		return nil
 	}
+	return subjectsIn(rows)
+}
+
+func subjectsIn(rows []catalogue.Located) (out []subject.ID) {
 	for i := range rows {
 		if !slices.Contains(out, rows[i].Subject) {
 			out = append(out, rows[i].Subject)
@@ -371,7 +375,11 @@ func (f *Flow) EndRuling(ctx context.Context, who Caller, c collection.ID, n rul
 	if err != nil {
 		return err
 	}
-	if note, err = f.note(ctx, attempt, c, note, nil); err != nil {
+	accepted, err := f.Catalogue.AcceptedBy(ctx, c, int64(n), 0, MaxItems)
+	if err != nil {
+		return err
+	}
+	if note, err = f.note(ctx, attempt, c, note, subjectsIn(accepted)); err != nil {
 		return err
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {

@@ -136,6 +136,9 @@ func TestStandingDecision(t *testing.T) {
 		d.settled("[admitted admitted held admitted admitted held admitted]")
 
 		// Ended, what it accepted waits for a person again, and is not accepted by itself.
+		if err := d.EndRuling(ctx, ada, "breast", 1, "a label of Winterbourne"); !fault.Is(err, fault.Invalid) {
+			t.Errorf("a note names somebody: %v", err)
+		}
 		if err := d.EndRuling(ctx, ada, "breast", 1, "one of them had a label"); err != nil {
 			t.Fatal(err)
 		}
