@@ -63,6 +63,7 @@ type ProposedContext struct {
 	ID               byte
 	AbstractSyntax   string
 	TransferSyntaxes []string
+	SCU, SCP         bool // the roles that the requestor would have: SCU alone where it did not say (PS3.7 D.3.3.4)
 }
 
 // Role is the proposal of a requestor to take the roles of user and provider of a SOP class (PS3.7 D.3.3.4).

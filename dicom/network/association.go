@@ -34,6 +34,7 @@ type Context struct {
 	ID             byte
 	AbstractSyntax string
 	TransferSyntax string
+	SCU, SCP       bool // the roles of the requestor: it sends requests, or takes them, or both (PS3.7 D.3.3.4)
 }
 
 // Stats are the counts of one association.
@@ -41,6 +42,9 @@ type Stats struct {
 	Started       time.Time // when the connection was made
 	Echoes        int64     // C-ECHO answered with success
 	Stored        int64     // C-STORE answered with success or warning
+	Queries       int64     // C-FIND, C-MOVE and C-GET answered with success, warning or Cancel
+	Matches       int64     // answers to C-FIND
+	Sent          int64     // instances sent by C-GET
 	Failed        int64     // messages answered with any other status
 	DataSetBytes  int64     // bytes of data sets, received or sent
 	BytesReceived int64     // of the connection, inside TLS where there is TLS
@@ -67,7 +71,7 @@ type Association struct {
 	commands  []byte     // buffer of command sets
 	artim     time.Duration
 	started   time.Time
-	stats     struct{ echoes, stored, failed, dataSet, received, sent atomic.Int64 }
+	stats     struct{ echoes, stored, queries, matches, given, failed, dataSet, received, sent atomic.Int64 }
 
 	// the requestor's side
 	mu        sync.Mutex
@@ -120,7 +124,8 @@ func (a *Association) Context(abstract, transfer string) (Context, bool) {
 func (a *Association) Stats() Stats {
 	s := &a.stats
 	return Stats{
-		Started: a.started, Echoes: s.echoes.Load(), Stored: s.stored.Load(), Failed: s.failed.Load(), DataSetBytes: s.dataSet.Load(),
+		Started: a.started, Echoes: s.echoes.Load(), Stored: s.stored.Load(), Queries: s.queries.Load(), Matches: s.matches.Load(), Sent: s.given.Load(),
+		Failed: s.failed.Load(), DataSetBytes: s.dataSet.Load(),
 		BytesReceived: s.received.Load(), BytesSent: s.sent.Load(),
 	}
 }

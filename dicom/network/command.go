@@ -15,6 +15,8 @@ const (
 	cmdFind     = 0x0020
 	cmdMove     = 0x0021
 	cmdEcho     = 0x0030
+	cmdEvent    = 0x0100
+	cmdAction   = 0x0130
 	cmdCancel   = 0x0FFF
 	cmdResponse = 0x8000
 )
@@ -26,9 +28,11 @@ const noDataSet = 0x0101
 const (
 	tagGroupLength     = 0x0000
 	tagAffectedClass   = 0x0002
+	tagRequestedClass  = 0x0003
 	tagCommandField    = 0x0100
 	tagMessageID       = 0x0110
 	tagRespondedTo     = 0x0120
+	tagDestination     = 0x0600
 	tagPriority        = 0x0700
 	tagDataSetType     = 0x0800
 	tagStatus          = 0x0900
@@ -36,6 +40,13 @@ const (
 	tagErrorComment    = 0x0902
 	tagErrorID         = 0x0903
 	tagAffectedUID     = 0x1000
+	tagRequestedUID    = 0x1001
+	tagEventType       = 0x1002
+	tagActionType      = 0x1008
+	tagRemaining       = 0x1020
+	tagCompleted       = 0x1021
+	tagFailed          = 0x1022
+	tagWarnings        = 0x1023
 	tagMoveOriginator  = 0x1030
 	tagMoveOriginateID = 0x1031
 )
@@ -49,8 +60,19 @@ type command struct {
 	dataSetType uint16
 	moveID      uint16
 	moveAE      string
-	class, uid  string // Affected SOP Class and Instance UID
+	class, uid  string // Affected SOP Class and Instance UID; of an N-ACTION-RQ the Requested ones
+	destination string // C-MOVE-RQ
+	typeID      uint16 // Event or Action Type ID; 0: none
+	sub         *SubOperations
 	status      Status
+}
+
+// requests reports a command that names its instance as Requested and not as Affected (PS3.7 10.3).
+func (c *command) requests() bool { return c.field == cmdAction }
+
+// prioritized reports a command with a Priority.
+func (c *command) prioritized() bool {
+	return c.field == cmdStore || c.field == cmdFind || c.field == cmdMove || c.field == cmdGet
 }
 
 func (c *command) hasDataSet() bool { return c.dataSetType != noDataSet }
@@ -94,10 +116,26 @@ func parseCommand(b []byte, c *command) error {
 			if len(v) != 4 {
 				err = errCommandLength
 			}
-		case tagAffectedClass:
+		case tagAffectedClass, tagRequestedClass:
 			c.class, err = uidValue(v)
-		case tagAffectedUID:
+		case tagAffectedUID, tagRequestedUID:
 			c.uid, err = uidValue(v)
+		case tagEventType, tagActionType:
+			if len(v) > 0 { // optional in responses
+				c.typeID, err = usValue(v)
+			}
+		case tagDestination:
+			if c.destination = title(v); len(c.destination) > 16 {
+				err = errCommandLength
+			}
+		case tagRemaining, tagCompleted, tagFailed, tagWarnings:
+			if len(v) == 0 {
+				break
+			}
+			if c.sub == nil {
+				c.sub = &SubOperations{}
+			}
+			*c.sub.count(element), err = usValue(v)
 		case tagCommandField:
 			c.field, err = usValue(v)
 			seen.field = true
@@ -185,8 +223,12 @@ func title(v []byte) string { return strings.Trim(string(v), " \x00") }
 func (c *command) appendTo(b []byte) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0)
+	class, uid := uint16(tagAffectedClass), uint16(tagAffectedUID)
+	if c.requests() {
+		class, uid = tagRequestedClass, tagRequestedUID
+	}
 	if c.class != "" {
-		b = appendText(b, tagAffectedClass, c.class, 0)
+		b = appendText(b, class, c.class, 0)
 	}
 	b = appendUS(b, tagCommandField, c.field)
 	if c.isResponse() || c.field == cmdCancel {
@@ -194,7 +236,10 @@ func (c *command) appendTo(b []byte) []byte {
 	} else {
 		b = appendUS(b, tagMessageID, c.messageID)
 	}
-	if c.field == cmdStore {
+	if c.field == cmdMove {
+		b = appendText(b, tagDestination, c.destination, ' ')
+	}
+	if c.prioritized() {
 		b = appendUS(b, tagPriority, c.priority)
 	}
 	b = appendUS(b, tagDataSetType, c.dataSetType)
@@ -216,7 +261,23 @@ func (c *command) appendTo(b []byte) []byte {
 		}
 	}
 	if c.uid != "" {
-		b = appendText(b, tagAffectedUID, c.uid, 0)
+		b = appendText(b, uid, c.uid, 0)
+	}
+	if c.typeID != 0 {
+		element := uint16(tagActionType)
+		if c.field&^cmdResponse == cmdEvent {
+			element = tagEventType
+		}
+		b = appendUS(b, element, c.typeID)
+	}
+	if c.sub != nil {
+		// How many remain is said while some do (PS3.7 9.3.3.2, 9.3.4.2): of Pending and of Cancel.
+		if c.status.Pending() || c.status.Code == StatusCancel {
+			b = appendUS(b, tagRemaining, c.sub.Remaining)
+		}
+		b = appendUS(b, tagCompleted, c.sub.Completed)
+		b = appendUS(b, tagFailed, c.sub.Failed)
+		b = appendUS(b, tagWarnings, c.sub.Warnings)
 	}
 	if c.moveAE != "" {
 		b = appendText(b, tagMoveOriginator, c.moveAE, ' ')

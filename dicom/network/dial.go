@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -199,7 +200,13 @@ func (a *Association) ask(rq *associate, wait time.Duration) error {
 		if !proposed(p, c.syntax) {
 			return violation(AbortInvalidParameter, "the peer picks a transfer syntax that was not proposed")
 		}
-		a.agree(Context{ID: c.id, AbstractSyntax: p.AbstractSyntax, TransferSyntax: c.syntax})
+		pc := Context{ID: c.id, AbstractSyntax: p.AbstractSyntax, TransferSyntax: c.syntax, SCU: true}
+		for _, r := range ac.Roles { // what was not proposed is not granted either
+			if i := slices.IndexFunc(rq.Roles, func(q Role) bool { return q.SOPClassUID == r.SOPClassUID }); i >= 0 && r.SOPClassUID == pc.AbstractSyntax {
+				pc.SCU, pc.SCP = r.SCU && rq.Roles[i].SCU, r.SCP && rq.Roles[i].SCP
+			}
+		}
+		a.agree(pc)
 	}
 	return nil
 }
@@ -224,32 +231,14 @@ type Instance struct {
 // association. Calls wait for one another: no asynchronous window is negotiated (PS3.7 D.3.3.3).
 func (a *Association) Store(ctx context.Context, in *Instance) (Status, error) {
 	pc, ok := a.Context(in.SOPClassUID, in.TransferSyntaxUID)
-	if !ok {
+	if !ok || !pc.SCU {
 		return Status{}, ErrNoContext
 	}
-	if !validUID(in.SOPInstanceUID) {
-		return Status{}, errors.New("dicom/network: C-STORE needs a SOP Instance UID")
+	c, deflated, err := in.command(&pc)
+	if err != nil {
+		return Status{}, err
 	}
-	if (in.Bytes == nil) == (in.Reader == nil) {
-		return Status{}, errors.New("dicom/network: C-STORE needs its data set as bytes or as a reader")
-	}
-	deflated := false
-	if ts, ok := dicom.LookupTransferSyntax(pc.TransferSyntax); ok {
-		deflated = ts.Deflated
-	}
-	if len(in.Bytes)&1 == 1 && !deflated {
-		return Status{}, ErrOddLength
-	}
-	if in.MoveOriginatorAE != "" {
-		if _, ok := padTitle(in.MoveOriginatorAE); !ok {
-			return Status{}, errors.New("dicom/network: the move originator is not an AE title")
-		}
-	}
-	c := command{
-		field: cmdStore, class: in.SOPClassUID, uid: in.SOPInstanceUID, priority: in.Priority, dataSetType: 1,
-		moveAE: in.MoveOriginatorAE, moveID: in.MoveOriginatorMessageID,
-	}
-	st, err := a.exchange(ctx, &pc, &c, in, deflated)
+	st, err := a.exchange(ctx, &pc, c, in, deflated)
 	switch {
 	case err != nil:
 	case st.Done():
@@ -258,6 +247,31 @@ func (a *Association) Store(ctx context.Context, in *Instance) (Status, error) {
 		a.stats.failed.Add(1)
 	}
 	return st, err
+}
+
+// command is the C-STORE-RQ of an instance; pad says that an odd length is mended.
+func (in *Instance) command(pc *Context) (c *command, pad bool, err error) {
+	if !validUID(in.SOPInstanceUID) {
+		return nil, false, errors.New("dicom/network: C-STORE needs a SOP Instance UID")
+	}
+	if (in.Bytes == nil) == (in.Reader == nil) {
+		return nil, false, errors.New("dicom/network: C-STORE needs its data set as bytes or as a reader")
+	}
+	if ts, ok := dicom.LookupTransferSyntax(pc.TransferSyntax); ok {
+		pad = ts.Deflated
+	}
+	if len(in.Bytes)&1 == 1 && !pad {
+		return nil, false, ErrOddLength
+	}
+	if in.MoveOriginatorAE != "" {
+		if _, ok := padTitle(in.MoveOriginatorAE); !ok {
+			return nil, false, errors.New("dicom/network: the move originator is not an AE title")
+		}
+	}
+	return &command{
+		field: cmdStore, class: in.SOPClassUID, uid: in.SOPInstanceUID, priority: in.Priority, dataSetType: 1,
+		moveAE: in.MoveOriginatorAE, moveID: in.MoveOriginatorMessageID,
+	}, pad, nil
 }
 
 // Echo sends C-ECHO; ErrNoContext without a context of Verification.

@@ -17,6 +17,7 @@ var (
 	ErrReaderClosed    = errors.New("dicom/network: the data set was read after its handler had returned")
 	ErrTooSlow         = errors.New("dicom/network: the peer sends too slowly")
 	ErrTooManyPending  = errors.New("dicom/network: too many connections without an association, of all or of one address; this one was closed")
+	ErrCanceled        = errors.New("dicom/network: the peer has canceled the operation (C-CANCEL)")
 	ErrStopped         = errors.New("dicom/network: the association was stopped from this side")
 )
 

@@ -43,7 +43,7 @@ func TestAssociateRoundTrip(t *testing.T) {
 			if ac {
 				a.answers = append(a.answers, answeredContext{id, ContextResult(rapid.IntRange(0, 4).Draw(t, "result")), drawUID(t, "syntax")})
 			} else {
-				a.Contexts = append(a.Contexts, ProposedContext{id, drawUID(t, "abstract"), drawUIDs(t, "transfer", 3)})
+				a.Contexts = append(a.Contexts, ProposedContext{ID: id, AbstractSyntax: drawUID(t, "abstract"), TransferSyntaxes: drawUIDs(t, "transfer", 3)})
 			}
 		}
 		for _, uid := range drawUIDs(t, "roles", 3) {
@@ -69,7 +69,8 @@ func TestAssociateRoundTrip(t *testing.T) {
 func TestCommandRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := command{
-			field: rapid.SampledFrom([]uint16{cmdStore, cmdEcho, cmdStore | cmdResponse, cmdEcho | cmdResponse}).Draw(t, "field"),
+			field: rapid.SampledFrom([]uint16{cmdStore, cmdEcho, cmdFind, cmdMove, cmdGet, cmdAction, cmdEvent, cmdStore | cmdResponse, cmdEcho | cmdResponse,
+				cmdFind | cmdResponse, cmdMove | cmdResponse, cmdGet | cmdResponse, cmdAction | cmdResponse, cmdEvent | cmdResponse}).Draw(t, "field"),
 			class: drawUID(t, "class"), uid: drawUID(t, "uid"), dataSetType: rapid.SampledFrom([]uint16{0, 1, noDataSet}).Draw(t, "type"),
 		}
 		if c.isResponse() {
@@ -82,6 +83,20 @@ func TestCommandRoundTrip(t *testing.T) {
 		}
 		if c.field == cmdStore {
 			c.priority, c.moveAE, c.moveID = rapid.Uint16Range(0, 2).Draw(t, "priority"), "MOVER", rapid.Uint16().Draw(t, "move")
+		}
+		if c.field == cmdFind || c.field == cmdMove || c.field == cmdGet {
+			c.priority = rapid.Uint16Range(0, 2).Draw(t, "priority")
+		}
+		switch c.field &^ cmdResponse {
+		case cmdMove:
+			if c.isResponse() {
+				c.status.Code = StatusPending
+				c.sub = &SubOperations{rapid.Uint16().Draw(t, "remaining"), rapid.Uint16().Draw(t, "completed"), rapid.Uint16().Draw(t, "failed"), rapid.Uint16().Draw(t, "warnings")}
+			} else {
+				c.destination = rapid.StringMatching(`[!-Z]([ -Z]{0,14}[!-Z])?`).Draw(t, "destination")
+			}
+		case cmdAction, cmdEvent:
+			c.typeID = rapid.Uint16().Draw(t, "type id")
 		}
 		b := c.appendTo(nil)
 		var got command
@@ -193,8 +208,8 @@ func FuzzMessages(f *testing.F) {
 			}
 			a := &Association{w: newWire(conn, longest, time.Second, time.Second, 0), peerMax: longest}
 			a.pick = StoragePolicy{}.Negotiate
-			a.agree(Context{echoID, VerificationUID, implicitLE})
-			a.agree(Context{storeID, ctImage, explicitLE})
+			a.agree(Context{ID: echoID, AbstractSyntax: VerificationUID, TransferSyntax: implicitLE, SCU: true})
+			a.agree(Context{ID: storeID, AbstractSyntax: ctImage, TransferSyntax: explicitLE, SCU: true})
 			err = s.serve(t.Context(), a)
 			a.w.farewell(err)
 			if cap(a.commands) > 2*maxCommand || len(a.w.in) != inBuffer {

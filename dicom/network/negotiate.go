@@ -41,7 +41,12 @@ func isPrivateUID(uid string) bool {
 // Decision is how an association is accepted.
 type Decision struct {
 	Negotiate Negotiator // nil: StoragePolicy{}.Negotiate
-	Value     any        // kept with the association, for its handlers
+
+	// Roles says which of the roles that the requestor proposes for a SOP class it may take (PS3.7 D.3.3.4); with neither the context is refused. It may give a
+	// role that was not proposed: that counts for nothing. Nil: SCU, if that is proposed, and never SCP.
+	Roles func(p *ProposedContext) (scu, scp bool)
+
+	Value any // kept with the association, for its handlers
 
 	// IdentityResponse answers a user identity whose sender asked for a response (PS3.7 D.3.3.7). Sending one says that the identity was verified, so nil,
 	// which sends none, is right unless Accept did that. It is empty but not nil for identities of types 1, 2 and 5.
@@ -55,18 +60,25 @@ func negotiate(rq *associate, d *Decision, a *Association, ac *associate) {
 		pick = StoragePolicy{}.Negotiate
 	}
 	a.pick = pick
-	// A requestor that wants to be provider alone (C-GET's sub-operations) is not served; one that proposes both roles stays user.
-	noUser := map[string]bool{}
-	for _, r := range rq.Roles {
-		if !r.SCU {
-			noUser[r.SOPClassUID] = true
-		}
+	roles := d.Roles
+	if roles == nil {
+		roles = func(*ProposedContext) (bool, bool) { return true, false }
 	}
-	taken := map[string]bool{}
+	asked := map[string]Role{}
+	for _, r := range rq.Roles {
+		asked[r.SOPClassUID] = r
+	}
+	granted := map[string]Role{}
 	for i := range rq.Contexts {
 		p := &rq.Contexts[i]
+		p.SCU = true // the default (PS3.7 D.3.3.4)
+		if r, ok := asked[p.AbstractSyntax]; ok {
+			p.SCU, p.SCP = r.SCU, r.SCP
+		}
+		scu, scp := roles(p)
+		role := Role{p.AbstractSyntax, scu && p.SCU, scp && p.SCP}
 		answer := answeredContext{id: p.ID}
-		if noUser[p.AbstractSyntax] {
+		if !role.SCU && !role.SCP {
 			answer.result = ContextUserRejection
 		} else {
 			answer.syntax, answer.result = pick(p)
@@ -75,17 +87,17 @@ func negotiate(rq *associate, d *Decision, a *Association, ac *associate) {
 			answer.result = ContextNoReason
 		}
 		if answer.result == ContextAccepted {
-			a.agree(Context{ID: p.ID, AbstractSyntax: p.AbstractSyntax, TransferSyntax: answer.syntax})
-			taken[p.AbstractSyntax] = true
+			a.agree(Context{ID: p.ID, AbstractSyntax: p.AbstractSyntax, TransferSyntax: answer.syntax, SCU: role.SCU, SCP: role.SCP})
+			granted[p.AbstractSyntax] = role
 		} else {
 			answer.syntax = dicom.ImplicitVRLittleEndianUID // has to be there and means nothing (PS3.8 9.3.3.2)
 		}
 		ac.answers = append(ac.answers, answer)
 	}
 	for _, r := range rq.Roles {
-		if taken[r.SOPClassUID] {
-			ac.Roles = append(ac.Roles, Role{SOPClassUID: r.SOPClassUID, SCU: r.SCU})
-			taken[r.SOPClassUID] = false
+		if role, ok := granted[r.SOPClassUID]; ok { // once, and only where it was asked for
+			ac.Roles = append(ac.Roles, role)
+			delete(granted, r.SOPClassUID)
 		}
 	}
 	if id := rq.UserIdentity; id != nil && id.ResponseRequested {
@@ -99,7 +111,7 @@ func (a *Association) wouldAgree(class, ts string) bool {
 	if class == "" || class == VerificationUID {
 		return false
 	}
-	got, result := a.pick(&ProposedContext{AbstractSyntax: class, TransferSyntaxes: []string{ts}})
+	got, result := a.pick(&ProposedContext{AbstractSyntax: class, TransferSyntaxes: []string{ts}, SCU: true})
 	return result == ContextAccepted && got == ts
 }
 

@@ -323,7 +323,7 @@ func TestNegotiation(t *testing.T) {
 		Roles:        []Role{{ctImage, true, true}, {mrImage, false, true}},
 		UserIdentity: &UserIdentity{Type: 2, ResponseRequested: true, Primary: []byte("u"), Secondary: []byte("p")},
 	})
-	if got := a.Contexts(); len(got) != 1 || got[0] != (Context{1, ctImage, "1.2.840.10008.1.2.4.90"}) {
+	if got := a.Contexts(); len(got) != 1 || got[0] != (Context{ID: 1, AbstractSyntax: ctImage, TransferSyntax: "1.2.840.10008.1.2.4.90", SCU: true}) {
 		t.Errorf("contexts: %+v", got)
 	}
 	if a.PeerMaxPDU() != 32<<10 {

@@ -14,7 +14,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
 
-// Server accepts associations and serves C-ECHO and C-STORE on them. Its fields are set before Serve and not changed after.
+// Server accepts associations and serves C-ECHO, C-STORE, C-FIND, C-MOVE and C-GET on them, and lets peers cancel. Its fields are set before Serve and not changed after.
 type Server struct {
 	// Accept decides on each association before any presentation context is answered. An error refuses it: with the codes of a *Rejection, otherwise
 	// permanently and without a reason. It is required, and called by many goroutines.
@@ -23,6 +23,10 @@ type Server struct {
 	// Store takes one instance. Success means that the instance is as safe as the server promises: the sender may delete its own. What the handler does not
 	// read is read away. A panic is answered with StatusProcessingFailure. Nil refuses every C-STORE. ctx ends with the association or the server.
 	Store func(ctx context.Context, a *Association, req *StoreRequest) Status
+
+	// Query answers C-FIND, C-MOVE and C-GET, which op tells apart; nil refuses them. It gives the final answer; what precedes it, it gives op. ctx ends with the
+	// association, with the server, and with ErrCanceled as its cause when the peer cancels. A panic is answered with StatusProcessingFailure.
+	Query func(ctx context.Context, a *Association, op *Operation) Outcome
 
 	// Echo answers C-ECHO; nil is success.
 	Echo func(ctx context.Context, a *Association) Status
@@ -424,14 +428,15 @@ func (s *Server) message(ctx context.Context, a *Association, id byte, c *comman
 	case c.isResponse():
 		return misuse("a response came to what was not asked")
 	case c.field == cmdCancel:
-		// Nothing that could be cancelled is served: C-FIND, C-MOVE and C-GET would be. It has no response (PS3.7 9.3.2.3).
+		// What it cancels has been answered meanwhile. It has no response (PS3.7 9.3.2.3).
 		return s.discard(data)
 	case c.field == cmdEcho:
 		status = s.echo(ctx, a, pc, c)
 	case c.field == cmdStore:
 		status = s.store(ctx, a, pc, c, data)
+	case (c.field == cmdFind || c.field == cmdMove || c.field == cmdGet) && s.Query != nil:
+		return s.query(ctx, a, pc, c, data)
 	default:
-		// C-FIND, C-MOVE and C-GET would be served here, beside the DIMSE-N services.
 		status = Status{Code: StatusUnrecognizedOperation}
 	}
 	if err := s.discard(data); err != nil {
@@ -488,6 +493,8 @@ func (s *Server) store(ctx context.Context, a *Association, pc *Context, c *comm
 	switch {
 	case s.Store == nil, pc.AbstractSyntax == VerificationUID:
 		return Status{Code: StatusUnrecognizedOperation}
+	case !pc.SCU:
+		return Status{Code: StatusSOPClassNotSupported, Comment: "the requestor is no SCU of this SOP class here"}
 	case data == nil:
 		return Status{Code: StatusMistypedArgument, Comment: "C-STORE needs a data set"}
 	case c.class != pc.AbstractSyntax && !a.wouldAgree(c.class, pc.TransferSyntax):

@@ -23,6 +23,23 @@ const (
 	StatusElementsDiscarded     = 0xB006
 	StatusMismatchWarning       = 0xB007
 	StatusCannotUnderstand      = 0xC000
+
+	// Of C-FIND, C-MOVE and C-GET (PS3.4 C.4.1.1.4, C.4.2.1.5, C.4.3.1.4).
+	StatusPending            = 0xFF00
+	StatusPendingUnsupported = 0xFF01 // some optional keys are not supported for matching
+	StatusCancel             = 0xFE00
+	StatusUnknownDestination = 0xA801
+	StatusCannotCountMatches = 0xA701
+	StatusCannotPerform      = 0xA702
+	StatusSubOperations      = 0xB000 // complete, some of them failed
+	StatusClassMismatch      = 0xA900 // the identifier does not match the SOP class
+
+	// Of the DIMSE-N services (PS3.7 C).
+	StatusNoSuchClass     = 0x0118
+	StatusNoSuchInstance  = 0x0112
+	StatusNoSuchAction    = 0x0123
+	StatusNoSuchEvent     = 0x0113
+	StatusInvalidArgument = 0x0115
 )
 
 // Status is the outcome of one operation, as its response carries it (PS3.7 C). The zero value is success.
@@ -43,6 +60,9 @@ func (s Status) Success() bool { return s.Code == StatusSuccess }
 func (s Status) Warning() bool {
 	return s.Code == 0x0001 || s.Code == 0x0107 || s.Code == 0x0116 || s.Code&0xF000 == 0xB000
 }
+
+// Pending reports that more responses follow (PS3.7 C.4).
+func (s Status) Pending() bool { return s.Code == StatusPending || s.Code == StatusPendingUnsupported }
 
 // Done reports success or warning: for C-STORE, that the peer has taken the instance.
 func (s Status) Done() bool { return s.Success() || s.Warning() }

@@ -26,6 +26,8 @@ const (
 	controlLast    = 2
 )
 
+var errHalted = errors.New("dicom/network: not watched any more")
+
 var errReleaseRQ = errors.New("dicom/network: the peer asks for release")
 
 // wire is one end of a connection: it cuts the stream into PDUs and PDVs and holds the peer to its pace. One goroutine reads; only kill and drain are called
@@ -56,6 +58,8 @@ type wire struct {
 
 	mu       sync.Mutex
 	idle     bool // between messages
+	watching bool // for what comes while an operation is answered
+	halted   bool // no longer
 	draining bool // to be stopped when idle
 	killed   bool // to be stopped now
 }
@@ -169,6 +173,62 @@ func (c *wire) await(timeout time.Duration) error {
 		return c.readError(err)
 	}
 	return nil
+}
+
+// watch waits for the first byte of what comes while an operation is answered, without a limit of time: a peer that is being answered has nothing to say.
+// errHalted says that halt was called; nothing is lost then.
+func (c *wire) watch() error {
+	c.waited, c.ofMessage = 0, int64(c.w-c.r)
+	c.mu.Lock()
+	switch {
+	case c.killed:
+		c.mu.Unlock()
+		return ErrStopped
+	case c.halted:
+		c.mu.Unlock()
+		return errHalted
+	case c.w > c.r || c.pduLeft > 0:
+		c.mu.Unlock()
+		return nil
+	}
+	c.watching = true
+	c.armed = time.Time{}
+	_ = c.nc.SetReadDeadline(time.Time{})
+	c.mu.Unlock()
+	n, err := c.nc.Read(c.in)
+	c.mu.Lock()
+	c.watching = false
+	halted, killed := c.halted, c.killed
+	c.mu.Unlock()
+	c.r, c.w = 0, n
+	c.received += int64(n)
+	c.ofMessage = int64(n)
+	switch {
+	case n > 0:
+		return nil
+	case killed:
+		return ErrStopped
+	case halted && errors.Is(err, os.ErrDeadlineExceeded):
+		return errHalted
+	}
+	return c.readError(err)
+}
+
+// halt ends watch, now or when it is called next; resume takes that back.
+func (c *wire) halt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.halted = true
+	if c.watching {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (c *wire) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.halted = false
+	c.armed = time.Time{}
 }
 
 // need makes in[r:] at least n bytes long; n is small.
