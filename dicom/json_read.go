@@ -39,8 +39,9 @@ func FromJSON(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error)) (*
 func EachJSON(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error), f func(*Dataset) error) error {
 	lim = lim.withDefaults()
 	in := &io.LimitedReader{R: r, N: int64(lim.HeadBytes) + 1}
-	p := &jsonReader{dec: json.NewDecoder(in), in: in, lim: lim, bulk: bulk}
+	p := &jsonReader{modelReader: modelReader{op: "json", in: in, lim: lim, bulk: bulk}, dec: json.NewDecoder(in)}
 	p.dec.UseNumber()
+	p.offset = p.dec.InputOffset
 	t, err := p.token()
 	if err != nil {
 		return err
@@ -75,8 +76,15 @@ func EachJSON(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error), f 
 }
 
 type jsonReader struct {
-	dec      *json.Decoder
+	modelReader
+	dec *json.Decoder
+}
+
+// modelReader is what the readers of a data set's JSON and XML share.
+type modelReader struct {
+	op       string
 	in       *io.LimitedReader
+	offset   func() int64 // in the text
 	lim      Limits
 	bulk     func(uri string) ([]byte, error)
 	path     []Tag
@@ -86,7 +94,7 @@ type jsonReader struct {
 	upper    bool // the data set holds text that is not ASCII
 }
 
-func (p *jsonReader) fail(kind error, reason string) error {
+func (p *modelReader) fail(kind error, reason string) error {
 	if p.in.N <= 0 {
 		kind, reason = ErrTooLarge, "the text is longer than the limit"
 	}
@@ -94,7 +102,7 @@ func (p *jsonReader) fail(kind error, reason string) error {
 	for _, t := range p.path {
 		path = append(path, t.String())
 	}
-	return &Error{Op: "json", Path: strings.Join(path, "."), Offset: p.dec.InputOffset(), Reason: reason, Kind: kind}
+	return &Error{Op: p.op, Path: strings.Join(path, "."), Offset: p.offset(), Reason: reason, Kind: kind}
 }
 
 func (p *jsonReader) token() (json.Token, error) {
@@ -118,21 +126,26 @@ func (p *jsonReader) dataset(f func(*Dataset) error) error {
 	if err != nil {
 		return err
 	}
+	d, err := p.finish(elems)
+	if err != nil {
+		return err
+	}
+	return f(d)
+}
+
+// finish is the data set of the elements that were read.
+func (p *modelReader) finish(elems []builtElement) (*Dataset, error) {
 	if p.upper && !slices.ContainsFunc(elems, func(e builtElement) bool { return e.tag == TagSpecificCharacterSet }) {
 		elems = append(elems, utf8Element())
 	}
 	b, err := p.join(elems)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lim := p.lim
 	lim.Depth = min(lim.Depth+1, 120)
 	lim.HeadBytes = max(lim.HeadBytes, len(b))
-	d, err := ParseDataset(b, ExplicitVRLittleEndian, lim)
-	if err != nil {
-		return err
-	}
-	return f(d)
+	return ParseDataset(b, ExplicitVRLittleEndian, lim)
 }
 
 func utf8Element() builtElement {
@@ -140,7 +153,7 @@ func utf8Element() builtElement {
 	return builtElement{TagSpecificCharacterSet, raw}
 }
 
-func (p *jsonReader) join(elems []builtElement) ([]byte, error) {
+func (p *modelReader) join(elems []builtElement) ([]byte, error) {
 	slices.SortFunc(elems, func(a, b builtElement) int { return cmp.Compare(a.tag, b.tag) })
 	n := 0
 	for i, e := range elems {
@@ -284,8 +297,13 @@ func (p *jsonReader) element(tag Tag, depth int) ([]byte, error) {
 	if (has[2] || has[3]) && vr == VRSQ {
 		return nil, p.fail(ErrMalformed, "a sequence has items")
 	}
+	return p.built(tag, vr, values, raw, has[1], has[3])
+}
+
+// built is an element as it is encoded: of values, if it has any, else of bytes, which may be bulk.
+func (p *modelReader) built(tag Tag, vr VR, values []jsonValue, raw []byte, valued, bulk bool) ([]byte, error) {
 	p.live -= len(values)
-	if has[1] {
+	if valued {
 		var reason string
 		if raw, reason = p.encode(vr, values); reason != "" {
 			return nil, p.fail(ErrMalformed, reason)
@@ -294,7 +312,7 @@ func (p *jsonReader) element(tag Tag, depth int) ([]byte, error) {
 	if tag == TagSpecificCharacterSet {
 		vr, raw = VRCS, []byte("ISO_IR 192")
 	}
-	if p.bytes += len(raw); p.bytes > p.lim.HeadBytes*2 && !has[3] {
+	if p.bytes += len(raw); p.bytes > p.lim.HeadBytes*2 && !bulk {
 		return nil, p.fail(ErrTooLarge, "too many bytes")
 	}
 	if len(raw) > math.MaxUint16-1 && !vr.LongLength() {
@@ -307,7 +325,7 @@ func (p *jsonReader) element(tag Tag, depth int) ([]byte, error) {
 	return out, nil
 }
 
-func (p *jsonReader) fetch(uri string) ([]byte, error) {
+func (p *modelReader) fetch(uri string) ([]byte, error) {
 	if p.bulk == nil {
 		return nil, p.fail(ErrMalformed, "a BulkDataURI cannot be followed here")
 	}
@@ -413,7 +431,7 @@ func (p *jsonReader) objectValue(depth int) (jsonValue, error) {
 }
 
 // encode is the value of an element; a reason if its VR does not hold it.
-func (p *jsonReader) encode(vr VR, values []jsonValue) (raw []byte, reason string) {
+func (p *modelReader) encode(vr VR, values []jsonValue) (raw []byte, reason string) {
 	switch {
 	case vr == VRSQ:
 		for _, v := range values {
@@ -443,7 +461,7 @@ func (p *jsonReader) encode(vr VR, values []jsonValue) (raw []byte, reason strin
 	return raw, ""
 }
 
-func (p *jsonReader) encodeText(vr VR, values []jsonValue) (raw []byte, reason string) {
+func (p *modelReader) encodeText(vr VR, values []jsonValue) (raw []byte, reason string) {
 	if len(values) > 1 && vr.SingleValued() {
 		return nil, "its VR has one value"
 	}

@@ -230,23 +230,39 @@ func transcoding(attempt string, ts *dicom.TransferSyntax) error {
 	return notAcceptable(attempt, "it is kept in another transfer syntax ("+ts.UID+"), and nothing is transcoded here", "Ask with transfer-syntax=*, or with that transfer syntax.")
 }
 
-// acceptsJSON refuses a client that does not take DICOM JSON.
-func acceptsJSON(r *http.Request, attempt string) error {
+// modelForm is how data sets without their bulk values go out.
+type modelForm int
+
+const (
+	modelJSON  modelForm = iota + 1 // application/dicom+json (PS3.18 F)
+	modelParts                      // multipart/related; type="application/dicom+xml" (PS3.19 A.1)
+	modelXML                        // application/dicom+xml: one data set
+)
+
+// modelAs chooses between JSON and XML. single says that the answer is one data set, which may go out as XML without a multipart around it.
+func modelAs(r *http.Request, attempt string, single bool) (modelForm, error) {
 	ranges, err := accepted(r)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range ranges {
 		switch ranges[i].name {
 		case "*/*", "application/*", "application/dicom+json", "application/json":
-			return nil
-		case "multipart/related": // DICOM's XML; some viewers send it with type=application/dicom+json
-			if ranges[i].inner() == "application/dicom+json" {
-				return nil
+			return modelJSON, nil
+		case "application/dicom+xml":
+			if single {
+				return modelXML, nil
+			}
+		case "multipart/related", "multipart/*":
+			switch ranges[i].inner() {
+			case "application/dicom+json": // some viewers send it
+				return modelJSON, nil
+			case "application/dicom+xml", "", "*/*", "application/*":
+				return modelParts, nil
 			}
 		}
 	}
-	return notAcceptable(attempt, "the answer is DICOM JSON", "Ask for application/dicom+json.")
+	return 0, notAcceptable(attempt, "the answer is DICOM JSON or XML", `Ask for application/dicom+json, or for multipart/related; type="application/dicom+xml".`)
 }
 
 // pixelMedia is the media type that PS3.18 Table 8.7.3-5 gives a compressed transfer syntax; empty if it has none.

@@ -1,6 +1,7 @@
 package dicomweb
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"net/http"
@@ -17,8 +18,9 @@ import (
 // begin reads what every search has.
 func (d *Door) begin(w http.ResponseWriter, r *http.Request, level catalogue.Level) (delivery.Caller, *searchRequest, bool) {
 	caller, at, err := asked(r)
+	var as modelForm
 	if err == nil {
-		err = acceptsJSON(r, "search")
+		as, err = modelAs(r, "search", false)
 	}
 	var s *searchRequest
 	if err == nil {
@@ -28,6 +30,7 @@ func (d *Door) begin(w http.ResponseWriter, r *http.Request, level catalogue.Lev
 		web.Fail(w, r, err)
 		return caller, nil, false
 	}
+	s.as = as
 	s.query.Collection, s.query.Study, s.query.SeriesUID = at.Collection, at.Study, at.Series
 	return caller, s, true
 }
@@ -76,7 +79,7 @@ func (d *Door) searchInstances(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answer writes what was found as a JSON array; nothing found is an empty one with status 200, which every viewer reads, and not 204 (PS3.18 10.6.3.1 allows
+// answer writes what was found as a JSON array, or as parts of XML; nothing found is an empty one with status 200, which every viewer reads, and not 204 (PS3.18 10.6.3.1 allows
 // both).
 func answer[T any](w http.ResponseWriter, r *http.Request, s *searchRequest, found []T, more bool, err error, fill func(*row, T)) {
 	if err != nil {
@@ -85,9 +88,19 @@ func answer[T any](w http.ResponseWriter, r *http.Request, s *searchRequest, fou
 	}
 	h := w.Header()
 	private(h)
-	h.Set("Content-Type", "application/dicom+json")
+	h.Set("Vary", "Accept")
 	for _, text := range s.warnings(more) {
 		h.Add("Warning", text)
+	}
+	if s.as != modelJSON && len(found) > 0 {
+		answerXML(w, r, s, found, fill)
+		return
+	}
+	h.Set("Content-Type", "application/dicom+json")
+	if s.as != modelJSON { // a multipart body has to have a part (RFC 2046 5.1.1)
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNoContent)
+		return
 	}
 	out := make([]byte, 0, 64<<10)
 	out = append(out, '[')
@@ -115,6 +128,35 @@ func answer[T any](w http.ResponseWriter, r *http.Request, s *searchRequest, fou
 		h.Set("Content-Length", strconv.Itoa(len(out)))
 	}
 	if _, err := w.Write(out); err != nil {
+		web.Fail(w, r, err)
+	}
+}
+
+// answerXML writes a part for each result (PS3.18 10.6.3.3.1).
+func answerXML[T any](w http.ResponseWriter, r *http.Request, s *searchRequest, found []T, fill func(*row, T)) {
+	buf := buffered(w)
+	defer release(buf)
+	out := newModelWriter(w, buf, s.as)
+	b := &row{}
+	var object, text []byte
+	for _, x := range found {
+		b.reset()
+		b.text(dicom.TagSpecificCharacterSet, dicom.VRCS, "ISO_IR 192")
+		fill(b, x)
+		object = b.appendTo(object[:0])
+		data, err := dicom.FromJSON(bytes.NewReader(object), dicom.Limits{}, nil)
+		if err == nil {
+			text, err = dicom.AppendXML(text[:0], data, dicom.JSONOptions{})
+		}
+		if err == nil {
+			err = out.add(text, "")
+		}
+		if err != nil {
+			web.Fail(w, r, err)
+			return
+		}
+	}
+	if err := out.end(); err != nil {
 		web.Fail(w, r, err)
 	}
 }
@@ -201,7 +243,10 @@ func (b *row) name(t dicom.Tag, s string) {
 			}
 			b.buf = append(b.buf, '{')
 			first := true
-			for k, group := range strings.SplitN(v, "=", 3) {
+			for k, group := range strings.Split(v, "=") {
+				if k > 2 { // PS3.5 6.2.1 knows three
+					break
+				}
 				if group == "" {
 					continue
 				}

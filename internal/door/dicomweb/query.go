@@ -14,6 +14,7 @@ import (
 
 // searchRequest is what the query of a search says (PS3.18 8.3.4).
 type searchRequest struct {
+	as      modelForm
 	query   *catalogue.Query
 	all     bool               // includefield=all
 	fields  map[dicom.Tag]bool // includefield: what is asked for beyond the required attributes; of a path, its sequence

@@ -59,7 +59,7 @@ func failureReason(err error) int {
 
 // answerStore writes the Store Instances Response Module (PS3.18 I). The UIDs in it are those that the sender sent. It gives no Retrieve URL: instances
 // are kept under other UIDs, and the answer must not tie the two.
-func (d *Door) answerStore(w http.ResponseWriter, r *http.Request, results []*stored, ended error) {
+func (d *Door) answerStore(w http.ResponseWriter, r *http.Request, as modelForm, results []*stored, ended error) {
 	var failed, stopped int
 	var kept, refused, other []*stored
 	for _, s := range results {
@@ -120,7 +120,11 @@ func (d *Door) answerStore(w http.ResponseWriter, r *http.Request, results []*st
 		web.Fail(w, r, err)
 		return
 	}
-	body, err := dicom.AppendJSON(nil, data, dicom.JSONOptions{})
+	contentType, write := "application/dicom+json", dicom.AppendJSON
+	if as != modelJSON {
+		contentType, write = "application/dicom+xml", dicom.AppendXML
+	}
+	body, err := write(nil, data, dicom.JSONOptions{})
 	if err != nil {
 		web.Fail(w, r, err)
 		return
@@ -136,7 +140,7 @@ func (d *Door) answerStore(w http.ResponseWriter, r *http.Request, results []*st
 		code = http.StatusConflict
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/dicom+json")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "private, no-store")
 	w.WriteHeader(code)

@@ -63,7 +63,8 @@ func (d *Door) store(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, r, err)
 		return
 	}
-	if err := acceptsJSON(r, "store instances"); err != nil {
+	as, err := modelAs(r, "store instances", true)
+	if err != nil {
 		web.Fail(w, r, err)
 		return
 	}
@@ -81,7 +82,7 @@ func (d *Door) store(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, r, err)
 		return
 	}
-	d.answerStore(w, r, results, err)
+	d.answerStore(w, r, as, results, err)
 }
 
 // depositInto decides into which collection a request deposits, and whether it may: the one of its path, else the only one that the caller may deposit

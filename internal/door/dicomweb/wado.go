@@ -206,7 +206,10 @@ func (m *multipartWriter) part(contentType, location string) {
 		end = ""
 	}
 	m.parts++
-	_, _ = m.w.WriteString(end + "--" + m.boundary + "\r\nContent-Type: " + contentType + "\r\nContent-Location: " + location + "\r\n\r\n")
+	if location != "" {
+		location = "\r\nContent-Location: " + location
+	}
+	_, _ = m.w.WriteString(end + "--" + m.boundary + "\r\nContent-Type: " + contentType + location + "\r\n\r\n")
 }
 
 func (m *multipartWriter) end() error {
@@ -214,63 +217,115 @@ func (m *multipartWriter) end() error {
 	return err
 }
 
-// metadata answers the metadata of a study, a series or an instance as DICOM JSON (PS3.18 10.4.1.1.2).
+// metadata answers the metadata of a study, a series or an instance as DICOM JSON or XML (PS3.18 10.4.1.1.2).
 func (d *Door) metadata(w http.ResponseWriter, r *http.Request) {
 	caller, at, err := asked(r)
+	var as modelForm
 	if err == nil {
-		err = acceptsJSON(r, "retrieve metadata")
+		as, err = modelAs(r, "retrieve metadata", at.SOP != "")
 	}
 	if err != nil {
 		web.Fail(w, r, err)
 		return
 	}
-	h := w.Header()
 	buf := buffered(w)
 	defer release(buf)
-	n, separator := 0, ""
+	out := newModelWriter(w, buf, as)
 	var text []byte
 	for o, err := range d.Delivery.Objects(r.Context(), caller, at, policy.ReadMetadata) {
 		if err == nil {
-			text, err = appendMetadata(text[:0], o, d.address(r, o))
+			text, err = appendMetadata(text[:0], o, d.address(r, o), as)
+			if err == nil {
+				err = out.add(text, d.address(r, o)+"/metadata")
+			}
 			o.Close()
 		}
 		if err != nil {
 			web.Fail(w, r, err)
 			return
 		}
-		if n == 0 {
-			private(h)
-			h.Set("Content-Type", "application/dicom+json")
-			separator = "["
-		}
-		n++
-		if _, err = buf.WriteString(separator); err == nil {
-			_, err = buf.Write(text)
-		}
-		if err != nil {
-			web.Fail(w, r, err)
-			return
-		}
-		separator = ","
 	}
-	_, err = buf.WriteString("]")
-	if err == nil {
-		err = buf.Flush()
-	}
-	if err != nil {
+	if err := out.end(); err != nil {
 		web.Fail(w, r, err)
 	}
 }
 
-// appendMetadata appends an object's data set in the DICOM JSON model, with addresses for what is bulk.
-func appendMetadata(dst []byte, o *delivery.Object, at string) ([]byte, error) {
+// modelWriter writes data sets one after the other as an array, as parts, or the one alone. Its header is set when the first comes.
+type modelWriter struct {
+	as    modelForm
+	h     http.Header
+	buf   *bufio.Writer
+	parts *multipartWriter
+	n     int
+}
+
+func newModelWriter(w http.ResponseWriter, buf *bufio.Writer, as modelForm) *modelWriter {
+	return &modelWriter{as: as, h: w.Header(), buf: buf}
+}
+
+func (m *modelWriter) begin() {
+	private(m.h)
+	m.h.Set("Vary", "Accept")
+	switch m.as {
+	case modelJSON:
+		m.h.Set("Content-Type", "application/dicom+json")
+	case modelXML:
+		m.h.Set("Content-Type", "application/dicom+xml")
+	case modelParts:
+		m.parts = newMultipartWriter(m.buf)
+		m.h.Set("Content-Type", m.parts.contentType("application/dicom+xml"))
+	}
+}
+
+// add writes one data set; location, where it has one, is its own address.
+func (m *modelWriter) add(text []byte, location string) error {
+	if m.n++; m.n == 1 {
+		m.begin()
+	}
+	switch {
+	case m.as == modelParts:
+		m.parts.part("application/dicom+xml", location)
+	case m.as == modelJSON && m.n == 1:
+		_ = m.buf.WriteByte('[') // errors stay in the buffered writer
+	case m.as == modelJSON:
+		_ = m.buf.WriteByte(',')
+	}
+	_, err := m.buf.Write(text)
+	return err
+}
+
+func (m *modelWriter) end() error {
+	if m.n == 0 {
+		m.begin()
+	}
+	var err error
+	switch {
+	case m.as == modelParts:
+		err = m.parts.end()
+	case m.as == modelJSON && m.n == 0:
+		_, err = m.buf.WriteString("[]")
+	case m.as == modelJSON:
+		err = m.buf.WriteByte(']')
+	}
+	if err != nil {
+		return err
+	}
+	return m.buf.Flush()
+}
+
+// appendMetadata appends an object's data set in the DICOM JSON or XML model, with addresses for what is bulk.
+func appendMetadata(dst []byte, o *delivery.Object, at string, as modelForm) ([]byte, error) {
 	data, err := o.Dataset()
 	if err != nil {
 		return dst, err
 	}
-	return dicom.AppendJSON(dst, data, dicom.JSONOptions{BulkURI: func(i int) (string, bool) {
+	opts := dicom.JSONOptions{BulkURI: func(i int) (string, bool) {
 		return at + "/bulkdata/" + elementPath(data, i), true
-	}})
+	}}
+	if as == modelJSON {
+		return dicom.AppendJSON(dst, data, opts)
+	}
+	return dicom.AppendXML(dst, data, opts)
 }
 
 // elementPath is an element's place as a path: 00400555/1/0040A30A is an element in the first item of a sequence.
