@@ -37,5 +37,8 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	maps.Copy(all, n.Uploads.Handlers())
 	maps.Copy(all, n.Status.Handlers())
 	maps.Copy(all, n.Review.Handlers())
+	if n.Mail != nil {
+		maps.Copy(all, n.Mail.Handlers())
+	}
 	return all
 }

@@ -25,6 +25,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
+	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -47,6 +49,8 @@ type Node struct {
 	Directory *directoryflow.Desk
 	SignIn    *signin.Flow // nil: HTTP is off
 	Uploads   *uploadflow.Flow
+	Links     *linkflow.Desk // of people outside
+	Mail      *mailing.Queue // nil: no mail is sent
 	Questions *askflow.Desk
 	Status    *status.Desk
 	Delivery  *delivery.Delivery

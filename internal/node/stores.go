@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -50,6 +51,7 @@ type Config struct {
 	PublicURL string           // where people reach the node, https://images.example.org; empty: as each request names it
 	Proxies   []string         // addresses, or ranges of them, whose X-Forwarded-For is believed
 	OIDC      *signin.Provider // who vouches for people; nil: nobody
+	Mail      *mail.Config     // the server that takes mails; nil: none is sent. It wants a PublicURL
 
 	Version string // of the program
 	Demo    bool   // a demonstration: the key inside Data, C-STORE from this machine taken from anybody

@@ -4,7 +4,13 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/spool"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
+	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/record/upload"
 )
@@ -25,5 +31,45 @@ func (n *Node) openUploads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.openMail(); err != nil {
+		return err
+	}
+	if n.Links, err = linkflow.New(linkflow.Parts{DB: s.DB, Audit: s.Audit, Root: s.Ring.Root(), Links: rows, Collections: s.Collections, Identity: s.Identity, Mail: n.Mail, Node: nodeName}); err != nil {
+		return err
+	}
 	return n.Uploads.Schedule(ctx)
+}
+
+// nodeName is what the node is called.
+const nodeName = "Vitrine node"
+
+// openMail opens the queue of mails, where there is a server for them.
+func (n *Node) openMail() (err error) {
+	if n.cfg.Mail == nil {
+		return nil
+	}
+	if n.place.Public == "" {
+		return fault.New(fault.Invalid, "configure mail", "", "mails lead to the node: say by its public URL where people reach it")
+	}
+	sender, err := mail.New(*n.cfg.Mail)
+	if err != nil {
+		return err
+	}
+	n.Mail, err = mailing.New(mailing.Parts{DB: n.Stores.DB, Jobs: n.queue, Root: n.Stores.Ring.Root(), Sender: sender, Log: n.cfg.Log, Base: n.place.Public})
+	return err
+}
+
+// Links is where links for people outside are made, with the master key at hand for as long as use takes. No mail is sent from there.
+func (r *Records) Links(ctx context.Context, cfg Config, use func(*linkflow.Desk) error) error {
+	rows, err := upload.OpenRecord(ctx, r.DB)
+	if err != nil {
+		return err
+	}
+	return r.withKeys(ctx, cfg, func(ring *keys.Ring, _ *db.DB) error {
+		d, err := linkflow.New(linkflow.Parts{DB: r.DB, Audit: r.Audit, Root: ring.Root(), Links: rows, Collections: r.Collections, Identity: r.Identity, Node: nodeName})
+		if err != nil {
+			return err
+		}
+		return use(d)
+	})
 }

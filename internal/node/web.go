@@ -30,7 +30,7 @@ func (n *Node) website() (*http.Server, error) {
 		Log:  n.cfg.Log,
 		Base: n.place.Public,
 	}).Register(mux)
-	uploads, err := upload.New(n.Uploads, n.cfg.Log)
+	uploads, err := upload.New(n.Uploads, n.Links, n.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (n *Node) website() (*http.Server, error) {
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
 		Reidentify: who, Proof: proofs,
-		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: "Vitrine node",
+		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err
@@ -63,7 +63,7 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: "Vitrine node", Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -107,8 +107,8 @@ func (a *answer) fail(err error) {
 			e.Advice = "Nothing of it is kept. Mend it at the source, and send it again."
 		}
 	default:
-		if given, ok := errors.AsType[*web.Error](err); ok {
-			e.Status, e.Attempt, e.Reason, e.Advice = given.Status, given.Attempt, given.Reason, given.Advice
+		if given, ok := errors.AsType[*web.Error](ofLink(err)); ok {
+			e.Status, e.Attempt, e.Reason, e.Advice, e.Code = given.Status, given.Attempt, given.Reason, given.Advice, given.Code
 			for k, v := range given.Header {
 				keep[k] = v
 			}

@@ -6,6 +6,10 @@
 //	HEAD  /upload/{id}                   how many bytes are there
 //	GET   /upload/batches/{batch}        what became of each file, by its ordinal
 //	POST  /upload/batches/{batch}/end    nothing more comes
+//	GET   /upload/links/mine             until when a link works, and for how much
+//
+// Somebody outside, without an account, shows a link that they were sent in the header Vitrine-Link, and in Vitrine-Visit what keeps their files apart from those of others who hold
+// the same link. No other door takes links.
 //
 // Without a batch a file is a deposit of its own, into the collection that the metadata name. All other metadata are passed over: a name of a file is read by nobody here.
 //
@@ -39,9 +43,11 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	flow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	record "github.com/vitrine-imaging/vitrine/internal/record/upload"
 )
 
 const (
@@ -57,29 +63,37 @@ const (
 
 // Door is safe for use by many goroutines.
 type Door struct {
-	flow *flow.Flow
-	log  *slog.Logger
-	tus  *handler.UnroutedHandler
+	flow  *flow.Flow
+	links *link.Desk // nil: nobody comes by a link
+	log   *slog.Logger
+	tus   *handler.UnroutedHandler
+	// large takes files of any size: of those who come by a link, whose quota is the bound.
+	large *handler.UnroutedHandler
 	// draining ends when the node does: senders are asked to come back, not cut off in the middle of a piece.
 	draining context.Context
 	drain    context.CancelFunc
 }
 
-// New makes the door.
-func New(f *flow.Flow, log *slog.Logger) (*Door, error) {
-	d := &Door{flow: f, log: log}
+// New makes the door. Without links nobody comes by one.
+func New(f *flow.Flow, links *link.Desk, log *slog.Logger) (*Door, error) {
+	d := &Door{flow: f, links: links, log: log}
 	d.draining, d.drain = context.WithCancel(context.Background())
 	composer := handler.NewStoreComposer()
 	composer.UseCore(store{f})
 	composer.UseTerminater(store{f})
 	composer.UseLocker(memorylocker.New())
-	var err error
-	d.tus, err = handler.NewUnroutedHandler(handler.Config{
+	config := handler.Config{
 		StoreComposer: composer, BasePath: base, MaxSize: f.Limits.File, DisableDownload: true, DisableConcatenation: true,
 		Cors:                             &handler.CorsConfig{Disable: true}, // nobody else's page sends anything here
 		Logger:                           xslog.New(xslog.NewTextHandler(io.Discard, &xslog.HandlerOptions{Level: xslog.Level(100)})),
 		GracefulRequestCompletionTimeout: graceful,
-	})
+	}
+	var err error
+	if d.tus, err = handler.NewUnroutedHandler(config); err != nil {
+		return nil, err
+	}
+	config.MaxSize = 0
+	d.large, err = handler.NewUnroutedHandler(config)
 	return d, err
 }
 
@@ -93,27 +107,24 @@ func (d *Door) Register(mux web.Routes) {
 	options := d.through(d.tus.PostFile) // the middleware answers by itself
 	mux.Handle("OPTIONS /upload", options)
 	mux.Handle("OPTIONS /upload/{id}", options)
-	mux.Handle("POST /upload", d.known(d.through(d.tus.PostFile)))
+	person, holder := d.through(d.tus.PostFile), d.through(d.large.PostFile)
+	mux.Handle("POST /upload", d.known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if byLink(r) {
+			holder.ServeHTTP(w, r)
+			return
+		}
+		person.ServeHTTP(w, r)
+	})))
 	mux.Handle("HEAD /upload/{id}", d.known(d.through(d.tus.HeadFile)))
 	mux.Handle("PATCH /upload/{id}", d.known(d.through(d.tus.PatchFile)))
 	mux.Handle("DELETE /upload/{id}", d.known(d.through(d.tus.DelFile)))
 	mux.Handle("POST /upload/batches", d.known(http.HandlerFunc(d.begin)))
 	mux.Handle("GET /upload/batches/{batch}", d.known(http.HandlerFunc(d.batch)))
 	mux.Handle("POST /upload/batches/{batch}/end", d.known(http.HandlerFunc(d.end)))
+	if d.links != nil {
+		mux.HandleFunc("GET /upload/links/mine", d.told)
+	}
 }
-
-// known lets those pass who have shown who they are.
-func (d *Door) known(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := web.Known(r); err != nil {
-			web.Fail(w, r, err)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-func callerOf(r *http.Request) flow.Caller { return flow.Caller(web.CallerOf(r)) }
 
 // exchange is what store and answer of one request tell each other around the handler between them.
 type exchange struct {
@@ -197,19 +208,27 @@ func (d *Door) begin(w http.ResponseWriter, r *http.Request) {
 	}
 	b, err := d.flow.Begin(r.Context(), callerOf(r), collection.ID(want.Collection))
 	if err != nil {
-		web.Fail(w, r, err)
+		web.Fail(w, r, ofLink(err))
 		return
 	}
 	w.Header().Set("Location", base+"batches/"+b.ID.String())
-	give(w, http.StatusCreated, batchView{Batch: b.ID.String(), Collection: string(b.Collection), Deposit: "/deposits/" + b.ID.String(), Upload: strings.TrimSuffix(base, "/")})
+	give(w, http.StatusCreated, viewOf(r, b))
+}
+
+func viewOf(r *http.Request, b record.Batch) batchView {
+	v := batchView{Batch: b.ID.String(), Collection: string(b.Collection), Upload: strings.TrimSuffix(base, "/"), Ended: !b.Ended.IsZero()}
+	if !byLink(r) {
+		v.Deposit = "/deposits/" + v.Batch
+	}
+	return v
 }
 
 // batchView is a batch as JSON. Numbers of deposits are more than what JavaScript's numbers hold, and so are text.
 type batchView struct {
 	Batch      string     `json:"batch"`
 	Collection string     `json:"collection"`
-	Deposit    string     `json:"deposit"` // its page
-	Upload     string     `json:"upload"`  // where files of it are sent
+	Deposit    string     `json:"deposit,omitempty"` // its page, for who has an account
+	Upload     string     `json:"upload"`            // where files of it are sent
 	Ended      bool       `json:"ended"`
 	Files      []fileView `json:"files,omitempty"`
 	Next       int64      `json:"next,omitempty"` // ask with after= this for more
@@ -233,16 +252,16 @@ type advised struct {
 func (d *Door) batch(w http.ResponseWriter, r *http.Request) {
 	id, err := batchOf(r)
 	if err != nil {
-		web.Fail(w, r, err)
+		web.Fail(w, r, ofLink(err))
 		return
 	}
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // whatever is no number begins at the beginning
 	b, all, err := d.flow.Batch(r.Context(), callerOf(r), id, max(after, 0), listed)
 	if err != nil {
-		web.Fail(w, r, err)
+		web.Fail(w, r, ofLink(err))
 		return
 	}
-	v := batchView{Batch: id.String(), Collection: string(b.Collection), Deposit: "/deposits/" + id.String(), Upload: strings.TrimSuffix(base, "/"), Ended: !b.Ended.IsZero()}
+	v := viewOf(r, b)
 	for _, u := range all {
 		f := fileView{Ordinal: u.Ordinal, Upload: base + u.ID, Size: u.Size, Fate: u.Fate}
 		for _, r := range u.Reasons {
@@ -266,7 +285,7 @@ func (d *Door) end(w http.ResponseWriter, r *http.Request) {
 		err = d.flow.End(r.Context(), callerOf(r), id)
 	}
 	if err != nil {
-		web.Fail(w, r, err)
+		web.Fail(w, r, ofLink(err))
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -147,8 +147,11 @@ func (x *rig) try(who, method, path string, h headers, body io.Reader) (answer, 
 		}
 		r.Header.Set(k, v)
 	}
-	if who != "" {
-		r.Header.Set("Authorization", "Bearer "+x.tokens[who])
+	if secret, visit, ok := strings.Cut(x.tokens[who], " "); ok { // a link
+		r.Header.Set("Vitrine-Link", secret)
+		r.Header.Set("Vitrine-Visit", visit)
+	} else if who != "" {
+		r.Header.Set("Authorization", "Bearer "+secret)
 	}
 	resp, err := x.client.Do(r)
 	if err != nil {

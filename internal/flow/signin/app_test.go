@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/attempts"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
@@ -115,7 +116,7 @@ func TestByCode(t *testing.T) {
 		if err1 == nil || err1.Error() != err2.Error() || err1.Error() != err3.Error() {
 			t.Errorf("they differ: %v, %v, %v", err1, err2, err3)
 		}
-		for range freeTries {
+		for range attempts.Free {
 			if _, err := f.ByCode(ctx, "8", "0000-0000-0000"); err == nil {
 				t.Error("a code that nobody made lets in")
 			}

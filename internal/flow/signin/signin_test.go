@@ -2,7 +2,6 @@ package signin
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -197,53 +196,6 @@ func TestNothingOpensTheDoor(t *testing.T) {
 			denied(t, "disabling", f.Disable(ctx, who, "person-1", true))
 		}
 	})
-}
-
-// An address that fails again and again waits longer each time; others do not.
-// Whoever has one address of IPv6 has 2^64 of them: they are counted as one.
-func TestTriesOfANetwork(t *testing.T) {
-	tr := &tries{}
-	for i := range freeTries {
-		tr.failed(fmt.Sprintf("2001:db8:0:1::%d", i))
-		tr.failed(fmt.Sprintf("192.0.2.%d", i))
-	}
-	denied(t, "another address of the network", tr.allow("2001:db8:0:1:ffff::1"))
-	for _, other := range []string{"2001:db8:0:2::1", "192.0.2.1", "::ffff:192.0.2.2", "", "no address"} {
-		if err := tr.allow(other); err != nil {
-			t.Errorf("%q: %v", other, err)
-		}
-	}
-}
-
-func TestTries(t *testing.T) {
-	now := time.Now()
-	tr := &tries{now: func() time.Time { return now }}
-	for range freeTries {
-		if err := tr.allow("a"); err != nil {
-			t.Fatal(err)
-		}
-		tr.failed("a")
-	}
-	denied(t, "after the free tries", tr.allow("a"))
-	if err := tr.allow("b"); err != nil {
-		t.Error(err)
-	}
-	var waits []time.Duration
-	for range 20 {
-		start := now
-		for tr.allow("a") != nil {
-			now = now.Add(time.Second)
-		}
-		waits = append(waits, now.Sub(start))
-		tr.failed("a")
-	}
-	if waits[3] <= waits[1] || waits[19] > longestWait+time.Second {
-		t.Errorf("waits %v", waits)
-	}
-	now = now.Add(2 * forgetAfter)
-	if err := tr.allow("a"); err != nil {
-		t.Error(err)
-	}
 }
 
 // The first administrator's link is made until an administrator has a passkey.

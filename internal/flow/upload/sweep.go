@@ -14,6 +14,9 @@ import (
 // jobSweep removes what nobody goes on with.
 const jobSweep = "sweep uploads"
 
+// keepHolders is how long after a link's end it is known whom it was made for.
+const keepHolders = 90 * 24 * time.Hour
+
 // pages of what is swept in one transaction
 const sweepPage = 500
 
@@ -93,7 +96,12 @@ func (f *Flow) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.DB.Write(ctx, func(tx *db.Tx) error { return f.Uploads.RemoveEmpty(tx, time.Now().Add(-f.Limits.Told)) })
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := f.Uploads.ForgetHolders(tx, time.Now().Add(-keepHolders)); err != nil {
+			return err
+		}
+		return f.Uploads.RemoveEmpty(tx, time.Now().Add(-f.Limits.Told))
+	})
 }
 
 // expire forgets those of these uploads whose time has come, and says which those are.

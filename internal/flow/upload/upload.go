@@ -39,6 +39,31 @@ import (
 type Caller struct {
 	Actor  string // what the audit log calls them
 	Grants []policy.Grant
+	// Visit is which of those who hold a link this is: Actor is the link then, and several people may hold it. Empty: no link is held.
+	Visit string
+}
+
+// owner is whose what is sent is.
+func (c Caller) owner() string {
+	if c.Visit == "" {
+		return c.Actor
+	}
+	return c.Actor + " " + c.Visit
+}
+
+// link is the link that is held; empty: none.
+func (c Caller) link() string {
+	if c.Visit == "" {
+		return ""
+	}
+	return c.Actor
+}
+
+func (c Caller) action() policy.Action {
+	if c.Visit == "" {
+		return policy.Deposit
+	}
+	return policy.DepositByLink
 }
 
 func (c Caller) knows(id collection.ID) bool {
@@ -154,7 +179,7 @@ const attempt = "upload"
 
 // decide asks policy. To who has no role in a collection, it is not there.
 func decide(who Caller, id collection.ID) error {
-	dec := policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.Deposit, Collection: string(id)})
+	dec := policy.Decide(policy.Facts{Grants: who.Grants, Action: who.action(), Collection: string(id)})
 	switch {
 	case dec.Allow:
 		return nil
@@ -168,7 +193,7 @@ func decide(who Caller, id collection.ID) error {
 func only(who Caller) (collection.ID, error) {
 	var id collection.ID
 	for _, g := range who.Grants {
-		if !policy.Decide(policy.Facts{Grants: []policy.Grant{g}, Action: policy.Deposit, Collection: g.Collection}).Allow {
+		if !policy.Decide(policy.Facts{Grants: []policy.Grant{g}, Action: who.action(), Collection: g.Collection}).Allow {
 			continue
 		}
 		c := collection.ID(g.Collection)
@@ -200,11 +225,16 @@ func (f *Flow) Begin(ctx context.Context, who Caller, id collection.ID) (upload.
 	if err := decide(who, id); err != nil {
 		return upload.Batch{}, err
 	}
+	if link := who.link(); link != "" {
+		if err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Uploads.ReserveBatch(tx, link) }); err != nil {
+			return upload.Batch{}, err
+		}
+	}
 	dep, err := f.Custody.Begin(ctx, id, custody.DoorUpload, who.Actor)
 	if err != nil {
 		return upload.Batch{}, err
 	}
-	b := upload.Batch{ID: dep.ID, Collection: id, Actor: who.Actor}
+	b := upload.Batch{ID: dep.ID, Collection: id, Actor: who.owner()}
 	if err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Uploads.Begin(tx, b) }); err != nil {
 		dep.End()
 		return b, err
@@ -228,7 +258,7 @@ func (f *Flow) Batch(ctx context.Context, who Caller, id catalogue.DepositID, af
 // own is a batch of the caller's own.
 func (f *Flow) own(ctx context.Context, who Caller, id catalogue.DepositID) (upload.Batch, error) {
 	b, err := f.Uploads.Batch(ctx, id)
-	if fault.Is(err, fault.NotFound) || err == nil && (who.Actor == "" || b.Actor != who.Actor) {
+	if fault.Is(err, fault.NotFound) || err == nil && (who.Actor == "" || b.Actor != who.owner()) {
 		return upload.Batch{}, fault.New(fault.NotFound, attempt, "", "there is no such batch of yours")
 	}
 	if err != nil {
@@ -296,7 +326,7 @@ func (f *Flow) unseal(row upload.Upload) (text []byte, err error) {
 
 // Create begins an upload.
 func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed error) {
-	if w.Size < 0 || w.Size > f.Limits.File {
+	if w.Size < 0 || who.link() == "" && w.Size > f.Limits.File { // of a link its quota alone is the bound
 		return State{}, fault.New(fault.TooLarge, attempt, "", "the file is larger than is taken here")
 	}
 	// It lies there twice for a moment: here, and in its pack.
@@ -329,7 +359,7 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	rand.Read(id[:])
 	var key keys.Key
 	rand.Read(key[:])
-	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo}, until: time.Now().Add(f.Limits.Wait)}
+	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo}, until: time.Now().Add(f.wait(who.link()))}
 	if w.Sum != nil {
 		p.secret.Sum = w.Sum[:]
 	}
@@ -337,7 +367,7 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	if err != nil {
 		return State{}, fault.Wrap(fault.Internal, attempt, "", err)
 	}
-	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.Actor, Size: w.Size, Expires: p.until, Sealed: f.seal[0].Seal(nil, nil, text, []byte("upload "+id.String()))}
+	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.owner(), Link: who.link(), Size: w.Size, Expires: p.until, Sealed: f.seal[0].Seal(nil, nil, text, []byte("upload "+id.String()))}
 	f.mu.Lock()
 	f.arriving[p.row.ID] = p // before its file is there, which otherwise is nobody's
 	f.mu.Unlock()
@@ -405,7 +435,7 @@ func (f *Flow) hold(ctx context.Context, who Caller, id string) (*piece, func(),
 		if err != nil || p.row.Fate != "" {
 			f.forget(id) // there is nothing to keep in memory
 		}
-		if err == nil && p.row.Actor != who.Actor || fault.Is(err, fault.NotFound) {
+		if err == nil && p.row.Actor != who.owner() || fault.Is(err, fault.NotFound) {
 			err = missing
 		}
 		if err != nil {
@@ -425,7 +455,7 @@ func (f *Flow) know(ctx context.Context, who Caller, p *piece, id spool.ID) erro
 	if err != nil {
 		return err
 	}
-	if row.Actor != who.Actor {
+	if row.Actor != who.owner() {
 		return fault.New(fault.NotFound, attempt, "", "it is another's")
 	}
 	p.row, p.until = row, row.Expires
@@ -493,7 +523,7 @@ func (f *Flow) Append(ctx context.Context, who Caller, id string, offset int64, 
 		return 0, err
 	}
 	rest := p.row.Size - offset
-	body := io.LimitReader(r, rest)
+	body := io.LimitReader(f.while(ctx, p.row.Link, r), rest)
 	n, err := p.file.Append(ctx, body, func(size int64) error {
 		if size == p.row.Size {
 			if more, _ := r.Read(make([]byte, 1)); more > 0 {
@@ -524,7 +554,7 @@ func (f *Flow) Append(ctx context.Context, who Caller, id string, offset int64, 
 // keep makes the row of an upload stable, and notes from time to time that it goes on.
 func (f *Flow) keep(ctx context.Context, p *piece) error {
 	ctx = context.WithoutCancel(ctx)
-	if until := time.Now().Add(f.Limits.Wait); until.Sub(p.until) > f.Limits.Quiet/4 {
+	if until := time.Now().Add(f.wait(p.row.Link)); until.Sub(p.until) > f.Limits.Quiet/4 {
 		err := f.DB.Write(ctx, func(tx *db.Tx) error {
 			if err := f.Uploads.Extend(tx, p.row.ID, until); err != nil {
 				return err
@@ -580,6 +610,9 @@ func (f *Flow) finish(ctx context.Context, who Caller, p *piece) error {
 		return err
 	}
 	if err := decide(who, b.Collection); err != nil {
+		return err
+	}
+	if err := f.inForce(ctx, p.row.Link); err != nil {
 		return err
 	}
 	if sum := p.file.Sum(); len(p.secret.Sum) > 0 && !bytes.Equal(sum[:], p.secret.Sum) {

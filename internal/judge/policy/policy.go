@@ -25,7 +25,7 @@ const AllCollections = "*"
 type Role uint8
 
 // The roles. Anonymous is whoever shows nothing. Operator is whoever runs a command on the node's own data folder: the operating system has let them in.
-// The peer roles are the four permissions of a DICOM peer.
+// The peer roles are the four permissions of a DICOM peer. LinkHolder is somebody outside, without an account, whom a steward has sent a link: it gives, and nothing else.
 const (
 	Anonymous Role = iota
 	Depositor
@@ -41,11 +41,12 @@ const (
 	PeerFind
 	PeerMove
 	PeerGet
+	LinkHolder
 	roleCount
 )
 
 var roleNames = [roleCount]string{"anonymous", "depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin",
-	"operator", "peer that may store", "peer that may find", "peer that may move", "peer that may get"}
+	"operator", "peer that may store", "peer that may find", "peer that may move", "peer that may get", "holder of a link"}
 
 func (r Role) String() string {
 	if r >= roleCount {
@@ -121,6 +122,7 @@ const (
 	Echo             Action = iota // C-ECHO, health
 	SeeDirectory                   // the public directory of collections
 	Deposit                        // give objects to a collection
+	DepositByLink                  // give objects to a collection by a link, within its quota
 	Search                         // learn that objects exist, with their query attributes
 	ReadMetadata                   // every element but bulk data
 	ReadPixels                     // pixel and other bulk data, whole objects, frames, renderings
@@ -133,6 +135,8 @@ const (
 	SeeMontage                     // a picture that was picked so
 	CreateCollection               // a new collection, with its attestation where the profile wants one
 	ManageCollection               // a collection's title, addresses, profile
+	ManageLinks                    // links by which people outside give objects to a collection
+	SeeLinkHolder                  // whom such a link was made for
 	ManageTokens                   // tokens and SSH keys
 	ManagePeers                    // DICOM peers
 	ManageUsers                    // people
@@ -158,8 +162,8 @@ const (
 	actionCount
 )
 
-var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "search", "read metadata", "read pixels and bulk data", "see intake counts",
-	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage tokens",
+var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
+	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage tokens",
 	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {

@@ -49,7 +49,10 @@ see what is held and why      depositor   held conflict restricted
 const expectedPlain = `
 echo                  anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
 see the directory     anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
+deposit by a link     link                                       collection
 deposit               depositor steward                          collection
+manage links for people outside  steward admin operator          collection
+see whom a link is for  steward                                  collection
 see intake counts     depositor physicist custodian steward admin operator  collection
 create a collection   steward admin operator                     collection node
 manage a collection   steward admin operator                     collection node
@@ -172,6 +175,9 @@ func TestActionsThatConcernNoObject(t *testing.T) {
 			name := role.String()
 			if n, ok := strings.CutPrefix(name, "peer that may "); ok {
 				name = n
+			}
+			if role == LinkHolder {
+				name = "link"
 			}
 			may := slices.Contains(row, name) || role >= PeerStore && slices.Contains(row, "peers")
 			for _, c := range []struct {
@@ -337,6 +343,26 @@ func TestScopesSayWhatDecideSays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever holds a link gives, and does nothing else that not everybody may.
+func TestALinkIsWriteOnly(t *testing.T) {
+	for _, a := range Actions() {
+		for _, st := range append(States(), NoState) {
+			f := Facts{Grants: []Grant{{LinkHolder, "breast"}}, Action: a, Collection: "breast", State: st, Own: true, Person: true, Consented: true, Link: proven}
+			with := Decide(f).Allow
+			f.Grants = nil
+			if without := Decide(f).Allow; with != without && a != DepositByLink {
+				t.Errorf("by a link one may %v, %v", a, st)
+			}
+		}
+		if s := Scopes([]Grant{{LinkHolder, "breast"}}, a, proven); len(s) != 0 {
+			t.Errorf("by a link one may search to %v: %v", a, s)
+		}
+	}
+	if _, ok := ParseRole(LinkHolder.String()); ok {
+		t.Error("a token can be given the role of a link")
+	}
 }
 
 func TestNames(t *testing.T) {

@@ -86,6 +86,8 @@ var rules = []rule{
 	{action: SeeDirectory, roles: []Role{Anonymous}, because: "the directory is public"},
 
 	{action: Deposit, roles: []Role{Depositor, Steward}, terms: actTerms, because: "may give objects to this collection"},
+	// An action of its own: what a link opens is bounded by its quota, which no other door counts.
+	{action: DepositByLink, roles: []Role{LinkHolder}, terms: actTerms, because: "may give objects to this collection, and see what became of each as it arrived"},
 
 	{action: Search, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "finds what is released"},
 	{action: Search, roles: []Role{Physicist}, states: in(Admitted, Released), terms: viewTerms, because: "finds what is admitted, to judge its quality"},
@@ -119,6 +121,8 @@ var rules = []rule{
 
 	{action: CreateCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "may make collections, and attest where a profile wants it"},
 	{action: ManageCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "manages the collection"},
+	{action: ManageLinks, roles: []Role{Steward, Admin, Operator}, terms: actTerms, because: "may invite people outside to give objects to the collection"},
+	{action: SeeLinkHolder, roles: []Role{Steward}, because: "knows whom the collection has invited"},
 	{action: ManageTokens, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages tokens and SSH keys"},
 	{action: ManagePeers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages peers"},
 	{action: ManageUsers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages people"},

@@ -55,7 +55,8 @@ type Upload struct {
 	ID      string // of its pieces in the spool
 	Batch   catalogue.DepositID
 	Ordinal int64
-	Actor   string
+	Actor   string // whose it is
+	Link    string // by which it comes; empty: by none
 	Size    int64
 	Sealed  []byte // what opens its pieces; empty when it has a fate
 	Fate    string // empty: it is arriving
@@ -64,7 +65,7 @@ type Upload struct {
 	Expires time.Time
 }
 
-// Quota bounds what one person may have arriving.
+// Quota bounds what one person may have arriving, or what may come by one link at all.
 type Quota struct {
 	Uploads int64
 	Bytes   int64
@@ -141,29 +142,42 @@ func (r *Record) Add(tx *db.Tx, u Upload, q Quota) (replaced string, err error) 
 	case fate != "":
 		return "", fault.New(fault.Conflict, attempt, "", "the file of this number has come already; ask the batch what became of it")
 	default:
-		if _, err := tx.Exec(`DELETE FROM upload WHERE id = ?`, replaced); err != nil {
+		if err := r.Remove(tx, replaced); err != nil {
 			return "", err
 		}
 	}
-	var n, bytes int64
-	if err := tx.QueryRow(`SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM upload WHERE actor = ? AND fate = ''`, u.Actor).Scan(&n, &bytes); err != nil {
+	if u.Link != "" {
+		err = r.reserve(tx, u.Link, u.Size)
+	} else {
+		err = within(tx, u, q)
+	}
+	if err != nil {
 		return "", err
 	}
-	if n >= q.Uploads || bytes+u.Size > q.Bytes {
-		return "", fault.New(fault.TooLarge, attempt, "", "too much of yours is half uploaded already; let that end, or take it back, and go on")
-	}
-	_, err = tx.Exec(`INSERT INTO upload (id, batch, ordinal, actor, size, sealed, fate, reasons, created, expires) VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?)`,
-		u.ID, int64(u.Batch), u.Ordinal, u.Actor, u.Size, u.Sealed, db.Micros(time.Now()), db.Micros(u.Expires))
+	_, err = tx.Exec(`INSERT INTO upload (id, batch, ordinal, actor, link, size, sealed, fate, reasons, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, '', '', ?, ?)`,
+		u.ID, int64(u.Batch), u.Ordinal, u.Actor, u.Link, u.Size, u.Sealed, db.Micros(time.Now()), db.Micros(u.Expires))
 	return replaced, err
 }
 
-const columns = `SELECT id, batch, ordinal, actor, size, sealed, fate, reasons, created, expires FROM upload`
+// within refuses what would be more than one person may have arriving.
+func within(tx *db.Tx, u Upload, q Quota) error {
+	var n, bytes int64
+	if err := tx.QueryRow(`SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM upload WHERE actor = ? AND fate = ''`, u.Actor).Scan(&n, &bytes); err != nil {
+		return err
+	}
+	if n >= q.Uploads || bytes+u.Size > q.Bytes {
+		return fault.New(fault.TooLarge, "begin upload", "", "too much of yours is half uploaded already; let that end, or take it back, and go on")
+	}
+	return nil
+}
+
+const columns = `SELECT id, batch, ordinal, actor, link, size, sealed, fate, reasons, created, expires FROM upload`
 
 func scan(row interface{ Scan(...any) error }) (Upload, error) {
 	var u Upload
 	var reasons string
 	var created, expires int64
-	if err := row.Scan(&u.ID, &u.Batch, &u.Ordinal, &u.Actor, &u.Size, &u.Sealed, &u.Fate, &reasons, &created, &expires); err != nil {
+	if err := row.Scan(&u.ID, &u.Batch, &u.Ordinal, &u.Actor, &u.Link, &u.Size, &u.Sealed, &u.Fate, &reasons, &created, &expires); err != nil {
 		return u, err
 	}
 	u.Created, u.Expires = db.Time(created), db.Time(expires)
@@ -231,10 +245,18 @@ func (r *Record) Settle(tx *db.Tx, id, fate string, reasons []catalogue.Reason, 
 	return err
 }
 
-// Remove forgets an upload. One that is not there is none the less forgotten.
+// Remove forgets an upload. One that is not there is none the less forgotten. What had no fate yet is given back to its link's quota.
 func (r *Record) Remove(tx *db.Tx, id string) error {
-	_, err := tx.Exec(`DELETE FROM upload WHERE id = ?`, id)
-	return err
+	var link string
+	var size int64
+	err := tx.QueryRow(`DELETE FROM upload WHERE id = ? RETURNING CASE WHEN fate = '' THEN link ELSE '' END, size`, id).Scan(&link, &size)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.giveBack(tx, link, size)
 }
 
 // Expire forgets an upload if its time has come: there says that it had, arriving, that it had no fate yet.
