@@ -123,7 +123,7 @@ func (p *parser) need(n int) (bool, error) {
 		step := min(want, 1<<20)
 		at := len(p.buf)
 		if cap(p.buf)-at < step {
-			size := max(2*cap(p.buf), at+step, 16<<10)
+			size := max(min(2*cap(p.buf), p.lim.HeadBytes), at+step, 16<<10)
 			if p.lim.Grow != nil && size > 4<<20 {
 				if err := p.lim.Grow(size); err != nil {
 					return false, errSource{err}

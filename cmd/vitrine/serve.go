@@ -15,7 +15,7 @@ type serveCmd struct {
 	oidcFlags
 	HTTP    string   `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
 	DICOM   string   `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
-	SFTP    string   `name:"sftp" default:"off" placeholder:"HOST:PORT" help:"Where SFTP listens; not in this version yet."`
+	SFTP    string   `name:"sftp" default:"127.0.0.1:2022" placeholder:"HOST:PORT" help:"Where SFTP listens, likewise; its usual address may be taken, then it is off. Default: ${default}."`
 	TLSCert string   `name:"tls-cert" placeholder:"FILE" help:"Certificate chain (PEM): HTTP and DICOM speak TLS then."`
 	TLSKey  string   `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
 	Public  string   `name:"public-url" placeholder:"URL" help:"Where people reach the portal, such as https://images.example.org, when something else ends TLS or goes by another name."`
@@ -27,24 +27,25 @@ type serveCmd struct {
 }
 
 func (c *serveCmd) Help() string {
-	return `When everything listens, one line is printed: ready http=http://HOST:PORT dicom=HOST:PORT. SIGTERM or Ctrl-C drains and ends; a second one ends at once.
+	return `When everything listens, one line is printed: ready http=http://HOST:PORT dicom=HOST:PORT sftp=HOST:PORT. SIGTERM or Ctrl-C drains and ends; a second one ends at once.
 
 The master key lies outside the data folder: --key FILE, or DIR.key beside it. For a fresh folder it is made; copy it to a safe place, apart from the backups of the data.`
 }
+
+// usualSFTP is the default of --sftp.
+const usualSFTP = "127.0.0.1:2022"
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	if c.Data == "" {
 		return usage("say where to keep the data: --data DIR")
 	}
-	if c.SFTP != "off" && c.SFTP != "" {
-		s.say("SFTP is not in this version yet; --sftp %s is left aside.", c.SFTP)
-	}
 	cfg := c.config()
 	c.keyFlags.into(&cfg)
 	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
 	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
-	if cfg.HTTP == "" && cfg.DICOM == "" {
+	cfg.SFTP, cfg.SFTPOptional = listen(c.SFTP), c.SFTP == usualSFTP
+	if cfg.HTTP == "" && cfg.DICOM == "" && (cfg.SFTP == "" || cfg.SFTPOptional) {
 		return usage("with --http off and --dicom off there is nothing to serve")
 	}
 	cfg.TLSCert, cfg.TLSKey, cfg.PublicURL, cfg.Proxies = c.TLSCert, c.TLSKey, c.Public, c.Proxies
@@ -70,6 +71,9 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	}
 	if a := n.DICOMAddr(); a != "" {
 		line += " dicom=" + a
+	}
+	if a := n.SFTPAddr(); a != "" {
+		line += " sftp=" + a
 	}
 	fmt.Fprintln(s.out, line)
 	if err := n.Welcome(ctx, s.out); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom/network"
@@ -19,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
+	"github.com/vitrine-imaging/vitrine/internal/door/sftp"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
@@ -62,9 +64,11 @@ type Node struct {
 	folder hold
 	http   net.Listener
 	dicom  net.Listener
+	ssh    net.Listener
 	queue  *jobs.Queue
 	runner *jobs.Runner
 	dimse  *dimse.Door
+	sftp   *sftp.Door
 	web    *http.Server
 	routes []string
 	codecs *codec.Pool       // nil: no code streams are drawn
@@ -150,6 +154,11 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 			n.dimse.TLS.ClientAuth = tls.RequestClientCert
 		}
 	}
+	if n.ssh != nil {
+		if err := n.openSFTP(); err != nil {
+			return nil, err
+		}
+	}
 	if n.http != nil {
 		if n.web, err = n.website(); err != nil {
 			return nil, err
@@ -188,15 +197,19 @@ func (n *Node) listen() (err error) {
 	for _, l := range []struct {
 		name, address string
 		to            *net.Listener
-	}{{"DICOM", cfg.DICOM, &n.dicom}, {"HTTP", cfg.HTTP, &n.http}} {
+	}{{"DICOM", cfg.DICOM, &n.dicom}, {"HTTP", cfg.HTTP, &n.http}, {"SFTP", cfg.SFTP, &n.ssh}} {
 		if l.address == "" {
 			continue
 		}
 		if *l.to, err = net.Listen("tcp", l.address); err != nil {
 			*l.to = nil
+			if l.to == &n.ssh && cfg.SFTPOptional && errors.Is(err, syscall.EADDRINUSE) {
+				cfg.Log.Warn("SFTP is off: its usual address is taken. Say --sftp HOST:PORT for another, or --sftp off.", "address", l.address)
+				continue
+			}
 			return fault.Wrap(fault.Invalid, "listen for "+l.name, "", err)
 		}
-		if a := (*l.to).Addr(); n.secure == nil && !loopback(a) {
+		if a := (*l.to).Addr(); n.secure == nil && l.to != &n.ssh && !loopback(a) {
 			cfg.Log.Warn(l.name+" is open to other machines without TLS: what goes over it can be read and changed on the way. Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind what speaks TLS.",
 				"address", a.String())
 		}
@@ -226,6 +239,9 @@ func (n *Node) URL() string {
 // DICOMAddr is the address that DICOM is reached at; empty if it does not listen.
 func (n *Node) DICOMAddr() string { return addr(n.dicom) }
 
+// SFTPAddr is the address that SFTP is reached at; empty if it does not listen.
+func (n *Node) SFTPAddr() string { return addr(n.ssh) }
+
 // addr is an address to connect to: of a listener on every address of the machine, the one that the machine itself can use.
 func addr(l net.Listener) string {
 	if l == nil {
@@ -245,7 +261,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var behind sync.WaitGroup
 	errs := make(chan error, 8)
 	report := func(what string, err error) {
-		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, network.ErrServerClosed) && !errors.Is(err, context.Canceled) {
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, network.ErrServerClosed) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, context.Canceled) {
 			n.cfg.Log.Error(what+" ended", "error", err)
 			errs <- err
 		}
@@ -268,6 +284,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if server != nil {
 		doors.Go(func() { report("DICOM", server.Serve(inner, n.dicom)) })
 	}
+	if n.sftp != nil {
+		doors.Go(func() { report("SFTP", n.sftp.Serve(inner, n.ssh)) })
+	}
 	if n.web != nil {
 		doors.Go(func() {
 			if n.cfg.TLSCert != "" {
@@ -286,6 +305,10 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	if server != nil {
 		doors.Go(func() { _ = server.Shutdown(until) })
+	}
+	if n.sftp != nil {
+		n.ssh.Close()
+		doors.Go(func() { n.sftp.Shutdown(until) })
 	}
 	if n.web != nil {
 		doors.Go(func() {
@@ -334,7 +357,7 @@ func (n *Node) dimseServer() *network.Server {
 
 func (n *Node) close() error {
 	var errs []error
-	for _, l := range []net.Listener{n.http, n.dicom} {
+	for _, l := range []net.Listener{n.http, n.dicom, n.ssh} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

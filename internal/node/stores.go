@@ -43,8 +43,12 @@ type Config struct {
 	Tier     bool   // sealed packs move to the bucket instead of being copied there
 	Keep     int64  // of Tier: bytes of sealed packs that stay local
 
-	HTTP    string // listen address; empty: none
-	DICOM   string // listen address; empty: none
+	HTTP  string // listen address; empty: none
+	DICOM string // listen address; empty: none
+	SFTP  string // listen address; empty: none
+	// SFTPOptional goes on without SFTP where its address is taken already.
+	SFTPOptional bool
+
 	TLSCert string // PEM files of a certificate and its key, for both; empty: without TLS
 	TLSKey  string
 

@@ -227,7 +227,7 @@ func TestRefused(t *testing.T) {
 		body []byte
 		code string
 	}{
-		{[]byte("PK\x03\x04" + strings.Repeat("an archive ", 100)), "not-dicom"},
+		{[]byte("PK\x03\x04" + strings.Repeat("an archive ", 100)), "archive-damaged"},
 		{[]byte("HELLO"), "not-dicom"},
 		{nil, ""},
 		{file(t, 1)[:5000], "truncated"},

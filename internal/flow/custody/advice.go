@@ -2,7 +2,11 @@ package custody
 
 // advice says to who deposits what to do about a reason, by its code: of what is held nothing but to wait, unless they can mend it at the source.
 var advice = map[string]string{
-	"not-dicom":               "Choose the folder that holds the images as DICOM files. Pictures, documents and archives are not taken here.",
+	"not-dicom":               "Choose the folder that holds the images as DICOM files. Pictures and documents are not taken here.",
+	"archive":                 "Choose the folder, or an archive, that holds the images as DICOM files.",
+	"archive-damaged":         "Pack it again, as zip or tar, or send the folder. What is here already does no harm when it comes again.",
+	"archive-over-limit":      "Send the folder, or pack it into several archives.",
+	"archive-encrypted":       "Pack it without a password: what is sent is encrypted on its way, and here.",
 	"unreadable":              "Export it again from where it came from: this copy cannot be read.",
 	"truncated":               "Export it again from where it came from: this copy was cut off.",
 	"unknown-transfer-syntax": "Export it again, uncompressed or in a compression that DICOM names.",

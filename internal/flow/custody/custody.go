@@ -127,4 +127,5 @@ const (
 	DoorDIMSE  Door = "dimse"
 	DoorSTOW   Door = "stow"
 	DoorUpload Door = "upload"
+	DoorSFTP   Door = "sftp"
 )

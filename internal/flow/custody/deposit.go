@@ -84,7 +84,7 @@ func New(p Parts) *Custody {
 	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, rulings: p.Rulings, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1), readPixels: p.ReadPixels}
-	c.limits = dicom.Limits{HeadBytes: 64 << 20, Elements: 1_000_000}
+	c.limits = dicom.Limits{HeadBytes: headBytes, Elements: 1_000_000}
 	c.pool.New = func() any { b := make([]byte, 0, 64<<10); return &b }
 	c.chunks.New = func() any { b := make([]byte, 256<<10); return &b }
 	c.queue.init()

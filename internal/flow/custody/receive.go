@@ -31,6 +31,8 @@ const (
 	reviewBudget = 64 << 20
 	// headCopies is how often the head of a streamed instance lies in memory: as it came, rendered, cleaned.
 	headCopies = 3
+	// headBytes is the largest head: its copies, and what was read of the instance before it was known to be large, always fit the memory of a node that is idle.
+	headBytes = (memoryBudget - inlineBytes) / headCopies / (1 << 20) * (1 << 20)
 )
 
 // arrival is one instance on its way through Receive.
@@ -84,14 +86,17 @@ func (a *arrival) take(ctx context.Context) (Receipt, error) {
 		return Receipt{}, a.sourceError(err)
 	}
 	if !whole {
-		if !c.budget.TryAcquire(2*inlineBytes + inlineBytes/4) {
+		held := int64(2*inlineBytes + inlineBytes/4)
+		if !c.budget.TryAcquire(held) {
 			return a.stream(ctx, buf)
 		}
-		defer c.budget.Release(2*inlineBytes + inlineBytes/4)
+		defer func() { c.budget.Release(held) }()
 		if buf, whole, err = a.in.Data.ReadAll(buf, inlineBytes); err != nil {
 			return Receipt{}, a.sourceError(err)
 		}
 		if !whole {
+			c.budget.Release(held - inlineBytes) // what was read so far is all that it has in memory yet
+			held = inlineBytes
 			return a.stream(ctx, buf)
 		}
 	}

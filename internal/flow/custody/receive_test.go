@@ -7,10 +7,34 @@ import (
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
+
+// A head that is larger than what is worked on in memory is taken by a node that has nothing else to do; one beyond the limit is refused for good, not until later.
+func TestLargeHead(t *testing.T) {
+	eachSpine(t, func(t *testing.T, s *spine) {
+		for size, want := range map[int]bool{headBytes - 2<<20: true, headBytes + 1<<20: false} {
+			in := image(t, fmt.Sprintf("1.2.3.%d", size), func(b *dicom.Builder) {
+				for i := range size / (63 << 10) { // texts, none of which is bulk
+					b.String(dicom.Tag(0x00090010), "SOMEBODY 1.0")
+					b.Raw(dicom.Tag(0x00091000+dicom.Tag(i%0x1000)), dicom.VRLT, bytes.Repeat([]byte("x"), 63<<10))
+				}
+			})
+			dep, err := s.Begin(t.Context(), collection.Default, DoorSTOW, "token-1")
+			must(t, err)
+			_, err = dep.Receive(t.Context(), in)
+			if want && err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+			if !want && !fault.Is(err, fault.TooLarge) {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	})
+}
 
 // A large value may stand before the patient: the object is filed with its patient all the same, whole, and searched for what is known of them.
 func TestLargeValueBeforeThePatient(t *testing.T) {

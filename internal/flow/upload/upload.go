@@ -13,7 +13,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -82,7 +84,9 @@ type Limits struct {
 	Uploads int64         // that one person has arriving; default 2,000
 	Wait    time.Duration // how long pieces wait for the next; default 3 days
 	Told    time.Duration // how long a fate is told; default 7 days
-	Quiet   time.Duration // after which a batch of which nothing comes is taken to have ended; default 15 minutes
+	// Unpacked is how many bytes an archive may hold; default 64 GiB. Blown is how many may come of however few, as empty masks do; default 1 GiB.
+	Unpacked, Blown int64
+	Quiet           time.Duration // after which a batch of which nothing comes is taken to have ended; default 15 minutes
 }
 
 // MaxOrdinal bounds the files of a batch.
@@ -90,6 +94,7 @@ const MaxOrdinal = 1_000_000
 
 func (l *Limits) fill() {
 	l.File, l.Bytes, l.Uploads = cmp.Or(l.File, 16<<30), cmp.Or(l.Bytes, 64<<30), cmp.Or(l.Uploads, 2000)
+	l.Unpacked, l.Blown = cmp.Or(l.Unpacked, 64<<30), cmp.Or(l.Blown, 1<<30)
 	l.Wait, l.Told, l.Quiet = cmp.Or(l.Wait, 72*time.Hour), cmp.Or(l.Told, 7*24*time.Hour), cmp.Or(l.Quiet, 15*time.Minute)
 }
 
@@ -112,6 +117,9 @@ type Flow struct {
 	Parts
 	seal []cipher.AEAD // the first seals; the others open what was sealed before the master key was changed
 
+	labels    keys.Key
+	unpacking chan struct{} // archives at a time
+
 	mu       sync.Mutex
 	arriving map[string]*piece
 	deposits map[catalogue.DepositID]*custody.Deposit
@@ -133,7 +141,7 @@ func New(p Parts) (*Flow, error) {
 		}
 		seal = append(seal, aead)
 	}
-	return &Flow{Parts: p, seal: seal, arriving: map[string]*piece{}, deposits: map[catalogue.DepositID]*custody.Deposit{}}, nil
+	return &Flow{Parts: p, seal: seal, labels: p.Root.Derive("upload labels"), unpacking: make(chan struct{}, 2), arriving: map[string]*piece{}, deposits: map[catalogue.DepositID]*custody.Deposit{}}, nil
 }
 
 // Causes of a failure that a door tells apart.
@@ -147,9 +155,13 @@ type Wish struct {
 	Batch      catalogue.DepositID // 0: the file is a batch of its own
 	Collection collection.ID       // of a file that is a batch of its own; empty: the only one that the caller may deposit into
 	Ordinal    int64               // of the file in its batch, from 1
-	Size       int64
-	Sum        *[32]byte // SHA-256 of the whole, if it is known
+	Size       int64               // [Unknown]: it ends when [Flow.Close] says so
+	Sum        *[32]byte           // SHA-256 of the whole, if it is known
+	Label      string              // what its sender will ask for it by in [Flow.Resume]; kept as a keyed hash alone. Empty: by its identifier
 }
+
+// Unknown is the size of what says its end when it comes to it.
+const Unknown = -1
 
 // State is how an upload stands.
 type State struct {
@@ -162,6 +174,8 @@ type secret struct {
 	Key  []byte `json:"key"`
 	Sum  []byte `json:"sum,omitempty"`
 	Solo bool   `json:"solo,omitempty"` // its batch ends with it
+	Open bool   `json:"open,omitempty"` // how large it becomes is not known: the row's size is what has come
+	Name []byte `json:"name,omitempty"` // keyed hash of its label
 }
 
 // piece is an upload that this process works on. Whoever works on it holds turn.
@@ -213,6 +227,11 @@ func only(who Caller) (collection.ID, error) {
 
 // Begin begins a batch, which is a deposit.
 func (f *Flow) Begin(ctx context.Context, who Caller, id collection.ID) (upload.Batch, error) {
+	return f.BeginBy(ctx, custody.DoorUpload, who, id)
+}
+
+// BeginBy is Begin of another door.
+func (f *Flow) BeginBy(ctx context.Context, door custody.Door, who Caller, id collection.ID) (upload.Batch, error) {
 	if id == "" {
 		var err error
 		if id, err = only(who); err != nil {
@@ -230,7 +249,7 @@ func (f *Flow) Begin(ctx context.Context, who Caller, id collection.ID) (upload.
 			return upload.Batch{}, err
 		}
 	}
-	dep, err := f.Custody.Begin(ctx, id, custody.DoorUpload, who.Actor)
+	dep, err := f.Custody.Begin(ctx, id, door, who.Actor)
 	if err != nil {
 		return upload.Batch{}, err
 	}
@@ -326,6 +345,10 @@ func (f *Flow) unseal(row upload.Upload) (text []byte, err error) {
 
 // Create begins an upload.
 func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed error) {
+	open := w.Size == Unknown
+	if open {
+		w.Size = 0
+	}
 	if w.Size < 0 || who.link() == "" && w.Size > f.Limits.File { // of a link its quota alone is the bound
 		return State{}, fault.New(fault.TooLarge, attempt, "", "the file is larger than is taken here")
 	}
@@ -359,15 +382,14 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	rand.Read(id[:])
 	var key keys.Key
 	rand.Read(key[:])
-	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo}, until: time.Now().Add(f.wait(who.link()))}
+	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo, Open: open, Name: f.named(who, w.Label)}, until: time.Now().Add(f.wait(who.link()))}
 	if w.Sum != nil {
 		p.secret.Sum = w.Sum[:]
 	}
-	text, err := json.Marshal(p.secret)
-	if err != nil {
-		return State{}, fault.Wrap(fault.Internal, attempt, "", err)
+	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.owner(), Link: who.link(), Size: w.Size, Expires: p.until}
+	if p.row.Sealed, err = f.sealed(p); err != nil {
+		return State{}, err
 	}
-	p.row = upload.Upload{ID: id.String(), Batch: w.Batch, Ordinal: w.Ordinal, Actor: who.owner(), Link: who.link(), Size: w.Size, Expires: p.until, Sealed: f.seal[0].Seal(nil, nil, text, []byte("upload "+id.String()))}
 	f.mu.Lock()
 	f.arriving[p.row.ID] = p // before its file is there, which otherwise is nobody's
 	f.mu.Unlock()
@@ -397,6 +419,14 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	return State{Upload: p.row}, nil
 }
 
+func (f *Flow) sealed(p *piece) ([]byte, error) {
+	text, err := json.Marshal(p.secret)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, attempt, "", err)
+	}
+	return f.seal[0].Seal(nil, nil, text, []byte("upload "+p.row.ID)), nil
+}
+
 func (f *Flow) forget(id string) {
 	f.mu.Lock()
 	delete(f.arriving, id)
@@ -405,6 +435,11 @@ func (f *Flow) forget(id string) {
 
 // hold waits for the turn to work on an upload. What is returned has its row, and, if it is arriving, its file.
 func (f *Flow) hold(ctx context.Context, who Caller, id string) (*piece, func(), error) {
+	return f.take(ctx, who, id, true)
+}
+
+// take is hold, or, without waiting, a fault.Conflict where somebody else has the turn.
+func (f *Flow) take(ctx context.Context, who Caller, id string, wait bool) (*piece, func(), error) {
 	missing := fault.New(fault.NotFound, attempt, "", "there is no such upload of yours; begin it anew")
 	sid, err := spool.ParseID(id)
 	if err != nil || who.Actor == "" {
@@ -420,8 +455,15 @@ func (f *Flow) hold(ctx context.Context, who Caller, id string) (*piece, func(),
 		f.mu.Unlock()
 		select {
 		case p.turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+		default:
+			if !wait {
+				return nil, nil, fault.New(fault.Conflict, attempt, "", "it is being sent at this moment, in another session")
+			}
+			select {
+			case p.turn <- struct{}{}:
+			case <-ctx.Done():
+				return nil, nil, ctx.Err()
+			}
 		}
 		release := func() { <-p.turn }
 		f.mu.Lock()
@@ -467,7 +509,10 @@ func (f *Flow) know(ctx context.Context, who Caller, p *piece, id spool.ID) erro
 		if p.file, err = f.Spool.Load(ctx, id, keys.Key(p.secret.Key)); err != nil {
 			return err
 		}
-		if p.file.Size() > row.Size {
+		if p.secret.Open {
+			p.row.Size = p.file.Size()
+		}
+		if p.file.Size() > p.row.Size {
 			return fault.New(fault.Corrupt, attempt, "", "more of it is there than was announced")
 		}
 		if err := p.file.Sync(); err != nil { // what is told of it holds
@@ -485,7 +530,7 @@ func (f *Flow) Find(ctx context.Context, who Caller, id string) (State, error) {
 		return State{}, err
 	}
 	defer release()
-	if p.row.Fate == "" && p.file.Size() == p.row.Size {
+	if p.row.Fate == "" && !p.secret.Open && p.file.Size() == p.row.Size {
 		if err := f.finish(ctx, who, p); err != nil {
 			return State{}, err
 		}
@@ -523,9 +568,12 @@ func (f *Flow) Append(ctx context.Context, who Caller, id string, offset int64, 
 		return 0, err
 	}
 	rest := p.row.Size - offset
+	if p.secret.Open {
+		rest = f.Limits.File - offset
+	}
 	body := io.LimitReader(f.while(ctx, p.row.Link, r), rest)
 	n, err := p.file.Append(ctx, body, func(size int64) error {
-		if size == p.row.Size {
+		if size == offset+rest {
 			if more, _ := r.Read(make([]byte, 1)); more > 0 {
 				return fault.New(fault.TooLarge, attempt, "", "the request brings more bytes than were announced")
 			}
@@ -539,7 +587,10 @@ func (f *Flow) Append(ctx context.Context, who Caller, id string, offset int64, 
 		f.forget(id) // what is there is read anew
 		return 0, err
 	}
-	if p.file.Size() < p.row.Size {
+	if p.secret.Open {
+		p.row.Size = p.file.Size()
+	}
+	if p.secret.Open || p.file.Size() < p.row.Size {
 		if serr := p.file.Sync(); serr != nil {
 			f.forget(id)
 			return 0, serr
@@ -554,10 +605,15 @@ func (f *Flow) Append(ctx context.Context, who Caller, id string, offset int64, 
 // keep makes the row of an upload stable, and notes from time to time that it goes on.
 func (f *Flow) keep(ctx context.Context, p *piece) error {
 	ctx = context.WithoutCancel(ctx)
-	if until := time.Now().Add(f.wait(p.row.Link)); until.Sub(p.until) > f.Limits.Quiet/4 {
+	if until := time.Now().Add(f.wait(p.row.Link)); until.Sub(p.until) > f.Limits.Quiet/4 || p.secret.Open {
 		err := f.DB.Write(ctx, func(tx *db.Tx) error {
 			if err := f.Uploads.Extend(tx, p.row.ID, until); err != nil {
 				return err
+			}
+			if p.secret.Open {
+				if err := f.Uploads.Grow(tx, p.row, upload.Quota{Uploads: f.Limits.Uploads, Bytes: f.Limits.Bytes}); err != nil {
+					return err
+				}
 			}
 			return f.Uploads.Touch(tx, p.row.Batch)
 		})
@@ -591,6 +647,63 @@ func (f *Flow) Finish(ctx context.Context, who Caller, id string) (State, error)
 	return p.state()
 }
 
+// Close says that no more comes of an upload of unknown size, and hands it to custody as [Flow.Finish] does.
+func (f *Flow) Close(ctx context.Context, who Caller, id string) (State, error) {
+	p, release, err := f.hold(ctx, who, id)
+	if err != nil {
+		return State{}, err
+	}
+	defer release()
+	if p.row.Fate == "" {
+		open := p.secret.Open
+		if open {
+			p.row.Size, p.secret.Open = p.file.Size(), false // a crash from here on leaves it open, and so does the row: nobody was answered
+		}
+		if err := f.finish(ctx, who, p); err != nil {
+			p.secret.Open = open
+			return State{}, err
+		}
+	}
+	return p.state()
+}
+
+// named is the keyed hash of a label.
+func (f *Flow) named(who Caller, label string) []byte {
+	if label == "" {
+		return nil
+	}
+	m := hmac.New(sha256.New, f.labels[:])
+	m.Write([]byte(who.owner() + "\x00" + label))
+	return m.Sum(nil)
+}
+
+// Resume finds an upload of unknown size that is arriving under a label: a fault.NotFound if none is, a fault.Conflict if its bytes come at this moment.
+func (f *Flow) Resume(ctx context.Context, who Caller, id collection.ID, label string) (State, error) {
+	want := f.named(who, label)
+	all, err := f.Uploads.Arriving(ctx, who.owner(), f.Limits.Uploads)
+	if err != nil {
+		return State{}, err
+	}
+	for i := len(all) - 1; i >= 0 && want != nil; i-- { // the latest
+		text, err := f.unseal(all[i])
+		var s secret
+		if err != nil || json.Unmarshal(text, &s) != nil || !s.Open || !hmac.Equal(s.Name, want) {
+			continue
+		}
+		b, err := f.own(ctx, who, all[i].Batch)
+		if err != nil || b.Collection != id {
+			continue
+		}
+		p, release, err := f.take(ctx, who, all[i].ID, false)
+		if err != nil {
+			return State{}, err
+		}
+		defer release()
+		return p.state()
+	}
+	return State{}, fault.New(fault.NotFound, attempt, "", "nothing of that name is arriving")
+}
+
 const fateRefused = "refused"
 
 func refused(reasons []catalogue.Reason) error {
@@ -602,7 +715,7 @@ func refused(reasons []catalogue.Reason) error {
 }
 
 func (f *Flow) finish(ctx context.Context, who Caller, p *piece) error {
-	if p.file.Size() != p.row.Size {
+	if p.secret.Open || p.file.Size() != p.row.Size {
 		return fault.New(fault.Conflict, attempt, "", "it is not whole yet")
 	}
 	b, err := f.Uploads.Batch(ctx, p.row.Batch)
@@ -647,8 +760,20 @@ func (f *Flow) finish(ctx context.Context, who Caller, p *piece) error {
 	return nil
 }
 
-// hand gives the whole to custody.
+// hand gives the whole to custody: a file, or what is in an archive.
 func (f *Flow) hand(ctx context.Context, p *piece) (fate string, reasons []catalogue.Reason, err error) {
+	x, err := p.file.Random()
+	if err != nil {
+		return "", nil, err
+	}
+	defer x.Close()
+	head := make([]byte, min(512, x.Size()))
+	if _, err := x.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", nil, err
+	}
+	if kind := kindOf(head); kind != noArchive {
+		return f.unpack(ctx, p, kind, x)
+	}
 	dep, err := f.deposit(ctx, p.row.Batch)
 	if err != nil {
 		return "", nil, err

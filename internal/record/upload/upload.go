@@ -231,6 +231,24 @@ func (r *Record) Extend(tx *db.Tx, id string, until time.Time) error {
 	return err
 }
 
+// Arriving lists what somebody has arriving, oldest first.
+func (r *Record) Arriving(ctx context.Context, actor string, limit int64) ([]Upload, error) {
+	return r.list(ctx, columns+` WHERE actor = ? AND fate = '' ORDER BY created, id LIMIT ?`, actor, limit)
+}
+
+// Grow notes how much has come of an upload whose size was not known, if the quota allows for it: a fault.TooLarge if it does not.
+func (r *Record) Grow(tx *db.Tx, u Upload, q Quota) error {
+	var others int64
+	if err := tx.QueryRow(`SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM upload WHERE actor = ? AND fate = '' AND id <> ?`, u.Actor, u.ID).Scan(&others); err != nil {
+		return err
+	}
+	if others+u.Size > q.Bytes {
+		return fault.New(fault.TooLarge, "upload", "", "too much of yours is half uploaded already; let that end, or take it back, and go on")
+	}
+	_, err := tx.Exec(`UPDATE upload SET size = ? WHERE id = ? AND fate = ''`, u.Size, u.ID)
+	return err
+}
+
 // Settle writes what became of an upload, until when that is told, and forgets what opens its pieces.
 func (r *Record) Settle(tx *db.Tx, id, fate string, reasons []catalogue.Reason, until time.Time) error {
 	text := ""

@@ -52,8 +52,6 @@ export async function fromFolder(folder: FileSystemDirectoryHandle, path = folde
 }
 
 const magics: [string, number[], string][] = [
-  ["archive", [0x50, 0x4b, 0x03, 0x04], "this is a zip archive"],
-  ["archive", [0x1f, 0x8b], "this is a compressed archive"],
   ["archive", [0x37, 0x7a, 0xbc, 0xaf], "this is a 7z archive"],
   ["archive", [0x52, 0x61, 0x72, 0x21], "this is a rar archive"],
   ["not-dicom", [0x25, 0x50, 0x44, 0x46], "this is a PDF, and not DICOM"],
