@@ -78,6 +78,7 @@ type Association struct {
 	dead      error
 	messageID uint16
 	answer    time.Duration
+	extended  []ExtendedNegotiation
 	headers   []byte
 	slices    net.Buffers
 	chunk     []byte
@@ -118,6 +119,16 @@ func (a *Association) Context(abstract, transfer string) (Context, bool) {
 		}
 	}
 	return Context{}, false
+}
+
+// Extended is the acceptor's answer to the service-class information proposed for a SOP class; nil if there is none, and on the acceptor's side.
+func (a *Association) Extended(sopClassUID string) []byte {
+	for _, e := range a.extended {
+		if e.SOPClassUID == sopClassUID {
+			return e.Information
+		}
+	}
+	return nil
 }
 
 // Stats are the counts so far.

@@ -25,15 +25,16 @@ type Proposal struct {
 type DialOptions struct {
 	CallingAE, CalledAE string // 1 to 16 characters
 	Contexts            []Proposal
-	TLS                 *tls.Config   // nil: no TLS
-	Roles               []Role        // PS3.7 D.3.3.4
-	UserIdentity        *UserIdentity // PS3.7 D.3.3.7
-	MaxPDU              uint32        // longest P-DATA-TF taken; 0 is DefaultMaxPDU
-	ConnectTimeout      time.Duration // for the connection and TLS; 0 is DefaultARTIM
-	AssociateTimeout    time.Duration // for the answer to the request, and to a release; 0 is DefaultARTIM
-	ResponseTimeout     time.Duration // for the answer to a message; 0 is ten minutes: an archive may have to make room first
-	ReadTimeout         time.Duration // without a byte inside a message
-	WriteTimeout        time.Duration // for each run of up to 64 PDUs
+	TLS                 *tls.Config           // nil: no TLS
+	Roles               []Role                // PS3.7 D.3.3.4
+	Extended            []ExtendedNegotiation // PS3.7 D.3.3.5
+	UserIdentity        *UserIdentity         // PS3.7 D.3.3.7
+	MaxPDU              uint32                // longest P-DATA-TF taken; 0 is DefaultMaxPDU
+	ConnectTimeout      time.Duration         // for the connection and TLS; 0 is DefaultARTIM
+	AssociateTimeout    time.Duration         // for the answer to the request, and to a release; 0 is DefaultARTIM
+	ResponseTimeout     time.Duration         // for the answer to a message; 0 is ten minutes: an archive may have to make room first
+	ReadTimeout         time.Duration         // without a byte inside a message
+	WriteTimeout        time.Duration         // for each run of up to 64 PDUs
 }
 
 const defaultResponse = 10 * time.Minute
@@ -124,7 +125,12 @@ func (o *DialOptions) request() (*associate, error) {
 			return nil, errors.New("dicom/network: a role needs the UID of a SOP class")
 		}
 	}
-	rq.Roles = o.Roles
+	for _, e := range o.Extended {
+		if !validUID(e.SOPClassUID) || len(e.Information) > 1<<10 {
+			return nil, errors.New("dicom/network: extended negotiation needs the UID of a SOP class, and at most 1,024 bytes")
+		}
+	}
+	rq.Roles, rq.Extended = o.Roles, o.Extended
 	rq.ImplementationClassUID, rq.ImplementationVersion = dicom.ImplementationClassUID, dicom.ImplementationVersion
 	if id := o.UserIdentity; id != nil {
 		if len(id.Primary) > 32<<10 || len(id.Secondary) > 16<<10 { // the item and the list around it have 16-bit lengths
@@ -188,6 +194,7 @@ func (a *Association) ask(rq *associate, wait time.Duration) error {
 		return err
 	}
 	a.class, a.version = ac.ImplementationClassUID, ac.ImplementationVersion
+	a.extended = ac.Extended
 	for _, c := range ac.answers {
 		i := int(c.id) / 2
 		if i >= len(rq.Contexts) {

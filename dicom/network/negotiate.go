@@ -1,6 +1,7 @@
 package network
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -46,7 +47,8 @@ type Decision struct {
 	// role that was not proposed: that counts for nothing. Nil: SCU, if that is proposed, and never SCP.
 	Roles func(p *ProposedContext) (scu, scp bool)
 
-	Value any // kept with the association, for its handlers
+	Value    any                   // kept with the association, for its handlers
+	Extended []ExtendedNegotiation // the answers to service-class information that was proposed (PS3.7 D.3.3.5); others are left out
 
 	// IdentityResponse answers a user identity whose sender asked for a response (PS3.7 D.3.3.7). Sending one says that the identity was verified, so nil,
 	// which sends none, is right unless Accept did that. It is empty but not nil for identities of types 1, 2 and 5.
@@ -98,6 +100,13 @@ func negotiate(rq *associate, d *Decision, a *Association, ac *associate) {
 		if role, ok := granted[r.SOPClassUID]; ok { // once, and only where it was asked for
 			ac.Roles = append(ac.Roles, role)
 			delete(granted, r.SOPClassUID)
+		}
+	}
+	for _, e := range d.Extended {
+		asked := slices.ContainsFunc(rq.Extended, func(x ExtendedNegotiation) bool { return x.SOPClassUID == e.SOPClassUID })
+		agreed := slices.ContainsFunc(a.contexts, func(c Context) bool { return c.AbstractSyntax == e.SOPClassUID })
+		if asked && agreed && validUID(e.SOPClassUID) && len(e.Information) <= 1<<10 {
+			ac.Extended = append(ac.Extended, e)
 		}
 	}
 	if id := rq.UserIdentity; id != nil && id.ResponseRequested {

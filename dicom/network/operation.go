@@ -53,6 +53,7 @@ type Operation struct {
 	kind    uint16
 	a       *Association
 	id      byte
+	waiting int // bytes of matches at the beginning of the wire's buffer, not yet sent
 	cancel  context.CancelCauseFunc
 	mu      sync.Mutex
 	failed  error // why the association ends
@@ -108,7 +109,11 @@ func (o *Operation) canceled() {
 	o.cancel(ErrCanceled)
 }
 
-// Match answers a C-FIND with one match: status is StatusPending, or StatusPendingUnsupported. ErrCanceled says that the peer wants no more.
+// matchBuffer is how many bytes of matches wait for those that follow: a system call for each would cost more than finding it.
+const matchBuffer = 32 << 10
+
+// Match answers a C-FIND with one match: status is StatusPending, or StatusPendingUnsupported. ErrCanceled says that the peer wants no more. Some matches go out
+// together, with the final answer at the latest.
 func (o *Operation) Match(status uint16, identifier []byte) error {
 	if err := o.state(); err != nil {
 		return err
@@ -132,11 +137,16 @@ func (o *Operation) respond(rsp *command, identifier []byte) error {
 	}
 	w := o.a.w
 	var room [512]byte
-	w.out = appendData(w.out[:0], o.id, controlCommand, rsp.appendTo(room[:0]), o.a.peerMax)
+	w.out = appendData(w.out[:o.waiting], o.id, controlCommand, rsp.appendTo(room[:0]), o.a.peerMax)
 	if identifier != nil {
 		w.out = appendData(w.out, o.id, 0, identifier, o.a.peerMax)
 		o.a.stats.dataSet.Add(int64(len(identifier)))
 	}
+	if o.kind == cmdFind && rsp.status.Pending() && len(w.out) < matchBuffer {
+		o.waiting = len(w.out)
+		return nil
+	}
+	o.waiting = 0
 	if err := w.write(w.out); err != nil {
 		return o.fail(err)
 	}

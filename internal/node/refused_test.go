@@ -77,7 +77,7 @@ func TestRefusedAssociationsAreNoted(t *testing.T) {
 	if err := a.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
-	noted(`msg="association may not store" collection=default reason=unknown-calling-ae-title`)
+	noted(`msg="association may do nothing of what it asks for" collection=default reason=unknown-calling-ae-title`)
 	if strings.Contains(log.String(), "Q7Z4") {
 		t.Error("the log repeats what a sender wrote")
 	}

@@ -1,7 +1,8 @@
-// Package dimse is the DICOM door: it translates associations and C-STOREs (PS3.7, PS3.8) into deposits, and its outcomes into statuses.
+// Package dimse is the DICOM door: it translates associations (PS3.7, PS3.8), C-STOREs into deposits, and C-FINDs into searches, and what comes of them into
+// statuses.
 //
 // The called AE title chooses the collection. Who calls is decided by the register of peers, their address and, where one is registered, their
-// certificate; a calling AE title alone proves nothing. Anybody may C-ECHO.
+// certificate; a calling AE title alone proves nothing. Anybody may C-ECHO. What a peer is told and given, package delivery decides, object by object.
 package dimse
 
 import (
@@ -19,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
@@ -37,6 +39,7 @@ const (
 // Door serves DICOM associations.
 type Door struct {
 	Custody     *custody.Custody
+	Delivery    *delivery.Delivery
 	Collections *collection.Record
 	Identity    *identity.Record
 	Log         *slog.Logger
@@ -55,8 +58,11 @@ const maxAssociations = 256
 
 // session is what an association was accepted as.
 type session struct {
-	collection collection.ID
-	actor      string
+	peer       delivery.Peer
+	registered identity.Peer // as which it was accepted; the zero value: none
+	called     string        // AE title
+	agreed     negotiated
+	may        map[policy.Action]bool // what was decided when the association began; what leaves is decided anew
 
 	mu      sync.Mutex
 	deposit *custody.Deposit
@@ -67,10 +73,11 @@ func (d *Door) Server() *network.Server {
 	return &network.Server{
 		Accept:           d.accept,
 		Store:            d.store,
+		Query:            d.query,
 		OnAssociationEnd: d.ended,
 		OnRefused:        func(_ net.Addr, err error) { d.refusals.log(d.Log, err) },
 		OnPanic: func(_ *network.Association, _ any, stack []byte) {
-			d.Log.Error("a C-STORE panicked", "stack", string(stack))
+			d.Log.Error("a message panicked", "stack", string(stack))
 		},
 		TLS:             d.TLS,
 		MaxAssociations: maxAssociations,
@@ -93,26 +100,88 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 		d.Log.Error("an association could not be decided", "error", err)
 		return network.Decision{}, &network.Rejection{Result: rejectedTransient, Source: sourcePresentation, Reason: reasonCongestion}
 	}
-	actor, grants, link, doubt := d.caller(ctx, req)
-	decision := policy.Decide(policy.Facts{Grants: grants, Action: policy.StoreAsPeer, Collection: string(col.ID), Link: link})
-	if !decision.Allow {
-		if wantsMore(req) {
-			d.Log.Info("association may not store", "collection", string(col.ID), "reason", doubt)
-		}
-		return network.Decision{Negotiate: echoOnly}, nil
+	registered, link, doubt := d.caller(ctx, req)
+	actor, grants := "unknown peer", []policy.Grant(nil)
+	if registered.AETitle != "" {
+		actor, grants = "peer "+string(registered.AETitle), registered.Grants()
 	}
-	return network.Decision{
-		Negotiate: network.StoragePolicy{Private: true}.Negotiate,
-		Value:     &session{collection: col.ID, actor: actor},
-	}, nil
+	sess := &session{registered: registered, peer: delivery.Peer{Caller: delivery.Caller{Actor: actor, Grants: grants}, Link: link, Collection: col.ID}, called: string(called), may: map[policy.Action]bool{}}
+	for _, a := range []policy.Action{policy.StoreAsPeer, policy.FindAsPeer} {
+		sess.may[a] = permitted(grants, a, col.ID, link)
+	}
+	if !slices.ContainsFunc(req.Contexts, func(p network.ProposedContext) bool {
+		return p.AbstractSyntax != network.VerificationUID && sess.serves(p.AbstractSyntax)
+	}) && wantsMore(req) {
+		d.Log.Info("association may do nothing of what it asks for", "collection", string(col.ID), "reason", doubt)
+	}
+	out := network.Decision{Negotiate: sess.negotiate, Roles: sess.roles, Value: sess}
+	out.Extended, sess.agreed = extended(req)
+	return out, nil
 }
 
-// echoOnly accepts Verification alone; what else is proposed is the user's to refuse, since it is this caller that may not, not the service that is missing.
-func echoOnly(p *network.ProposedContext) (string, network.ContextResult) {
-	if p.AbstractSyntax != network.VerificationUID {
-		return "", network.ContextUserRejection
+// permitted reports whether the peer may do something in the collection, to some objects at least.
+func permitted(grants []policy.Grant, action policy.Action, in collection.ID, link policy.Link) bool {
+	if !action.OnObjects() {
+		return policy.Decide(policy.Facts{Grants: grants, Action: action, Collection: string(in), Link: link}).Allow
 	}
-	return network.StoragePolicy{}.Negotiate(p)
+	return slices.ContainsFunc(policy.Scopes(grants, action, link), func(s policy.Scope) bool { return s.Collection == policy.AllCollections || s.Collection == string(in) })
+}
+
+// queryClasses are the SOP classes of query and retrieval, with what takes leave for each.
+var queryClasses = map[string]policy.Action{
+	network.PatientRootFindUID: policy.FindAsPeer, network.StudyRootFindUID: policy.FindAsPeer,
+	network.PatientRootMoveUID: policy.MoveAsPeer, network.StudyRootMoveUID: policy.MoveAsPeer,
+	network.PatientRootGetUID: policy.GetAsPeer, network.StudyRootGetUID: policy.GetAsPeer,
+}
+
+// serves reports whether anything of a SOP class is served to this caller.
+func (s *session) serves(class string) bool {
+	if class == network.VerificationUID {
+		return true
+	}
+	if action, ok := queryClasses[class]; ok {
+		return s.may[action]
+	}
+	return s.may[policy.StoreAsPeer] || s.may[policy.GetAsPeer]
+}
+
+// roles says in which roles a peer is served: whoever may store sends instances, whoever may get takes them (PS3.7 D.3.3.4).
+func (s *session) roles(p *network.ProposedContext) (scu, scp bool) {
+	if _, ok := queryClasses[p.AbstractSyntax]; ok || p.AbstractSyntax == network.VerificationUID {
+		return s.serves(p.AbstractSyntax), false
+	}
+	return s.may[policy.StoreAsPeer], s.may[policy.GetAsPeer]
+}
+
+// negotiate answers a presentation context. What a caller may not do is the user's to refuse, since the service is not what is missing; [session.roles] does that.
+func (s *session) negotiate(p *network.ProposedContext) (string, network.ContextResult) {
+	if _, ok := queryClasses[p.AbstractSyntax]; !ok {
+		return network.StoragePolicy{Private: true}.Negotiate(p)
+	}
+	for _, ts := range p.TransferSyntaxes {
+		if ts == dicom.ExplicitVRLittleEndianUID || ts == dicom.ImplicitVRLittleEndianUID || ts == dicom.ExplicitVRBigEndianUID {
+			return ts, network.ContextAccepted
+		}
+	}
+	return "", network.ContextTransferSyntaxNotAccepted
+}
+
+// negotiated is what was agreed on beyond what every C-FIND has (PS3.4 C.5.1.1).
+type negotiated struct{ combined, fuzzy bool }
+
+// extended answers the service-class information of C-FIND: combined matching of dates and times, and fuzzy matching of names, where they are asked for. Relational
+// queries and the adjustment of time zones are not served.
+func extended(req *network.AssociateRequest) (answers []network.ExtendedNegotiation, n negotiated) {
+	for _, e := range req.Extended {
+		if queryClasses[e.SOPClassUID] != policy.FindAsPeer {
+			continue
+		}
+		in := append(slices.Clone(e.Information), 0, 0, 0)
+		out := []byte{0, in[1] & 1, in[2] & 1, 0}
+		n.combined, n.fuzzy = n.combined || out[1] == 1, n.fuzzy || out[2] == 1
+		answers = append(answers, network.ExtendedNegotiation{SOPClassUID: e.SOPClassUID, Information: out[:max(1, min(len(e.Information), 4))]})
+	}
+	return answers, n
 }
 
 // wantsMore reports whether something beside Verification is proposed.
@@ -120,34 +189,34 @@ func wantsMore(req *network.AssociateRequest) bool {
 	return slices.ContainsFunc(req.Contexts, func(c network.ProposedContext) bool { return c.AbstractSyntax != network.VerificationUID })
 }
 
-// caller is who opens an association: the registered peer's grants if it is that peer as far as can be told, what is known of the connection, and, for the log, what
+// caller is who opens an association: the registered peer if it is that peer as far as can be told, what is known of the connection, and, for the log, what
 // the peer is not allowed for if it is not. A title that is not registered is text of the sender's choosing: it is not repeated.
-func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (actor string, grants []policy.Grant, link policy.Link, doubt string) {
+func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (peer identity.Peer, link policy.Link, doubt string) {
 	from := address(req.RemoteAddr)
 	link = policy.Link{Loopback: from.IsLoopback(), Demo: d.Demo}
 	ae, err := collection.ParseAETitle(req.CallingAE)
 	if err != nil {
-		return "unknown peer", nil, link, "unknown-calling-ae-title"
+		return identity.Peer{}, link, "unknown-calling-ae-title"
 	}
-	peer, err := d.Identity.Peer(ctx, ae)
+	peer, err = d.Identity.Peer(ctx, ae)
 	if err != nil {
 		if !fault.Is(err, fault.NotFound) {
 			d.Log.Error("the register of peers does not answer", "error", err)
 		}
-		return "unknown peer", nil, link, "unknown-calling-ae-title"
+		return identity.Peer{}, link, "unknown-calling-ae-title"
 	}
 	link.Address = d.calledFrom(ctx, peer, from)
 	if peer.Certificate != nil {
 		link.Certificate = req.TLS != nil && len(req.TLS.PeerCertificates) > 0 && sha256.Sum256(req.TLS.PeerCertificates[0].Raw) == *peer.Certificate
 		if !link.Certificate { // a peer that has a certificate and does not show it is not that peer
-			return "unknown peer", nil, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, "not-the-registered-certificate"
+			return identity.Peer{}, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, "not-the-registered-certificate"
 		}
 	}
 	doubt = "not-granted"
 	if !link.Address && !link.Loopback {
 		doubt = "not-the-registered-address"
 	}
-	return "peer " + string(peer.AETitle), peer.Grants(), link, doubt
+	return peer, link, doubt
 }
 
 // calledFrom reports whether the address is the one that the peer is registered with.
@@ -187,7 +256,7 @@ func (d *Door) store(ctx context.Context, a *network.Association, req *network.S
 
 func (d *Door) receive(ctx context.Context, a *network.Association, req *network.StoreRequest) network.Status {
 	s, ok := a.Value().(*session)
-	if !ok {
+	if !ok || !s.may[policy.StoreAsPeer] {
 		return network.Status{Code: network.StatusNotAuthorized, Comment: "this application may not store here"}
 	}
 	syntax, ok := dicom.LookupTransferSyntax(req.TransferSyntaxUID)
@@ -225,7 +294,7 @@ func (s *session) begin(ctx context.Context, c *custody.Custody) (*custody.Depos
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.deposit == nil {
-		dep, err := c.Begin(ctx, s.collection, custody.DoorDIMSE, s.actor)
+		dep, err := c.Begin(ctx, s.peer.Collection, custody.DoorDIMSE, s.peer.Actor)
 		if err != nil {
 			return nil, err
 		}
@@ -244,7 +313,7 @@ func (d *Door) ended(a *network.Association, err error) {
 		}
 	}
 	st := a.Stats()
-	d.Log.Info("association ended", "stored", st.Stored, "failed", st.Failed, "bytes", st.DataSetBytes, "error", err)
+	d.Log.Info("association ended", "stored", st.Stored, "queries", st.Queries, "matches", st.Matches, "sent", st.Sent, "failed", st.Failed, "bytes", st.DataSetBytes, "error", err)
 }
 
 // statusOf maps a failure to the statuses of C-STORE (PS3.4 Table B.2-1, PS3.7 9.1.1.1.9), as the DICOMweb door maps it to failure reasons: a data set that was read and

@@ -19,6 +19,9 @@ var (
 		dicom.TagRadiopharmaceuticalInformationSequence, dicom.TagDeviceSerialNumber)
 )
 
+// Describes reports whether an attribute is among those that the catalogue keeps of a patient or study, or of a series, beside those that have a column.
+func Describes(t dicom.Tag) (study, series bool) { return studyTags[t], seriesTags[t] }
+
 func tags(list ...dicom.Tag) map[dicom.Tag]bool {
 	m := make(map[dicom.Tag]bool, len(list))
 	for _, t := range list {

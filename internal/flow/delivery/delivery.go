@@ -102,9 +102,13 @@ func notFound() error {
 // A whole study or series is what searches find of it. An object that is held is given when it is asked for by its own UID alone, to who reviews
 // it: it was not proven clean, and must not slip into a download.
 func (d *Delivery) Objects(ctx context.Context, caller Caller, at Place, want policy.Action) iter.Seq2[*Object, error] {
+	return d.objects(ctx, caller, policy.Link{}, at, want)
+}
+
+func (d *Delivery) objects(ctx context.Context, caller Caller, link policy.Link, at Place, want policy.Action) iter.Seq2[*Object, error] {
 	return func(yield func(*Object, error) bool) {
 		given := false
-		scopes := policy.Scopes(caller.Grants, want, policy.Link{})
+		scopes := policy.Scopes(caller.Grants, want, link)
 		var last catalogue.Located
 		for l, err := range d.Catalogue.Locate(ctx, catalogue.Where{Scopes: scopes, Collection: at.Collection, Study: at.Study, Series: at.Series, SOP: at.SOP}) {
 			if err != nil {
@@ -117,7 +121,7 @@ func (d *Delivery) Objects(ctx context.Context, caller Caller, at Place, want po
 			if at.SOP == "" && (l.State == policy.Held || l.State == policy.Conflict || l.State == policy.Restricted) {
 				continue
 			}
-			o, err := d.open(ctx, caller, l, want)
+			o, err := d.open(ctx, caller, link, l, want)
 			if fault.Is(err, fault.NotFound) {
 				continue // its key was destroyed a moment ago
 			}
@@ -152,11 +156,11 @@ func (d *Delivery) OpenPicked(ctx context.Context, id catalogue.InstanceID) (*Ob
 	if err != nil {
 		return nil, err
 	}
-	return d.open(ctx, Caller{}, l, policy.SeeMontage)
+	return d.open(ctx, Caller{}, policy.Link{}, l, policy.SeeMontage)
 }
 
-func (d *Delivery) open(ctx context.Context, caller Caller, l catalogue.Located, want policy.Action) (*Object, error) {
-	decision := policy.Decide(policy.Facts{Grants: caller.Grants, Action: want, Collection: string(l.Collection), State: l.State})
+func (d *Delivery) open(ctx context.Context, caller Caller, link policy.Link, l catalogue.Located, want policy.Action) (*Object, error) {
+	decision := policy.Decide(policy.Facts{Grants: caller.Grants, Action: want, Collection: string(l.Collection), State: l.State, Link: link})
 	if !decision.Allow {
 		return nil, notFound()
 	}

@@ -115,5 +115,5 @@ func (d *Delivery) OpenHeld(ctx context.Context, caller Caller, id catalogue.Ins
 	if err != nil {
 		return nil, err
 	}
-	return d.open(ctx, caller, l, policy.ReadPixels)
+	return d.open(ctx, caller, policy.Link{}, l, policy.ReadPixels)
 }

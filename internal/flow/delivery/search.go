@@ -11,6 +11,10 @@ import (
 
 // permit sets the scopes of a query to what the caller may find, and notes the search.
 func (d *Delivery) permit(ctx context.Context, caller Caller, q *catalogue.Query) error {
+	return d.permitAs(ctx, caller, policy.Search, policy.Link{}, q)
+}
+
+func (d *Delivery) permitAs(ctx context.Context, caller Caller, as policy.Action, link policy.Link, q *catalogue.Query) error {
 	if q.Collection != "" {
 		const attempt, why = "search", "there is no such collection"
 		if !caller.knows(q.Collection) {
@@ -23,8 +27,8 @@ func (d *Delivery) permit(ctx context.Context, caller Caller, q *catalogue.Query
 			return err
 		}
 	}
-	q.Scopes = within(policy.Scopes(caller.Grants, policy.Search, policy.Link{}), q.Collection)
-	return d.tellSearch(ctx, caller, q.Scopes)
+	q.Scopes = within(policy.Scopes(caller.Grants, as, link), q.Collection)
+	return d.tellSearch(ctx, caller, as, q.Scopes)
 }
 
 // within narrows scopes to a collection, if one is named.

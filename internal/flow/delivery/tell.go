@@ -27,13 +27,13 @@ func (d *Delivery) tell(ctx context.Context, caller Caller, want policy.Action, 
 }
 
 // tellSearch notes that a caller searches a collection, or every one.
-func (d *Delivery) tellSearch(ctx context.Context, caller Caller, scopes []policy.Scope) error {
+func (d *Delivery) tellSearch(ctx context.Context, caller Caller, as policy.Action, scopes []policy.Scope) error {
 	for _, s := range scopes {
-		e := audit.Entry{Actor: caller.Actor, Action: policy.Search.String(), Object: "collection " + s.Collection, Collection: s.Collection, Outcome: "allowed"}
+		e := audit.Entry{Actor: caller.Actor, Action: as.String(), Object: "collection " + s.Collection, Collection: s.Collection, Outcome: "allowed"}
 		if s.Collection == policy.AllCollections {
 			e.Object, e.Collection = "all collections", ""
 		}
-		if err := d.once(ctx, e, policy.Search); err != nil {
+		if err := d.once(ctx, e, as); err != nil {
 			return err
 		}
 	}

@@ -109,8 +109,8 @@ func (p *plan) add(text string, args ...any) {
 
 // see limits the search to what the caller may see.
 func (p *plan) see() {
-	alias := [...]string{Studies: "s", Series: "e", Instances: "i"}[p.q.level]
-	where := map[Level]string{Studies: "s.collection", Series: "s.collection", Instances: "i.collection"}[p.q.level]
+	alias := [...]string{Patients: "s", Studies: "s", Series: "e", Instances: "i"}[p.q.level]
+	where := map[Level]string{Patients: "s.collection", Studies: "s.collection", Series: "s.collection", Instances: "i.collection"}[p.q.level]
 	p.seeRows(p.holds, where, func(m stateMask) string {
 		if p.q.level == Instances {
 			return "i.state IN (" + joinStates(m, ", ", func(s State) string { return string('0' + byte(s)) }) + ")"

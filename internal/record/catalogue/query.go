@@ -15,7 +15,8 @@ type Level int
 
 // The levels.
 const (
-	Studies Level = iota + 1
+	Patients Level = iota + 1 // a Patient ID of a collection each
+	Studies
 	Series
 	Instances
 )
@@ -81,10 +82,10 @@ var attributes = []*attribute{
 	{"SOPClassesInStudy", "00080062", Studies, kindSOPClass, "", "", ""},
 	{"ReferringPhysicianName", "00080090", Studies, kindName, "s.referrer", "", ""},
 	{"StudyDescription", "00081030", Studies, kindText, "s.description", "", ""},
-	{"PatientName", "00100010", Studies, kindName, "s.patient_name", "", ""},
-	{"PatientID", "00100020", Studies, kindText, "s.patient_id", "", ""},
-	{"PatientBirthDate", "00100030", Studies, kindDate, "s.birth_date", "", ""},
-	{"PatientSex", "00100040", Studies, kindCode, "s.sex", "", ""},
+	{"PatientName", "00100010", Patients, kindName, "s.patient_name", "", ""},
+	{"PatientID", "00100020", Patients, kindText, "s.patient_id", "", ""},
+	{"PatientBirthDate", "00100030", Patients, kindDate, "s.birth_date", "", ""},
+	{"PatientSex", "00100040", Patients, kindCode, "s.sex", "", ""},
 	{"StudyID", "00200010", Studies, kindText, "s.study_id", "", ""},
 	{"SeriesInstanceUID", "0020000E", Series, kindUID, "e.uid", "", ""},
 	{"Modality", "00080060", Series, kindCode, "e.modality", "", ""},
