@@ -177,12 +177,12 @@ const (
 	formZip                   // application/zip
 )
 
-// objectForm chooses how whole objects go out. single says that one object is asked for. fits tells whether an object, kept in a transfer syntax, may go out:
-// nothing is transcoded here.
+// objectForm chooses how whole objects go out. single says that one object is asked for. plainly tells of an object, by the transfer syntax that it is kept in, whether it
+// goes out as it is kept or in Explicit VR Little Endian.
 //
-// Without a transfer-syntax parameter PS3.18 8.7.3.5.2 expects Explicit VR Little Endian; the node has each object in one form alone, says so in the
-// Content-Type, and gives that.
-func objectForm(r *http.Request, single bool) (form, func(*dicom.TransferSyntax) error, error) {
+// Without a transfer-syntax parameter PS3.18 8.7.3.5.2 expects Explicit VR Little Endian; the node gives what is kept then, says so in the Content-Type, and makes the
+// plain form for those that name it.
+func objectForm(r *http.Request, single bool) (f form, plainly func(*dicom.TransferSyntax) (bool, error), err error) {
 	const attempt = "retrieve objects"
 	ranges, err := accepted(r)
 	if err != nil {
@@ -190,7 +190,6 @@ func objectForm(r *http.Request, single bool) (form, func(*dicom.TransferSyntax)
 	}
 	for i := range ranges {
 		m := &ranges[i]
-		f := form(0)
 		switch m.name {
 		case "*/*", "multipart/*":
 			f = formParts
@@ -206,28 +205,30 @@ func objectForm(r *http.Request, single bool) (form, func(*dicom.TransferSyntax)
 		case "application/zip":
 			f = formZip
 		}
-		if f == 0 {
-			continue
+		if f != 0 {
+			return f, fitting(attempt, ranges), nil
 		}
-		return f, fitting(attempt, ranges), nil
 	}
 	return 0, nil, notAcceptable(attempt, "none of the media types in Accept is one of these objects'", `Ask for multipart/related; type="application/dicom", for application/zip, or, of one instance, for application/dicom.`)
 }
 
-// fitting tells whether any of the ranges allows a transfer syntax.
-func fitting(attempt string, ranges []mediaRange) func(*dicom.TransferSyntax) error {
-	return func(ts *dicom.TransferSyntax) error {
+// fitting tells whether any of the ranges allows a transfer syntax, best first; true where only the plain form of it is allowed.
+func fitting(attempt string, ranges []mediaRange) func(*dicom.TransferSyntax) (bool, error) {
+	return func(ts *dicom.TransferSyntax) (bool, error) {
 		for i := range ranges {
-			if uid := ranges[i].transferSyntax(); uid == "" || uid == "*" || uid == ts.UID {
-				return nil
+			switch ranges[i].transferSyntax() {
+			case "", "*", ts.UID:
+				return false, nil
+			case dicom.ExplicitVRLittleEndianUID:
+				return true, nil
 			}
 		}
-		return transcoding(attempt, ts)
+		return false, transcoding(attempt, ts)
 	}
 }
 
 func transcoding(attempt string, ts *dicom.TransferSyntax) error {
-	return notAcceptable(attempt, "it is kept in another transfer syntax ("+ts.UID+"), and nothing is transcoded here", "Ask with transfer-syntax=*, or with that transfer syntax.")
+	return notAcceptable(attempt, "it is kept in another transfer syntax ("+ts.UID+"), and is transcoded to "+dicom.ExplicitVRLittleEndianUID+" alone", "Ask with transfer-syntax=*, or with one of these two.")
 }
 
 // modelForm is how data sets without their bulk values go out.
@@ -300,6 +301,15 @@ type pixelForm struct {
 	multipart bool
 	media     string // of each part, or of the one
 	swap      bool   // stored big endian, wanted little endian
+	decode    bool   // stored as code streams, wanted uncompressed
+}
+
+// syntax is the transfer syntax of the pixels that go out.
+func (p pixelForm) syntax(stored *dicom.TransferSyntax) string {
+	if p.swap || p.decode {
+		return dicom.ExplicitVRLittleEndianUID
+	}
+	return stored.UID
 }
 
 // contentType is the media type of the part, with its transfer syntax where that matters.
@@ -310,7 +320,7 @@ func (p pixelForm) contentType(uid string) string {
 // pixelsAs chooses how the pixels of an object that is kept in ts go out. single says that one value is asked for, which may go out without a
 // multipart around it; encapsulated, that they are code streams.
 //
-// Octets without a transfer-syntax parameter mean pixels that are not compressed (PS3.18 8.7.3.3.1); where they are, that takes transfer-syntax=*.
+// Octets without a transfer-syntax parameter mean pixels that are not compressed (PS3.18 8.7.3.3.1); where they are, they are decoded.
 func pixelsAs(r *http.Request, ts *dicom.TransferSyntax, encapsulated, single bool) (pixelForm, error) {
 	const attempt = "retrieve pixels"
 	ranges, err := accepted(r)
@@ -344,10 +354,7 @@ func pixelsAs(r *http.Request, ts *dicom.TransferSyntax, encapsulated, single bo
 			f.media = media
 		case inner == octets || inner == "application/*":
 			f.media = octets
-			if want == "" && encapsulated {
-				refused = true
-				continue
-			}
+			f.decode = encapsulated && (want == "" || want == dicom.ExplicitVRLittleEndianUID)
 		case strings.EqualFold(inner, media) || encapsulated && inner == main+"/*" || media == "image/dicom-rle" && inner == "image/x-dicom-rle":
 			f.media = media
 		default:
@@ -355,7 +362,7 @@ func pixelsAs(r *http.Request, ts *dicom.TransferSyntax, encapsulated, single bo
 		}
 		switch {
 		case want == "" || want == "*" || want == ts.UID:
-		case !encapsulated && want == dicom.ExplicitVRLittleEndianUID:
+		case want == dicom.ExplicitVRLittleEndianUID && (f.decode || !encapsulated):
 			// Uncompressed octets are the same in all little endian transfer syntaxes.
 		default:
 			refused = true

@@ -1,7 +1,7 @@
 // Package dicomweb is the door for DICOMweb (PS3.18): QIDO-RS finds, WADO-RS gives out, STOW-RS takes in. Each service stands at /dicomweb for all that
 // the caller may see, and at /collections/{id}/dicomweb for one collection. docs/conformance.md says what is supported, to the parameter.
 //
-// It promises: bodies pass as streams with bounded memory, in both directions; what goes out is what is kept, and nothing is transcoded; an answer that
+// It promises: bodies pass as streams with bounded memory, in both directions; what goes out is what is kept, unless the plain form of it is asked for; an answer that
 // fails on its way is cut, never short; every instance of a deposit gets its own answer, with the sender's UIDs; answers are not stored by anybody on
 // the way (Cache-Control: private, no-store).
 //

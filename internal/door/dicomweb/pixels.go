@@ -24,7 +24,7 @@ func (d *Door) open(r *http.Request) (*delivery.Object, error) {
 	return d.Delivery.Open(r.Context(), caller, at, policy.ReadPixels)
 }
 
-// frames answers single frames as they are stored (PS3.18 10.4.1.1.6).
+// frames answers single frames as they are stored, or uncompressed (PS3.18 10.4.1.1.6).
 func (d *Door) frames(w http.ResponseWriter, r *http.Request) {
 	list, err := frameList(r.PathValue("frames"))
 	if err != nil {
@@ -70,6 +70,9 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 	if err != nil {
 		return err
 	}
+	if as.decode {
+		return d.sendDecoded(w, r, o, as, list)
+	}
 	f, err := o.FramesAs(as.swap)
 	if err != nil {
 		return err
@@ -85,10 +88,7 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 			return err
 		}
 	}
-	syntax := o.Syntax().UID
-	if as.swap {
-		syntax = dicom.ExplicitVRLittleEndianUID
-	}
+	syntax := as.syntax(o.Syntax())
 	first, err := delivery.Frame(f, list[0])
 	if err != nil {
 		return err
@@ -123,6 +123,79 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 	}
 	if err := m.end(); err != nil {
 		return err
+	}
+	return buf.Flush()
+}
+
+// sendDecoded writes frames that are kept as code streams uncompressed, each decoded when the one before it has been sent. A list that is nil means every frame, one behind the
+// other as one value.
+func (d *Door) sendDecoded(w http.ResponseWriter, r *http.Request, o *delivery.Object, as pixelForm, list []int) error {
+	const attempt = "retrieve pixels"
+	x, err := d.Delivery.Decoded(r.Context(), o)
+	if err != nil {
+		return undecoded(attempt, err)
+	}
+	size := x.FrameSize()
+	if list == nil {
+		size *= int64(x.Count())
+	}
+	var first []byte
+	for i, k := range list {
+		if i == 0 || k > x.Count() { // every number is tried before the first byte is sent
+			var b []byte
+			if b, err = x.Frame(r.Context(), k); i == 0 {
+				first = b
+			}
+		}
+		if err != nil {
+			return undecoded(attempt, err)
+		}
+	}
+	h := w.Header()
+	private(h)
+	h.Set("Vary", "Accept")
+	buf := buffered(w)
+	defer release(buf)
+	media := as.contentType(as.syntax(o.Syntax()))
+	var m *multipartWriter
+	if as.multipart {
+		m = newMultipartWriter(buf)
+		h.Set("Content-Type", m.contentType(as.media))
+	} else {
+		h.Set("Content-Type", media)
+		h.Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	at := d.address(r, o)
+	if list == nil {
+		if m != nil {
+			m.part(media, at+"/bulkdata/"+dicom.TagPixelData.Hex())
+		}
+		if err := copyAll(buf, x.All(r.Context()), size); err != nil {
+			return err
+		}
+	}
+	for i, k := range list {
+		b := first
+		if i > 0 {
+			if b, err = x.Frame(r.Context(), k); err != nil {
+				return undecoded(attempt, err)
+			}
+		}
+		if m != nil {
+			m.part(media, at+"/frames/"+strconv.Itoa(k))
+		}
+		if _, err := buf.Write(b); err != nil {
+			return err
+		}
+	}
+	if m != nil {
+		if err := m.end(); err != nil {
+			return err
+		}
 	}
 	return buf.Flush()
 }
@@ -174,6 +247,9 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 	}
 	e := data.At(i)
 	if e.IsEncapsulated() && i == data.PixelData() {
+		if as, err := pixelsAs(r, o.Syntax(), true, true); err == nil && as.decode {
+			return d.sendDecoded(w, r, o, as, nil)
+		}
 		// Code streams go out frame by frame (PS3.18 8.7.3.3.2).
 		f, err := o.Frames(nil)
 		if err != nil {
@@ -189,9 +265,8 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 	if err != nil {
 		return err
 	}
-	size, syntax := v.Size(), o.Syntax().UID
+	size, syntax := v.Size(), as.syntax(o.Syntax())
 	if as.swap {
-		syntax = dicom.ExplicitVRLittleEndianUID
 		if word := data.VR(i).WordSize(); word > 1 {
 			v = io.NewSectionReader(delivery.Swapped(v, size, word), 0, size)
 		}

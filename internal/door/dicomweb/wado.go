@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
 // outBuffer is read at a time from the packs: a quarter of a megabyte reads best.
@@ -43,7 +45,7 @@ func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, r, err)
 		return
 	}
-	f, fits, err := objectForm(r, at.SOP != "")
+	f, plainly, err := objectForm(r, at.SOP != "")
 	if err != nil {
 		web.Fail(w, r, err)
 		return
@@ -56,12 +58,16 @@ func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
 			web.Fail(w, r, err)
 			return
 		}
-		err := fits(o.Syntax())
+		var file part10
+		plain, err := plainly(o.Syntax())
+		if err == nil {
+			file, err = d.fileOf(r, o, plain)
+		}
 		if err == nil && out == nil {
-			out, err = d.sink(f, w, r, buf, at, o)
+			out, err = d.sink(f, w, r, buf, at, file)
 		}
 		if err == nil && r.Method != http.MethodHead {
-			err = out.add(o, d.address(r, o))
+			err = out.add(file, o, d.address(r, o))
 		}
 		o.Close()
 		if err != nil {
@@ -81,13 +87,45 @@ func (d *Door) objects(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// part10 is an object as a file.
+type part10 struct {
+	syntax string
+	size   func() (int64, error) // -1: not known before
+	write  func(w io.Writer) error
+}
+
+// fileOf is the file that an object goes out as: as it is kept, or plain.
+func (d *Door) fileOf(r *http.Request, o *delivery.Object, plain bool) (part10, error) {
+	if !plain {
+		return part10{o.Syntax().UID, o.FileSize, o.WriteFile}, nil
+	}
+	p, err := d.Delivery.Plain(r.Context(), o)
+	if err != nil {
+		return part10{}, undecoded("retrieve objects", err)
+	}
+	return part10{dicom.ExplicitVRLittleEndianUID, func() (int64, error) { return p.FileSize(), nil }, func(w io.Writer) error { return p.WriteFile(r.Context(), w) }}, nil
+}
+
+// undecoded tells that what is asked for uncompressed cannot be decoded here.
+func undecoded(attempt string, err error) error {
+	reason := ""
+	if e, ok := errors.AsType[*render.Unsupported](err); ok {
+		reason = "this node does not decode " + e.Reason
+	} else if e, ok := errors.AsType[*render.Broken](err); ok {
+		reason = "its pixels cannot be decoded: " + e.Error()
+	} else {
+		return err
+	}
+	return notAcceptable(attempt, reason, "Ask for it as it is kept, with transfer-syntax=*.")
+}
+
 // sink is one of the forms in which objects go out.
 type sink interface {
-	add(o *delivery.Object, at string) error
+	add(f part10, o *delivery.Object, at string) error
 	end() error
 }
 
-func (d *Door) sink(f form, w http.ResponseWriter, r *http.Request, buf *bufio.Writer, at delivery.Place, first *delivery.Object) (sink, error) {
+func (d *Door) sink(f form, w http.ResponseWriter, r *http.Request, buf *bufio.Writer, at delivery.Place, first part10) (sink, error) {
 	h := w.Header()
 	private(h)
 	h.Set("Vary", "Accept")
@@ -97,7 +135,7 @@ func (d *Door) sink(f form, w http.ResponseWriter, r *http.Request, buf *bufio.W
 		h.Set("Content-Disposition", `attachment; filename="images.zip"`)
 		return &zipSink{z: zip.NewWriter(buf)}, nil
 	case formFile:
-		h.Set("Content-Type", "application/dicom; transfer-syntax="+first.Syntax().UID)
+		h.Set("Content-Type", "application/dicom; transfer-syntax="+first.syntax)
 		h.Set("Content-Disposition", `attachment; filename="`+string(at.SOP)+`.dcm"`)
 		return newFileSink(w, r, buf, first)
 	}
@@ -113,9 +151,9 @@ type fileSink struct {
 	digest bool
 }
 
-func newFileSink(w http.ResponseWriter, r *http.Request, buf *bufio.Writer, o *delivery.Object) (sink, error) {
+func newFileSink(w http.ResponseWriter, r *http.Request, buf *bufio.Writer, f part10) (sink, error) {
 	s := &fileSink{w: w, buf: buf, digest: wantsDigest(r)}
-	size, err := o.FileSize()
+	size, err := f.size()
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +166,12 @@ func newFileSink(w http.ResponseWriter, r *http.Request, buf *bufio.Writer, o *d
 	return s, nil
 }
 
-func (s *fileSink) add(o *delivery.Object, _ string) error {
+func (s *fileSink) add(f part10, _ *delivery.Object, _ string) error {
 	if !s.digest {
-		return o.WriteFile(s.buf)
+		return f.write(s.buf)
 	}
 	sum := sha256.New()
-	if err := o.WriteFile(io.MultiWriter(s.buf, sum)); err != nil {
+	if err := f.write(io.MultiWriter(s.buf, sum)); err != nil {
 		return err
 	}
 	s.w.Header().Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum.Sum(nil))+":") // RFC 9530 3
@@ -158,9 +196,9 @@ func wantsDigest(r *http.Request) bool {
 // partSink writes a part for each object (PS3.18 8.6.1.2.1).
 type partSink struct{ m *multipartWriter }
 
-func (s *partSink) add(o *delivery.Object, at string) error {
-	s.m.part("application/dicom; transfer-syntax="+o.Syntax().UID, at)
-	return o.WriteFile(s.m.w)
+func (s *partSink) add(f part10, _ *delivery.Object, at string) error {
+	s.m.part("application/dicom; transfer-syntax="+f.syntax, at)
+	return f.write(s.m.w)
 }
 
 func (s *partSink) end() error { return s.m.end() }
@@ -173,12 +211,12 @@ func (d *Door) address(r *http.Request, o *delivery.Object) string {
 // zipSink writes an archive with a folder for each series. Images are stored as they are: compressed ones would not shrink.
 type zipSink struct{ z *zip.Writer }
 
-func (s *zipSink) add(o *delivery.Object, _ string) error {
-	f, err := s.z.CreateHeader(&zip.FileHeader{Name: string(o.Series) + "/" + string(o.SOP) + ".dcm", Method: zip.Store})
+func (s *zipSink) add(f part10, o *delivery.Object, _ string) error {
+	entry, err := s.z.CreateHeader(&zip.FileHeader{Name: string(o.Series) + "/" + string(o.SOP) + ".dcm", Method: zip.Store})
 	if err != nil {
 		return err
 	}
-	return o.WriteFile(f)
+	return f.write(entry)
 }
 
 func (s *zipSink) end() error { return s.z.Close() }

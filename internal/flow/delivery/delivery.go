@@ -11,7 +11,7 @@
 //		o.Close()
 //	}
 //
-// It does not authenticate, decodes no pixels and transcodes nothing.
+// It does not authenticate. It transcodes nothing but what is asked for: [Delivery.Plain] makes the uncompressed form of an object, a frame in memory at a time.
 package delivery
 
 import (
@@ -194,16 +194,24 @@ func (o *Object) Syntax() *dicom.TransferSyntax { return o.instance.Syntax() }
 // Dataset is the index of the object, its bulk values elided.
 func (o *Object) Dataset() (*dicom.Dataset, error) { return o.instance.Dataset() }
 
-// meta is fresh file meta information.
-func (o *Object) meta() ([]byte, error) {
-	class, sop := o.SOPClass, string(o.SOP)
+// names are the SOP Class and Instance UIDs of the data set.
+func (o *Object) names() (class, sop string, err error) {
 	if o.State == policy.Held || o.State == policy.Conflict {
 		// Kept as it came: its own UIDs are not the catalogue's.
 		d, err := o.Dataset()
 		if err != nil {
-			return nil, err
+			return "", "", err
 		}
-		class, sop = d.UID(dicom.TagSOPClassUID), d.UID(dicom.TagSOPInstanceUID)
+		return d.UID(dicom.TagSOPClassUID), d.UID(dicom.TagSOPInstanceUID), nil
+	}
+	return o.SOPClass, string(o.SOP), nil
+}
+
+// meta is fresh file meta information.
+func (o *Object) meta() ([]byte, error) {
+	class, sop, err := o.names()
+	if err != nil {
+		return nil, err
 	}
 	m, err := deid.Meta(class, sop, o.Syntax())
 	if err != nil {

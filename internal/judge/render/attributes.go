@@ -36,6 +36,23 @@ func AttributesOf(d *dicom.Dataset) (Attributes, error) { return AttributesOfFra
 
 // AttributesOfFrame reads what a picture of frame k, counted from 0, depends on. In enhanced images that may be another for each frame (PS3.3 C.7.6.16).
 func AttributesOfFrame(d *dicom.Dataset, k int) (Attributes, error) {
+	a, err := DescriptionOf(d)
+	if err != nil {
+		return a, err
+	}
+	g := groups{d, k}
+	if err := a.values(d, g); err != nil {
+		return a, err
+	}
+	a.shape(d, g)
+	if a.Photometric == "PALETTE COLOR" && a.Samples == 1 {
+		return a, a.readPalette(d)
+	}
+	return a, nil
+}
+
+// DescriptionOf reads how the samples of an image lie, and nothing of what they mean: enough to decode a frame.
+func DescriptionOf(d *dicom.Dataset) (Attributes, error) {
 	num := func(t dicom.Tag, otherwise int) int {
 		if n, ok := d.Int(t); ok && n >= math.MinInt32 && n <= math.MaxInt32 {
 			return int(n)
@@ -63,14 +80,6 @@ func AttributesOfFrame(d *dicom.Dataset, k int) (Attributes, error) {
 		return a, &Unsupported{Reason: "pixels of other than one or three samples"}
 	case a.Stored < 1 || a.Stored > a.Allocated || a.HighBit < a.Stored-1 || a.HighBit >= a.Allocated:
 		return a, &Broken{Reason: "bits allocated, bits stored and high bit do not go together"}
-	}
-	g := groups{d, k}
-	if err := a.values(d, g); err != nil {
-		return a, err
-	}
-	a.shape(d, g)
-	if a.Photometric == "PALETTE COLOR" && a.Samples == 1 {
-		return a, a.readPalette(d)
 	}
 	return a, nil
 }
