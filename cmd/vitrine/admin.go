@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
@@ -77,6 +78,9 @@ type office interface {
 	Person(ctx context.Context, id string) (signin.PersonView, error)
 	ChangePerson(ctx context.Context, id string, c signin.Change) (signin.PersonView, error)
 	WayIn(ctx context.Context, id, by string) (*signin.WayIn, error)
+	MakeLink(ctx context.Context, key keyFlags, base, collection string, n link.NewLink) (link.View, error)
+	Links(ctx context.Context, key keyFlags, collection string) ([]link.View, error)
+	EndLink(ctx context.Context, key keyFlags, collection, id string) error
 	Close() error
 }
 

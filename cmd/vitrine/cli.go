@@ -30,6 +30,7 @@ type CLI struct {
 	Directory   directoryCmd   `cmd:"" group:"node" help:"Describe collections in the directory."`
 	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
 	Users       usersCmd       `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
+	Links       linksCmd       `cmd:"" name:"link" group:"node" help:"Let people outside send into a collection without an account: make, list, end links."`
 	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
 	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`

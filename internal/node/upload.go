@@ -8,6 +8,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/spool"
+	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
@@ -73,3 +74,6 @@ func (r *Records) Links(ctx context.Context, cfg Config, use func(*linkflow.Desk
 		return use(d)
 	})
 }
+
+// ParsePublicURL reads the address at which people reach a node.
+func ParsePublicURL(s string) (string, error) { return web.ParsePublic(s) }

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -44,6 +45,8 @@ type Parts struct {
 	Status    *status.Desk // nil: nobody is told
 	// Reidentify tells two people together who a subject is; nil: the API has no routes of it.
 	Reidentify *reidentify.Desk
+	// Links are those by which people outside send; nil: the API has no routes of them.
+	Links *link.Desk
 	// Proof says what was done to what came; nil: the API has no routes of it.
 	Proof *proof.Desk
 	// Ready says why the node cannot serve now; nil: it can.

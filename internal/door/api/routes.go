@@ -68,6 +68,9 @@ func (d *Door) routes() []route {
 		all = append(all, route{method: "GET", path: "/api/status", name: "getStatus", text: "How the node and each of its parts are, and what to do where one is not well.", gives: "Status", do: d.status})
 	}
 	all = append(all, d.peopleRoutes()...)
+	if d.Links != nil {
+		all = append(all, d.linkRoutes()...)
+	}
 	if d.Proof != nil {
 		all = append(all, d.proofRoutes()...)
 	}

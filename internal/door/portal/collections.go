@@ -123,6 +123,7 @@ type collectionPage struct {
 	MayPublish bool
 	MayDeposit bool
 	MayManage  bool
+	MayInvite  bool   // people outside, by links
 	Entry      string // the address of its page in the directory; empty: none is published
 	// MayDescribe says that the caller writes the collection's entry.
 	MayDescribe bool
@@ -152,6 +153,7 @@ func (d *Door) collection(r *request) (*page, error) {
 	p.MayPublish, p.MayDeposit = may(policy.Publish, policy.Admitted), may(policy.Deposit, policy.NoState)
 	p.MayDescribe = may(policy.EditEntry, policy.NoState)
 	p.MayManage = admin.MayManage(r.admin(), id)
+	p.MayInvite = d.Links != nil && r.mayInvite(id)
 	switch counts, err := d.Desk.Intake(r.Context(), r.admin(), id); {
 	case err == nil:
 		p.Counts = &counts

@@ -29,6 +29,7 @@ type page struct {
 	about   string // description for search engines; a page that has one is indexed
 	section string // the path of the navigation's entry that it belongs to
 	help    string // the help topic that belongs to it
+	bare    bool   // for somebody who came to do one thing: without navigation, and nobody is asked to sign in
 	counted string // the day of its numbers of people
 	zip     bool   // sent compressed: it is long, and holds no secret that its length could tell
 	data    any
@@ -41,6 +42,7 @@ type view struct {
 	Title       string
 	Description string
 	Public      bool
+	Bare        bool
 	Theme       string // light, dark, or empty: the system's
 	Path        string
 	Help        string
@@ -176,7 +178,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 		return fmt.Errorf("there is no template %q", p.file)
 	}
 	v := view{
-		Title: p.title, Description: p.about, Public: p.about != "", Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
+		Title: p.title, Description: p.about, Public: p.about != "", Bare: p.bare, Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
 		Nav: d.withIdentity(r, d.withQuestions(r, navigation(r.caller, p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted,
 	}
 	if d.Ask != nil {

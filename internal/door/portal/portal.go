@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -40,6 +41,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
 	SignIn     *signin.Flow
+	// Links are those of people outside; nil: nobody has one.
+	Links *link.Desk
 	// Proof says what was done to what came; nil: nobody is told.
 	Proof *proof.Desk
 	// Directory is what is found and published.
@@ -100,6 +103,9 @@ func (d *Door) Register(mux web.Routes) {
 	}
 	d.registerStudies(mux)
 	d.registerDeposits(mux)
+	if d.Links != nil {
+		d.registerLinks(mux)
+	}
 	d.registerRecords(mux)
 	d.registerSignIn(mux)
 	d.registerViewer(mux)

@@ -208,7 +208,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 		shown, asked = map[string]int{}, map[string]int{}
 		seen := map[string]bool{}
 		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/collections", "/entries", "/questions", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
-			"/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
+			"/send", "/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
 			"/directory/template.csv", "/audit/entries.csv", "/audit/checkpoint.txt", "/directory/north/picture", "/metrics", "/nothing/here", "/help/nosuch", "/directory/nowhere", "/held/1"}
 		for len(todo) > 0 {
 			path := todo[0]
@@ -285,6 +285,8 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 	}{
 		{"/collections", url.Values{"id": {"second"}, "profile": {"research"}}, 200},
 		{home + "/publish", url.Values{}, 200},
+		{home + "/links", url.Values{"do": {"make"}, "label": {"A disc"}, "for": {"imogen@example.org"}}, 200},
+		{home + "/links", url.Values{"do": {"make"}, "for": {"nobody"}}, 422},
 		{home + "/pictures", picture, 200},
 		{home + "/texts", url.Values{"do": {"identifies"}, "text": {"Larkspur Ward"}, "note": {"a ward"}}, 200},
 		{home + "/settings", url.Values{"do": {"token"}, "name": {"Ward 7"}, "role": {"depositor"}}, 200},

@@ -41,7 +41,12 @@ const explained: Record<string, string> = {
   skipped: "An index of files and no image; the files are what counts.",
 };
 
-export default async function upload(root: HTMLElement): Promise<void> {
+export default function upload(root: HTMLElement): Promise<void> {
+  return sending(root, {});
+}
+
+/** Runs the part of a page that sends. headers show who sends where no session does; changed is told when something has come. */
+export async function sending(root: HTMLElement, headers: Record<string, string>, changed?: () => void): Promise<void> {
   const find = <T extends Element>(selector: string): T => root.querySelector<T>(selector)!;
   const ui = find<HTMLElement>("[data-ui]");
   const drop = find<HTMLElement>("[data-drop]");
@@ -61,12 +66,13 @@ export default async function upload(root: HTMLElement): Promise<void> {
   let gathering = false;
   const speeds: { at: number; bytes: number }[] = [];
 
-  const sender = new Sender(root.dataset.collection ?? "", root.dataset.who ?? "", () => {
+  const redraw = (): void => {
     drawing ||= window.setTimeout(() => {
       drawing = 0;
       draw();
     }, 300);
-  });
+  };
+  const sender = new Sender(root.dataset.collection ?? "", root.dataset.who ?? "", redraw, headers);
 
   function icon(name: string): Node {
     return icons.querySelector(`[data-icon=${name}]`)!.firstElementChild!.cloneNode(true);
@@ -207,7 +213,8 @@ export default async function upload(root: HTMLElement): Promise<void> {
         end.dataset.text = text;
         end.className = n.refused ? "say" : "say ok";
         end.replaceChildren(text);
-        if (sender.batch) {
+        changed?.();
+        if (sender.batch && !root.dataset.link) {
           const link = document.createElement("a");
           link.href = `/deposits/${sender.batch.id}`;
           link.textContent = "See the deposit";

@@ -37,6 +37,7 @@ export class Sender {
     private collection: string,
     private who: string,
     private changed: () => void,
+    private headers: Record<string, string> = {}, // what shows who sends, where no session does: a link
   ) {
     window.addEventListener("offline", () => this.busy && this.stall(noLine));
     window.addEventListener("online", () => this.trouble === noLine && !this.paused && this.goOn());
@@ -51,6 +52,14 @@ export class Sender {
       this.back(item);
     }
     this.pump();
+  }
+
+  private get byLink(): boolean {
+    return Object.keys(this.headers).length > 0;
+  }
+
+  private fetch(address: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(address, { ...init, headers: { ...(init.headers as Record<string, string> | undefined), ...this.headers } });
   }
 
   get busy(): boolean {
@@ -138,7 +147,7 @@ export class Sender {
       return this.batch;
     }
     this.beginning ??= (async () => {
-      const answer = await fetch("/upload/batches", { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify({ collection: this.collection }) });
+      const answer = await this.fetch("/upload/batches", { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify({ collection: this.collection }) });
       const said = (await answer.json().catch(() => ({}))) as { batch?: string } & Said;
       if (!answer.ok || !said.batch) throw new Error(said.detail ? `${said.detail} ${said.advice ?? ""}` : "The node does not answer. Try again in a moment.");
       this.last = 0;
@@ -185,6 +194,7 @@ export class Sender {
     const upload = new Upload(file, {
       endpoint: "/upload",
       uploadUrl: item.url ?? null,
+      headers: this.headers,
       metadata: { batch: item.batch, ordinal: String(item.ordinal), sha256: item.sum },
       chunkSize: piece,
       uploadDataDuringCreation: file.size <= inOne,
@@ -265,6 +275,10 @@ export class Sender {
       item.sum = undefined;
       this.back(item);
       this.pump();
+    } else if (said.code === "link-full") {
+      this.fail(item, { code: said.code, text, advice: said.advice });
+    } else if (said.code?.startsWith("link-")) {
+      this.hold(item, `${text} ${said.advice ?? ""}`); // it has ended: the same holds for every file
     } else if (status === 401 || status === 403) {
       this.hold(item, "You are not signed in any more, or may not send to this collection. Sign in again in another window, then go on: nothing that was sent is lost.");
     } else if (status === 507) {
@@ -320,7 +334,7 @@ export class Sender {
     const left = this.items.filter((i) => i.state !== "done");
     this.items = this.items.filter((i) => i.state === "done");
     for (const item of left) {
-      if (item.url) await fetch(item.url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => undefined);
+      if (item.url) await this.fetch(item.url, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => undefined);
     }
     this.paused = false;
     this.trouble = "";
@@ -335,7 +349,7 @@ export class Sender {
     batch.folder = undefined;
     batch.touched = Date.now();
     await saveBatch(batch);
-    await fetch(`/upload/batches/${batch.id}/end`, { method: "POST" }).catch(() => undefined); // it falls quiet by itself
+    await this.fetch(`/upload/batches/${batch.id}/end`, { method: "POST" }).catch(() => undefined); // it falls quiet by itself
     this.changed();
   }
 
@@ -347,7 +361,7 @@ export class Sender {
     this.batch = undefined;
     this.byNumber.clear();
     if (batch) {
-      await fetch(`/upload/batches/${batch.id}/end`, { method: "POST" }).catch(() => undefined);
+      await this.fetch(`/upload/batches/${batch.id}/end`, { method: "POST" }).catch(() => undefined);
       await forget(batch.id);
     }
     this.changed();
@@ -357,7 +371,7 @@ export class Sender {
   private async learn(): Promise<void> {
     let after = 0;
     for (;;) {
-      const answer = await fetch(`/upload/batches/${this.batch?.id}?after=${after}`, { headers: { Accept: "application/json" } }).catch(() => undefined);
+      const answer = await this.fetch(`/upload/batches/${this.batch?.id}?after=${after}`, { headers: { Accept: "application/json" } }).catch(() => undefined);
       if (!answer?.ok) return;
       const said = (await answer.json()) as { files?: { ordinal: number; fate: string; upload: string; reasons?: Reason[] }[]; next?: number };
       for (const f of said.files ?? []) {
@@ -381,7 +395,7 @@ export class Sender {
   // follow hears from the node what it finds later: an image is held because another reveals a name, a steward decides.
   private follow(): void {
     this.source?.close();
-    if (!this.batch) return;
+    if (!this.batch || this.byLink) return; // by a link one is told what became of each file as it arrives, and no more
     const source = (this.source = new EventSource(`/deposits/${this.batch.id}/events`));
     source.addEventListener("deposit", (event) => {
       this.admitted = (JSON.parse((event as MessageEvent<string>).data) as { catalogued: number }).catalogued;

@@ -109,3 +109,12 @@ export async function namesOf(deposit: string): Promise<Map<number, string>> {
   const entries = await filesOf(deposit);
   return new Map(entries.map((e) => [e.ordinal, e.path]));
 }
+
+// forgetAll forgets everything that somebody sent from here.
+export function forgetAll(who: string): Promise<void> {
+  return within("readwrite", undefined, async (batches, files) => {
+    for (const batch of (await done(batches.getAll())) as Batch[]) {
+      if (batch.who === who) await Promise.all([done(batches.delete(batch.id)), done(files.delete(all(batch.id)))]);
+    }
+  });
+}
