@@ -389,11 +389,14 @@ func (a *accepting) again(ctx context.Context) ([]Reason, error) {
 	switch {
 	case len(why) > 0 && a.answer&deid.Seen != 0 && !f.bulk:
 		// What somebody accepts loses what is known to identify by now.
-		cut, left, err := a.ward.profile.Tighten(a.data, lex)
+		cut, done, left, err := a.ward.profile.Tighten(a.data, lex)
 		if err != nil || len(left) > 0 {
 			return why, err
 		}
 		a.clean = cut
+		if done != nil {
+			a.work.Done = doneText(done.Encode())
+		}
 		if a.paint == nil {
 			return nil, nil
 		}

@@ -3,13 +3,16 @@ package review_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 )
 
 func described(text string) func(*dicom.Builder) {
@@ -106,6 +109,25 @@ func TestWhatIsSaidToIdentify(t *testing.T) {
 		d.settled("[admitted admitted admitted admitted]")
 		if got := fmt.Sprint(d.descriptions()); got != "[ CORONAL LEFT CORONAL]" {
 			t.Error(got)
+		}
+		// What was taken out so is counted, without what it was.
+		cut := int64(0)
+		all, err := d.n.Stores.Proof.OfCollection(ctx, "breast")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range all {
+			for _, l := range w.Done.Lines {
+				if l.By == deid.ByGate && l.Tag == dicom.TagSeriesDescription && w.Way == proof.ByPerson {
+					cut += l.Elements
+				}
+			}
+			if strings.Contains(strings.ToLower(w.Done.Encode()), "abdomen") {
+				t.Error("what was done has a word")
+			}
+		}
+		if cut != 3 {
+			t.Errorf("%d descriptions were cut", cut)
 		}
 		// Ended, it is not looked for any more.
 		if err := d.EndRuling(ctx, ada, "breast", 2, ""); err != nil {

@@ -318,10 +318,12 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 			return res.stop(Held, found...), nil
 		}
 		// Whoever has looked at it takes out with it what the gate finds.
-		cut, left, err := tighten(clean, &s.words, s.matcherNow(), s.work.orig)
+		cut, lines, left, err := tighten(clean, &s.words, s.matcherNow(), s.work.orig)
 		if err != nil || len(left) > 0 {
 			return res.stop(Held, found...), nil
 		}
+		s.work.did = append(s.work.did, lines...)
+		res.Actions.Add(lines)
 		for k := range cut.Bulk {
 			cut.Bulk[k].Elem = out.Bulk[k].Elem
 		}

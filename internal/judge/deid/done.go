@@ -47,10 +47,11 @@ const (
 	ByEncoding  Source = 'w' // the encoding does not agree with the dictionary
 	ByStructure Source = 'l' // group lengths, and groups that have no place in a data set
 	ByMarker    Source = 'm' // what says that the object was de-identified
+	ByGate      Source = 'g' // what the gate or the echo found, in what a person accepted
 )
 
 // sources is every source, in the order of reports.
-var sources = []Source{ByTable, ByVR, ByContent, ByPrivate, BySafe, ByBlob, ByOwn, ByNobody, ByEncoding, ByStructure, ByMarker}
+var sources = []Source{ByTable, ByVR, ByContent, ByPrivate, BySafe, ByBlob, ByOwn, ByNobody, ByEncoding, ByStructure, ByMarker, ByGate}
 
 // Line says what was done to an element, wherever it stands, and by what.
 type Line struct {
@@ -115,6 +116,20 @@ func (d *Done) Actions() Actions {
 		}
 	}
 	return a
+}
+
+// Add counts what else was done.
+func (a *Actions) Add(lines []Line) {
+	for _, l := range lines {
+		switch l.Deed {
+		case Emptied:
+			a.Emptied++
+		case Replaced:
+			a.Replaced++
+		case Altered:
+			a.Cleaned++
+		}
+	}
 }
 
 // Add adds what was done to other objects, so many times. It is for sums: what [Subject.Clean] says was done to one object others may share.

@@ -10,14 +10,26 @@ import (
 const tightenings = 3
 
 // Tighten takes out of an object that was cleaned before what is known to identify by now, and nothing else: words go from text as they go in cleaning, and where that is
-// not enough the value goes. Reasons say where something is left that cannot be taken out so, as in an original UID or in compressed values. Entries keep their order, and
-// bulk values are those of ds.
-func (p *Profile) Tighten(ds *dicom.Dataset, known *Lexicon) (*dicom.Rendered, []Reason, error) {
+// not enough the value goes. It says what it did, which is nothing where nothing was found. Reasons say where something is left that cannot be taken out so, as in an
+// original UID or in compressed values. Entries keep their order, and bulk values are those of ds.
+func (p *Profile) Tighten(ds *dicom.Dataset, known *Lexicon) (*dicom.Rendered, *Done, []Reason, error) {
 	w := p.wordsOf(known)
-	return tighten(ds, &w, p.Matcher(known), nil)
+	out, lines, left, err := tighten(ds, &w, p.Matcher(known), nil)
+	if err != nil || len(left) > 0 || len(lines) == 0 {
+		return out, nil, left, err
+	}
+	d := &Done{Objects: 1}
+	for _, l := range lines {
+		d.Add(&Done{Lines: []LineCount{{l, 1, 0}}}, 1)
+	}
+	for i := range d.Lines {
+		d.Lines[i].Objects = 1
+	}
+	return out, d, nil, nil
 }
 
-func tighten(ds *dicom.Dataset, w *words, m *Matcher, originals [][]byte) (*dicom.Rendered, []Reason, error) {
+// tighten gives what is left of the object, and a line for each element that lost something.
+func tighten(ds *dicom.Dataset, w *words, m *Matcher, originals [][]byte) (*dicom.Rendered, []Line, []Reason, error) {
 	strict := strictClass(ds.UID(dicom.TagSOPClassUID))
 	times := map[int]int{} // how often an entry was stopped at
 	now := ds
@@ -28,31 +40,51 @@ func tighten(ds *dicom.Dataset, w *words, m *Matcher, originals [][]byte) (*dico
 			return len(met) < maxReasons
 		})
 		if len(met) == 0 {
-			return ds.Render(), nil, nil
+			return ds.Render(), nil, nil, nil
 		}
 		for i := range met {
 			times[i]++
 		}
 		e := ds.Edit()
+		var lines []Line
 		for i, n := range times {
 			if el := ds.At(i); el.IsItem() || el.IsSequence() || ds.VR(i) == dicom.VRUI || ds.IsBulk(i) {
 				continue
 			}
-			e.SetValue(i, tightened(ds, i, n, strict, w, m))
+			value := tightened(ds, i, n, strict, w, m)
+			e.SetValue(i, value)
+			lines = append(lines, cutLine(ds.At(i).Tag, value))
 		}
 		out, err := e.Render()
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if now, err = out.Dataset(); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if left := m.gate(now, originals); len(left) == 0 {
-			return out, nil, nil
+			return out, lines, nil, nil
 		}
 	}
-	return nil, m.gate(now, originals), nil
+	return nil, nil, m.gate(now, originals), nil
 }
+
+// cutLine says what an element lost, without what a sender chose of it.
+func cutLine(t dicom.Tag, left []byte) Line {
+	l := Line{Deed: Altered, By: ByGate}
+	switch string(left) {
+	case "":
+		l.Deed = Emptied
+	case dummyText:
+		l.Deed = Replaced
+	}
+	if e, ok := dicom.LookupTag(t); ok && !t.IsPrivate() {
+		l.Tag = e.Tag
+	}
+	return l
+}
+
+const dummyText = "REMOVED"
 
 // tightened is the value of entry i without what identifies in it: in the first round without its words, from the second on empty.
 func tightened(ds *dicom.Dataset, i, round int, strict bool, w *words, m *Matcher) []byte {
@@ -64,7 +96,7 @@ func tightened(ds *dicom.Dataset, i, round int, strict bool, w *words, m *Matche
 		return empty
 	}
 	if strict {
-		empty = []byte("REMOVED")
+		empty = []byte(dummyText)
 	}
 	if round > 1 {
 		return empty

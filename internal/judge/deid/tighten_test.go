@@ -52,7 +52,16 @@ func TestTighten(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := bytes.Clone(ds.Bytes())
-			out, left, err := p.Tighten(ds, c.known)
+			out, done, left, err := p.Tighten(ds, c.known)
+			if changed := c.want != "CHEST" || strings.HasPrefix(c.name, "a word"); err == nil && !c.left && (done != nil) != changed {
+				t.Error(done)
+			}
+			if done != nil {
+				again, err := DecodeDone(done.Encode())
+				if err != nil || again.Encode() != done.Encode() || len(done.Lines) != 1 || done.Lines[0].By != ByGate || strings.Contains(done.Encode(), "QX") || strings.Contains(done.Encode(), "MAKER") {
+					t.Errorf("%s, %v", done.Encode(), err)
+				}
+			}
 			if err != nil || (len(left) > 0) != c.left {
 				t.Fatal(left, err)
 			}

@@ -33,7 +33,7 @@ type ToldElement struct {
 var bySource = map[Source]string{
 	ByTable: "PS3.15 Table E.1-1", ByVR: "the dictionary", ByContent: "structured content and graphics", ByPrivate: "private, not known to be safe", BySafe: "known to be safe",
 	ByBlob: "a vendor's block of parameters", ByOwn: "a rule of the collection's own", ByNobody: "in no table", ByEncoding: "encoded as something else than it is", ByStructure: "PS3.5 7.2, PS3.10 7.1",
-	ByMarker: "PS3.15 E.1.1",
+	ByMarker: "PS3.15 E.1.1", ByGate: "found by the gate, and accepted without it",
 }
 
 // Tell puts what was done into words.
@@ -73,5 +73,5 @@ func (d *Done) Tell() Told {
 }
 
 // unnamed is what elements are called that are not named.
-var unnamed = map[Source]string{ByPrivate: "private elements of makers that no table knows", ByNobody: "elements that neither table nor dictionary knows", ByStructure: "group lengths and misplaced groups",
+var unnamed = map[Source]string{ByGate: "elements that no table knows", ByPrivate: "private elements of makers that no table knows", ByNobody: "elements that neither table nor dictionary knows", ByStructure: "group lengths and misplaced groups",
 	ByOwn: "private elements", BySafe: "private elements"}
