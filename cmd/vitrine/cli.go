@@ -42,6 +42,8 @@ type CLI struct {
 	Reidentify  reidentifyCmd  `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`
 	Key         keyCmd         `cmd:"" group:"node" help:"Show where the master key is, and change it."`
 	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
+	Backup      backupCmd      `cmd:"" group:"node" help:"Copy what a node keeps to another place while it runs, and prove that it can be restored."`
+	Restore     restoreCmd     `cmd:"" group:"node" help:"Make a node again of a backup, in an empty folder."`
 	Help        helpCmd        `cmd:"" help:"Explain a task step by step, as the portal's help does; list the topics."`
 
 	Sample sampleCmd      `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`

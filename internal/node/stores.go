@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/backup"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
@@ -70,6 +71,9 @@ type Config struct {
 	ReadPixels bool
 	Tesseract  string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program
 	Confine    []string // the program that limits itself and becomes that one ("vitrine tesseract-worker"); empty: it runs without limits but that of time
+
+	reading   bool // the bucket is read from, and nothing is copied there
+	restoring bool // the folder is being restored by this call
 }
 
 // Records are the records of a node, open on its database.
@@ -87,6 +91,9 @@ type Records struct {
 // OpenRecords opens what a command that administers a node needs, and brings the tables up to date. On SQLite, what it writes reaches stable storage before
 // a command says so.
 func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records, err error) {
+	if cfg.Data != "" && !cfg.restoring && backup.Unfinished(cfg.Data) {
+		return nil, fault.New(fault.Invalid, "open node", "the data folder", "it is being restored from a backup, or that was interrupted: give the same command again, vitrine restore, to go on with it")
+	}
 	address := cfg.Database
 	if address == "" {
 		if cfg.Data == "" {
@@ -200,7 +207,10 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 			return nil, fault.New(fault.Unavailable, "open bucket", "", "its address is not one, or it does not answer")
 		}
 		opts.Bucket = s.bucket
-		if cfg.Tier {
+		switch {
+		case cfg.reading:
+			opts.Mode = pack.Read
+		case cfg.Tier:
 			opts.Mode = pack.Tier
 		}
 	}

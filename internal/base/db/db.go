@@ -72,6 +72,9 @@ type DB struct {
 
 	signals signals
 
+	at   map[string]int64 // versions that migrations stop at; nil: the newest
+	made sync.Map         // of at: the rooms that were made
+
 	// On SQLite, one connection writes. writing is held while it does; conn and its statements are touched by the holder alone.
 	writing  chan struct{}
 	writer   *sql.DB
@@ -85,6 +88,7 @@ type Option func(*options)
 type options struct {
 	synchronous string
 	secure      bool
+	at          map[string]int64 // see AtVersions
 }
 
 // Durable makes each Write reach stable storage before it returns. Without it, a power cut may take the last writes of an SQLite database (never its
@@ -104,7 +108,7 @@ func Open(ctx context.Context, address string, opts ...Option) (*DB, error) {
 	case strings.HasPrefix(address, "sqlite:"):
 		return openSQLite(ctx, strings.TrimPrefix(strings.TrimPrefix(address, "sqlite:"), "//"), o)
 	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):
-		return openPostgres(ctx, address)
+		return openPostgres(ctx, address, o)
 	}
 	return nil, fault.New(fault.Invalid, "open database", "", `the address begins neither with "sqlite:" nor with "postgres://"`)
 }
@@ -141,7 +145,7 @@ func openSQLite(ctx context.Context, path string, o options) (_ *DB, err error) 
 	q.Add("_pragma", "query_only(1)")
 	readURL := (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 
-	d := &DB{engine: SQLite, path: path, writing: make(chan struct{}, 1), prepared: map[string]*sql.Stmt{}}
+	d := &DB{engine: SQLite, path: path, at: o.at, writing: make(chan struct{}, 1), prepared: map[string]*sql.Stmt{}}
 	defer func() {
 		if err != nil {
 			d.Close()
@@ -166,7 +170,7 @@ func openSQLite(ctx context.Context, path string, o options) (_ *DB, err error) 
 	return d, nil
 }
 
-func openPostgres(ctx context.Context, address string) (*DB, error) {
+func openPostgres(ctx context.Context, address string, o options) (*DB, error) {
 	pool, err := sql.Open("pgx", address)
 	if err != nil {
 		// The driver's error repeats the address, and with it a password.
@@ -179,7 +183,7 @@ func openPostgres(ctx context.Context, address string) (*DB, error) {
 		pool.Close()
 		return nil, Fault("open database", err)
 	}
-	return &DB{engine: PostgreSQL, pool: pool}, nil
+	return &DB{engine: PostgreSQL, pool: pool, at: o.at}, nil
 }
 
 // Engine says which database this is.

@@ -23,6 +23,9 @@ func (d *DB) Migrate(ctx context.Context, room string, fsys fs.FS) error {
 			return fault.New(fault.Invalid, attempt, "", "a room's name is letters, digits and underscores")
 		}
 	}
+	if _, named := d.at[room]; d.at != nil && !named {
+		return ErrTablesOnly
+	}
 	opts := []goose.ProviderOption{goose.WithTableName("goose_" + room), goose.WithDisableGlobalRegistry(true)}
 	if d.engine == PostgreSQL {
 		text, err := postgresText(fsys)
@@ -37,10 +40,7 @@ func (d *DB) Migrate(ctx context.Context, room string, fsys fs.FS) error {
 		if err != nil {
 			return fault.Wrap(fault.Internal, attempt, "", err)
 		}
-		if _, err := p.Up(ctx); err != nil {
-			return fault.Wrap(fault.Unavailable, attempt, "", err)
-		}
-		return nil
+		return d.up(ctx, p, room, attempt)
 	}
 
 	// SQLite has no lock that outlives a transaction, so processes take turns on a file beside the database.
@@ -65,10 +65,26 @@ func (d *DB) Migrate(ctx context.Context, room string, fsys fs.FS) error {
 	if err != nil {
 		return fault.Wrap(fault.Internal, attempt, "", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	return d.up(ctx, p, room, attempt)
+}
+
+func (d *DB) up(ctx context.Context, p *goose.Provider, room, attempt string) error {
+	if d.at == nil {
+		_, err := p.Up(ctx)
 		return fault.Wrap(fault.Unavailable, attempt, "", err)
 	}
-	return nil
+	if _, err := p.UpTo(ctx, d.at[room]); err != nil {
+		return fault.Wrap(fault.Unavailable, attempt, "", err)
+	}
+	now, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, attempt, "", err)
+	}
+	if now != d.at[room] {
+		return fault.New(fault.Invalid, attempt, "", "they were written by a later version of this program than this one: use that one")
+	}
+	d.made.Store(room, true)
+	return ErrTablesOnly
 }
 
 // postgresText is fsys with the text of its migrations in PostgreSQL's dialect.

@@ -18,6 +18,14 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
+// Room is the name of the ring's migrations, and Tables are what they make: what a backup keeps apart.
+const Room = "keys"
+
+// Tables are the ring's tables.
+func Tables() []string {
+	return []string{"collection_key", "destroyed_key", "key_check", "master_key", "root_key", "subject_key"}
+}
+
 // Remembered is how long a ring may hand out a key from memory without asking its database: the time within which a destruction in one process
 // reaches the others.
 const Remembered = 10 * time.Second
@@ -52,7 +60,7 @@ func OpenRing(ctx context.Context, d *db.DB, m *Master) (*Ring, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, attempt, "", err)
 	}
-	if err := d.Migrate(ctx, "keys", sub); err != nil {
+	if err := d.Migrate(ctx, Room, sub); err != nil {
 		return nil, err
 	}
 	err = r.write(ctx, func(tx *db.Tx) error {
@@ -200,6 +208,32 @@ func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
 	}
 	r.remember(about, key, epoch)
 	return key, nil
+}
+
+// Known are the keys of subjects that there are (true) or were (false: destroyed).
+func (r *Ring) Known(ctx context.Context) (map[ID]bool, error) {
+	all := map[ID]bool{}
+	err := r.d.Snapshot(ctx, func(tx *db.Tx) error {
+		rows, err := tx.Query(`SELECT id, 1 FROM subject_key UNION ALL SELECT id, 0 FROM destroyed_key`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var text string
+			var there int64
+			if err := rows.Scan(&text, &there); err != nil {
+				return db.Fault("list keys", err)
+			}
+			id, err := ParseID(text)
+			if err != nil {
+				return fault.Wrap(fault.Corrupt, "list keys", "", err)
+			}
+			all[id] = there == 1
+		}
+		return db.Fault("list keys", rows.Err())
+	})
+	return all, err
 }
 
 // Destroy removes a key for ever; its identifier and the time stay. Destroying it again changes nothing.

@@ -94,7 +94,7 @@ func (b *bucket) run(ctx context.Context) {
 // Without a bucket it returns at once.
 func (s *Store) Shipped(ctx context.Context) error {
 	b := s.bucket
-	if b == nil {
+	if b == nil || s.opts.Mode == Read {
 		return nil
 	}
 	b.mu.Lock()

@@ -43,6 +43,7 @@ type Mode int
 const (
 	Mirror Mode = iota // sealed packs are in both places
 	Tier               // sealed packs move to the bucket
+	Read               // packs are read from the bucket, and nothing is written there
 )
 
 // Committed is a record that is on stable storage, with the tag it came with.
@@ -160,7 +161,9 @@ func OpenStore(ctx context.Context, dir string, opts Options) (*Store, error) {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if opts.Bucket != nil {
 		s.bucket = newBucket(s, opts.Bucket)
-		s.wait.Go(func() { s.bucket.run(ctx) })
+		if opts.Mode != Read {
+			s.wait.Go(func() { s.bucket.run(ctx) })
+		}
 	}
 	return s, nil
 }

@@ -142,6 +142,7 @@ const (
 	ManageUsers                    // people
 	ReadAudit                      // the audit log
 	Verify                         // re-hash every stored object and the audit log
+	BackUp                         // copy everything, encrypted, to another place; prove that it can be restored from there
 	ImportClinical                 // give tables of clinical data to a collection
 	SeeClinical                    // what is known of a subject beside its images, where an object of it is in the state
 	EditEntry                      // write what the directory says of a collection, and see its drafts
@@ -164,7 +165,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {

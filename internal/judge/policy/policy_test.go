@@ -61,6 +61,7 @@ manage peers          admin operator                             collection node
 manage users          admin operator                             collection node
 read the audit log    custodian steward admin operator           collection node
 verify                admin operator                             collection node
+back up                admin operator                             collection node
 import clinical rows  depositor steward operator                 collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node

@@ -128,6 +128,7 @@ var rules = []rule{
 	{action: ManageUsers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages people"},
 	{action: ReadAudit, roles: []Role{Custodian, Steward, Admin, Operator}, node: true, because: "reads the audit log"},
 	{action: Verify, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "checks that everything stored is what was stored"},
+	{action: BackUp, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "copies what is stored, encrypted as it is, and proves that it can be restored"},
 
 	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},
 	{action: SeeClinical, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "sees what is known of subjects of whom something is released"},

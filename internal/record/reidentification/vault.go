@@ -48,6 +48,12 @@ func (Identity) GoString() string { return "reidentification.Identity{}" }
 // MaxIdentities bounds the different identities of a subject: spellings of a name, above all. The first ones are kept.
 const MaxIdentities = 64
 
+// VaultRoom is the name of the vault's migrations, and VaultTable what they make.
+const (
+	VaultRoom  = "reidentification"
+	VaultTable = "reidentification"
+)
+
 // Vault is the open record.
 type Vault struct {
 	d    *db.DB
@@ -60,7 +66,7 @@ func OpenVault(ctx context.Context, d *db.DB, ring *keys.Ring) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Migrate(ctx, "reidentification", files); err != nil {
+	if err := d.Migrate(ctx, VaultRoom, files); err != nil {
 		return nil, err
 	}
 	return &Vault{d, ring}, nil

@@ -182,6 +182,25 @@ func (r *Record) SetLexicon(tx *db.Tx, id ID, read int64, lexicon []byte) (int64
 	return 0, fault.New(fault.Conflict, "extend lexicon", on(id), "another deposit has extended it meanwhile")
 }
 
+// Each shows every subject, of all collections; it keeps no lexicon.
+func (r *Record) Each(ctx context.Context, show func(Subject) error) error {
+	rows, err := r.d.Query(ctx, `SELECT id, collection, link, pseudonym, key_id, NULL, lexicon_version, withdrawn, created FROM subject ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		s, err := scan(rows)
+		if err != nil {
+			return db.Fault("list subjects", err)
+		}
+		if err := show(s); err != nil {
+			return err
+		}
+	}
+	return db.Fault("list subjects", rows.Err())
+}
+
 // LexiconVersion is the version of the lexicon as the transaction sees it.
 func (r *Record) LexiconVersion(tx *db.Tx, id ID) (int64, error) {
 	s, err := found(scan(tx.QueryRow(columns+` WHERE id = ?`, int64(id))))
