@@ -112,9 +112,17 @@ func TestWhatIsSaidToIdentify(t *testing.T) {
 		}
 		// What was taken out so is counted, without what it was.
 		cut := int64(0)
-		all, err := d.n.Stores.Proof.OfCollection(ctx, "breast")
+		deposits, err := d.n.Stores.Catalogue.Deposits(ctx, "breast", "", 0, 50)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var all []*proof.Work
+		for _, one := range deposits {
+			works, err := d.n.Stores.Proof.OfDeposit(ctx, one.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, works...)
 		}
 		for _, w := range all {
 			for _, l := range w.Done.Lines {
