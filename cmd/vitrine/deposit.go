@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +20,9 @@ import (
 type depositCmd struct {
 	serverFlags
 	patienceFlags
-	Src         []string `arg:"" name:"src" help:"DICOM files, or folders of them."`
-	Collection  string   `required:"" placeholder:"ID" help:"Collection to give them to."`
+	Src         []string `arg:"" name:"src" help:"DICOM files, or folders of them, or archives (zip, tar, tar.gz)."`
+	Collection  string   `placeholder:"ID" help:"Collection to give them to."`
+	Link        string   `placeholder:"LINK" help:"The link that a steward has sent you, in place of --server, --token and --collection. Better given as VITRINE_LINK: other users of a machine can see command lines."`
 	Connections int      `default:"4" placeholder:"N" help:"Connections at a time. Default: ${default}."`
 	Report      string   `placeholder:"FILE" help:"Write what became of each file as JSON; files are named by their ordinals alone."`
 	Map         string   `placeholder:"FILE" help:"Write which ordinal is which file as TSV. CONFIDENTIAL: file names can name patients."`
@@ -29,7 +31,7 @@ type depositCmd struct {
 
 func (c *depositCmd) Help() string {
 	return `The node cleans what it receives by the collection's profile. What it acknowledges is on stable storage there. After an interruption (Ctrl-C, a lost
-connection, a crash), run the same command again: it goes on where it ended.
+connection, a crash), run the same command again: it goes on where it ended, in the middle of a large file too.
 
 Exit code 3 says that some files were held (the node keeps them, and a steward looks at them) or refused.`
 }
@@ -69,11 +71,6 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if err := targets("", c.Report, c.Map); err != nil {
 		return err
 	}
-	cl, err := c.client(c.Connections)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
 	files, err := inputs(c.Src)
 	if err != nil {
 		return err
@@ -81,23 +78,12 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	if len(files) == 0 {
 		return usage("there is no file in the sources")
 	}
-	dir, err := stateFolder()
+	cl, j, away, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
-	j, err := openJournal(dir, cl.Server(), c.Collection)
-	if err != nil {
-		return fmt.Errorf("the journal of deposits in %s cannot be opened: %w", dir, err)
-	}
+	defer cl.Close()
 	defer j.close()
-	var col struct {
-		Created string `json:"created"`
-	}
-	away := cl.JSON(ctx, http.MethodGet, nil, nil, &col, "api", "collections", c.Collection)
-	if p, ok := errors.AsType[*client.Problem](away); ok {
-		return p
-	}
-	j.made = col.Created
 	d := &deposit{cmd: c, client: cl, journal: j, files: files, items: make([]depositItem, len(files)), quiet: cli.Quiet, std: s}
 	var total int64
 	for i, f := range files {
@@ -121,6 +107,9 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	d.bar = s.progress(cli, "depositing", total, unitBytes)
 	err = d.run(ctx)
 	d.bar.done()
+	if err == nil {
+		d.endPieces(ctx)
+	}
 	if err2 := d.write(); err == nil {
 		err = err2
 	}
@@ -138,6 +127,63 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	return nil
 }
 
+// reach opens the way to the node, and the journal of what was given there before. away is why it does not answer; nil: it does.
+func (c *depositCmd) reach(ctx context.Context) (cl *client.Client, j *journal, away, err error) {
+	dir, err := stateFolder()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	open := func(server, to string) (*journal, error) {
+		j, err := openJournal(dir, server, to)
+		if err != nil {
+			err = fmt.Errorf("the journal of deposits in %s cannot be opened: %w", dir, err)
+		}
+		return j, err
+	}
+	if c.Link == "" {
+		if c.Collection == "" {
+			return nil, nil, nil, usage("say where to: --collection ID, or --link with the link that you were sent")
+		}
+		if cl, err = c.client(c.Connections); err != nil {
+			return nil, nil, nil, err
+		}
+		if j, err = open(cl.Server(), c.Collection); err != nil {
+			return nil, nil, nil, err
+		}
+		var col struct {
+			Created string `json:"created"`
+		}
+		away = cl.JSON(ctx, http.MethodGet, nil, nil, &col, "api", "collections", c.Collection)
+		j.made = col.Created
+	} else {
+		if c.Collection != "" {
+			return nil, nil, nil, usage("--link says into which collection; leave --collection out")
+		}
+		server, secret, err := client.ParseLink(c.Link)
+		if err != nil {
+			return nil, nil, nil, usage("--link: %w", err)
+		}
+		if j, err = open(server, "link "+secret); err != nil {
+			return nil, nil, nil, err
+		}
+		cl, err = client.New(server, "", client.Options{PlainHTTP: c.PlainHTTP, Connections: c.Connections, Agent: "vitrine/" + versionText(), Header: client.LinkHeader(secret, j.visitOf(secret))})
+		if err != nil {
+			return nil, nil, nil, errors.Join(usage("--link: %w", err), j.close())
+		}
+		var l client.Link
+		l, away = cl.OwnLink(ctx)
+		j.made = l.ID
+	}
+	if p, ok := errors.AsType[*client.Problem](away); ok {
+		err := error(p)
+		if strings.HasPrefix(p.Code, "link-") {
+			err = errors.New(p.Detail + " " + p.Advice)
+		}
+		return nil, nil, nil, errors.Join(err, j.close())
+	}
+	return cl, j, away, nil
+}
+
 // deposit is a run of the command.
 type deposit struct {
 	cmd     *depositCmd
@@ -148,8 +194,10 @@ type deposit struct {
 	std     *streams
 	quiet   bool
 
-	mu    sync.Mutex
-	items []depositItem
+	mu      sync.Mutex
+	items   []depositItem
+	batch   string // of what goes in pieces; empty: nothing did
+	ordinal int64  // of the last file in it
 }
 
 func (d *deposit) set(i int, outcome, code, text string) {
@@ -164,9 +212,10 @@ func (d *deposit) set(i int, outcome, code, text string) {
 
 // batch is what goes in one request: files whose SOP Instance UIDs differ, because the answer names files by them.
 type batch struct {
-	index []int
-	uids  []string
-	size  int64
+	index  []int
+	uids   []string
+	size   int64
+	pieces bool // one file, in pieces
 }
 
 // run sends what was not acknowledged before. An error is one that will not go away by itself; files that could not be sent are marked, and do not stop others.
@@ -178,7 +227,13 @@ func (d *deposit) run(ctx context.Context) error {
 	for range d.cmd.Connections {
 		wg.Go(func() {
 			for b := range work {
-				if err := d.send(ctx, b); err != nil {
+				err := error(nil)
+				if b.pieces {
+					err = d.sendPieces(ctx, b.index[0])
+				} else {
+					err = d.send(ctx, b)
+				}
+				if err != nil {
 					cancel(err)
 					return
 				}
@@ -205,8 +260,18 @@ func (d *deposit) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		uid, ok := d.look(i)
+		uid, ok := "", d.files[i].why == "" && archive(d.files[i].path)
+		unpack := ok
 		if !ok {
+			uid, ok = d.look(i)
+		}
+		if !ok {
+			continue
+		}
+		if unpack || d.cmd.Link != "" || d.files[i].size > depositBytes {
+			if !give(&batch{index: []int{i}, pieces: true}) {
+				break
+			}
 			continue
 		}
 		if size := d.files[i].size; len(cur.index) >= depositFiles || len(cur.index) > 0 && cur.size+size > depositBytes || seen[uid] {

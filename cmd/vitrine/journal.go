@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/vitrine-imaging/vitrine/internal/client"
 )
 
 // journal remembers which files a server has acknowledged, so that a deposit that was interrupted goes on where it ended. It holds no file name in clear, nor
@@ -26,12 +28,16 @@ type journal struct {
 	mu   sync.Mutex
 	file *os.File
 	done map[string]journalLine
+	half map[string]journalLine // files that were begun to be sent in pieces
 }
 
 type journalLine struct {
 	File    string `json:"file"`
-	Made    string `json:"made"` // the collection
-	Outcome string `json:"outcome"`
+	Made    string `json:"made"`              // the collection
+	Outcome string `json:"outcome,omitempty"` // empty: it was begun, as Upload
+	Upload  string `json:"upload,omitempty"`
+	Batch   string `json:"batch,omitempty"`
+	Ordinal int64  `json:"ordinal,omitempty"`
 	Code    string `json:"code,omitempty"`
 	Text    string `json:"text,omitempty"`
 }
@@ -53,7 +59,7 @@ func openJournal(dir, server, collection string) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	j := &journal{to: server + "\x00" + collection, done: map[string]journalLine{}}
+	j := &journal{to: server + "\x00" + collection, done: map[string]journalLine{}, half: map[string]journalLine{}}
 	if err := j.loadKey(filepath.Join(dir, "journal.key")); err != nil {
 		return nil, err
 	}
@@ -67,7 +73,7 @@ func openJournal(dir, server, collection string) (*journal, error) {
 	for sc.Scan() {
 		var l journalLine
 		if json.Unmarshal(sc.Bytes(), &l) == nil && l.File != "" { // a line that a crash cut short says nothing
-			j.done[l.File] = l
+			j.keep(l)
 		}
 	}
 	if err := sc.Err(); err != nil {
@@ -135,6 +141,23 @@ func (j *journal) known(id string) (journalLine, bool) {
 	return l, ok && (j.made == "" || l.Made == j.made)
 }
 
+// begun is how the node calls a file of which something was sent before.
+func (j *journal) begun(id string) (journalLine, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	l, ok := j.half[id]
+	return l, ok && (j.made == "" || l.Made == j.made) && client.ValidUpload(l.Upload)
+}
+
+func (j *journal) keep(l journalLine) {
+	if l.Outcome == "" {
+		j.half[l.File] = l
+		return
+	}
+	j.done[l.File] = l
+	delete(j.half, l.File)
+}
+
 // note writes down that a server has taken files.
 func (j *journal) note(lines []journalLine) error {
 	var b []byte
@@ -151,7 +174,7 @@ func (j *journal) note(lines []journalLine) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, l := range lines {
-		j.done[l.File] = l
+		j.keep(l)
 	}
 	_, err := j.file.Write(b)
 	return err

@@ -33,6 +33,7 @@ type Options struct {
 	PlainHTTP   bool // send the token over http beyond this machine all the same
 	Connections int  // to keep open at a time; 4 unless given
 	Agent       string
+	Header      http.Header       // sent with each request; it shows who asks, as a token does
 	Transport   http.RoundTripper // nil: the standard library's
 }
 
@@ -42,6 +43,7 @@ type Client struct {
 	token string
 	// cookies of somebody who has signed in; nil: nobody has
 	cookies http.CookieJar
+	header  http.Header
 	agent   string
 	http    *http.Client
 }
@@ -61,8 +63,8 @@ func New(server, token string, o Options) (*Client, error) {
 	if u.User != nil {
 		return nil, errors.New("a server's address holds no password; give a token instead")
 	}
-	if token != "" && u.Scheme == "http" && !o.PlainHTTP && !loopback(u.Hostname()) {
-		return nil, errors.New("over http:// the token and the images would travel in clear; use https://, or --plain-http if the network itself is protected")
+	if (token != "" || len(o.Header) > 0) && u.Scheme == "http" && !o.PlainHTTP && !loopback(u.Hostname()) {
+		return nil, errors.New("over http:// the token or link and the images would travel in clear; use https://, or --plain-http if the network itself is protected")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	t := o.Transport
@@ -74,7 +76,7 @@ func New(server, token string, o Options) (*Client, error) {
 		d.ReadBufferSize, d.WriteBufferSize = 128<<10, 128<<10
 		t = d
 	}
-	c := &Client{base: u, token: token, agent: o.Agent}
+	c := &Client{base: u, token: token, header: o.Header, agent: o.Agent}
 	c.http = &http.Client{Transport: t, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if len(via) > 5 || r.URL.Host != u.Host || r.URL.Scheme != u.Scheme {
 			return errors.New("the server sends elsewhere; give the address that it names, if you trust it")
@@ -125,6 +127,9 @@ func (c *Client) request(ctx context.Context, method, address string, body io.Re
 	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for k, v := range c.header {
+		r.Header[k] = v
 	}
 	if c.agent != "" {
 		r.Header.Set("User-Agent", c.agent)
@@ -219,7 +224,9 @@ type Problem struct {
 	Status int           `json:"status"`
 	Title  string        `json:"title"`
 	Detail string        `json:"detail"`
-	After  time.Duration `json:"-"` // when to try again; zero: the server does not say
+	Advice string        `json:"advice"`
+	Code   string        `json:"code"` // of the reason, for programs
+	After  time.Duration `json:"-"`    // when to try again; zero: the server does not say
 }
 
 func (p *Problem) Error() string {
@@ -262,7 +269,8 @@ func Temporary(err error) bool {
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		switch p.Status {
-		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+			http.StatusInsufficientStorage, http.StatusLocked:
 			return true
 		}
 		return false

@@ -346,6 +346,9 @@ func (f *Flow) unseal(row upload.Upload) (text []byte, err error) {
 // Create begins an upload.
 func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed error) {
 	open := w.Size == Unknown
+	if open && who.link() != "" {
+		return State{}, fault.New(fault.Invalid, attempt, "", "by a link the size is announced: its quota is counted by it")
+	}
 	if open {
 		w.Size = 0
 	}
