@@ -37,12 +37,13 @@ type Parts struct {
 type Door struct {
 	Parts
 	parts   *semaphore.Weighted
+	models  *semaphore.Weighted
 	buffers sync.Pool
 }
 
 // New makes the door.
 func New(p Parts) *Door {
-	d := &Door{Parts: p, parts: newPartMemory()}
+	d := &Door{Parts: p, parts: newPartMemory(), models: semaphore.NewWeighted(modelsAtOnce)}
 	d.buffers.New = func() any { b := make([]byte, 0, 64<<10); return &b }
 	return d
 }

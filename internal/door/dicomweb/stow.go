@@ -58,7 +58,7 @@ func (d *Door) store(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	next, err := parts(r)
+	next, apart, err := parts(r)
 	if err != nil {
 		web.Fail(w, r, err)
 		return
@@ -74,7 +74,12 @@ func (d *Door) store(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer dep.End()
-	results, err := d.receiveAll(r.Context(), dep, study, next)
+	var results []*stored
+	if apart != nil {
+		results, err = d.receiveApart(r.Context(), dep, study, apart)
+	} else {
+		results, err = d.receiveAll(r.Context(), dep, study, next)
+	}
 	if len(results) == 0 && err == nil {
 		err = web.Refuse(http.StatusBadRequest, "store instances", "the body holds no instance", "Send one or more parts of type application/dicom.")
 	}
@@ -121,23 +126,23 @@ func (d *Door) depositInto(r *http.Request, caller web.Caller) (collection.ID, e
 	return id, nil
 }
 
-// parts reads the body's parts one after the other; io.EOF after the last.
-func parts(r *http.Request) (func() (io.Reader, error), error) {
+// parts reads the body's parts one after the other, each an instance; io.EOF after the last. Where they are metadata and bulk values, apart reads them instead.
+func parts(r *http.Request) (next func() (io.Reader, error), apart *multipartReader, err error) {
 	const attempt = "store instances"
 	unsupported := func(reason string) error {
-		return web.Refuse(http.StatusUnsupportedMediaType, attempt, reason, `Send multipart/related; type="application/dicom", or one instance as application/dicom.`)
+		return web.Refuse(http.StatusUnsupportedMediaType, attempt, reason, `Send multipart/related with type="application/dicom", "application/dicom+json" or "application/dicom+xml", or one instance as application/dicom.`)
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, unsupported("the body is encoded (Content-Encoding)")
+		return nil, nil, unsupported("the body is encoded (Content-Encoding)")
 	}
 	mt, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		return nil, unsupported("the Content-Type is missing or cannot be read")
+		return nil, nil, unsupported("the Content-Type is missing or cannot be read")
 	}
 	if err != nil {
 		// type=application/dicom without quotes, which the slash asks for, is what many send.
 		if mt, params = looseMediaType(r.Header.Get("Content-Type")); mt == "" {
-			return nil, unsupported("the Content-Type cannot be read")
+			return nil, nil, unsupported("the Content-Type cannot be read")
 		}
 	}
 	switch mt {
@@ -149,16 +154,20 @@ func parts(r *http.Request) (func() (io.Reader, error), error) {
 			}
 			sent = true
 			return r.Body, nil
-		}, nil
+		}, nil, nil
 	case "multipart/related":
-		switch t := strings.ToLower(params["type"]); t {
-		case "", "application/dicom":
+		kind := strings.ToLower(params["type"])
+		switch kind {
+		case "", "application/dicom", "application/dicom+json", "application/dicom+xml":
 		default:
-			return nil, unsupported("the parts are not of type application/dicom")
+			return nil, nil, unsupported("the parts are of a type that is not taken")
 		}
 		m, err := newMultipartReader(r.Body, params["boundary"])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if strings.HasPrefix(kind, "application/dicom+") {
+			return nil, m, nil
 		}
 		return func() (io.Reader, error) {
 			p, err := m.Next()
@@ -166,9 +175,9 @@ func parts(r *http.Request) (func() (io.Reader, error), error) {
 				return nil, err
 			}
 			return p, nil
-		}, nil
+		}, nil, nil
 	}
-	return nil, unsupported("the body is neither multipart/related nor application/dicom")
+	return nil, nil, unsupported("the body is neither multipart/related nor application/dicom")
 }
 
 // looseMediaType reads a media type whose parameters may lack their quotes.

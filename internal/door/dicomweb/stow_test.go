@@ -134,7 +134,7 @@ func TestStore(t *testing.T) {
 		{"no boundary", "/dicomweb/studies", `multipart/related; type="application/dicom"`, multi("a"), depositor, 400, 0, 0, 0, ""},
 		{"another boundary", "/dicomweb/studies", `multipart/related; type="application/dicom"; boundary=c`, multi("a"), depositor, 400, 0, 0, 0, ""},
 		{"no type", "/dicomweb/studies", "", multi("a"), depositor, 415, 0, 0, 0, ""},
-		{"JSON", "/dicomweb/studies", `multipart/related; type="application/dicom+json"; boundary=b`, multi("a"), depositor, 415, 0, 0, 0, ""},
+		{"image", "/dicomweb/studies", `multipart/related; type="image/jpeg"; boundary=b`, multi("a"), depositor, 415, 0, 0, 0, ""},
 		{"form", "/dicomweb/studies", `multipart/form-data; boundary=b`, multi("a"), depositor, 415, 0, 0, 0, ""},
 		{"one part of another type", "/dicomweb/studies", multiType, strings.Replace(multi("a", "b"), "application/dicom", "image/png", 1), depositor, 202, 1, 0, 1, "0 49152"},
 		{"bad study", "/dicomweb/studies/" + strings.Repeat("1", 65), multiType, multi("a"), depositor, 400, 0, 0, 0, ""},
