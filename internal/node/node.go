@@ -32,6 +32,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
+	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 )
 
@@ -147,7 +148,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.openReview()
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
 	if n.dicom != nil {
-		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
+		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {
 			// The handshake proves that the peer has the key of its certificate; which certificate is a peer's, the register says.
 			n.dimse.TLS = n.secure.Clone()
@@ -346,6 +347,11 @@ func (n *Node) checkpoints(ctx context.Context) error {
 			done = true
 		}
 	}
+}
+
+// sender calls other applications, with the node's own certificate where there is one.
+func (n *Node) sender() *transfer.Sender {
+	return &transfer.Sender{Delivery: n.Delivery, TLS: n.secure}
 }
 
 func (n *Node) dimseServer() *network.Server {

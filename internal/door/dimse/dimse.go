@@ -1,5 +1,5 @@
-// Package dimse is the DICOM door: it translates associations (PS3.7, PS3.8), C-STOREs into deposits, and C-FINDs into searches, and what comes of them into
-// statuses.
+// Package dimse is the DICOM door: it translates associations (PS3.7, PS3.8), C-STOREs into deposits, C-FINDs into searches, C-GETs and C-MOVEs into
+// deliveries, and what comes of them into statuses.
 //
 // The called AE title chooses the collection. Who calls is decided by the register of peers, their address and, where one is registered, their
 // certificate; a calling AE title alone proves nothing. Anybody may C-ECHO. What a peer is told and given, package delivery decides, object by object.
@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
@@ -40,6 +41,7 @@ const (
 type Door struct {
 	Custody     *custody.Custody
 	Delivery    *delivery.Delivery
+	Sender      *transfer.Sender // sends to other peers
 	Collections *collection.Record
 	Identity    *identity.Record
 	Log         *slog.Logger
@@ -106,7 +108,7 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 		actor, grants = "peer "+string(registered.AETitle), registered.Grants()
 	}
 	sess := &session{registered: registered, peer: delivery.Peer{Caller: delivery.Caller{Actor: actor, Grants: grants}, Link: link, Collection: col.ID}, called: string(called), may: map[policy.Action]bool{}}
-	for _, a := range []policy.Action{policy.StoreAsPeer, policy.FindAsPeer} {
+	for _, a := range []policy.Action{policy.StoreAsPeer, policy.FindAsPeer, policy.MoveAsPeer, policy.GetAsPeer} {
 		sess.may[a] = permitted(grants, a, col.ID, link)
 	}
 	if !slices.ContainsFunc(req.Contexts, func(p network.ProposedContext) bool {

@@ -30,7 +30,7 @@ func (d *Door) query(ctx context.Context, a *network.Association, op *network.Op
 	if op.IsFind() {
 		return d.find(ctx, s, op)
 	}
-	return network.Outcome{Status: network.Status{Code: network.StatusUnrecognizedOperation}}
+	return d.retrieve(ctx, s, op)
 }
 
 // still reports whether the peer may do something now: an association lasts, and the register may say something else meanwhile.

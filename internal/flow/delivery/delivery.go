@@ -102,13 +102,9 @@ func notFound() error {
 // A whole study or series is what searches find of it. An object that is held is given when it is asked for by its own UID alone, to who reviews
 // it: it was not proven clean, and must not slip into a download.
 func (d *Delivery) Objects(ctx context.Context, caller Caller, at Place, want policy.Action) iter.Seq2[*Object, error] {
-	return d.objects(ctx, caller, policy.Link{}, at, want)
-}
-
-func (d *Delivery) objects(ctx context.Context, caller Caller, link policy.Link, at Place, want policy.Action) iter.Seq2[*Object, error] {
 	return func(yield func(*Object, error) bool) {
 		given := false
-		scopes := policy.Scopes(caller.Grants, want, link)
+		scopes := policy.Scopes(caller.Grants, want, policy.Link{})
 		var last catalogue.Located
 		for l, err := range d.Catalogue.Locate(ctx, catalogue.Where{Scopes: scopes, Collection: at.Collection, Study: at.Study, Series: at.Series, SOP: at.SOP}) {
 			if err != nil {
@@ -121,7 +117,7 @@ func (d *Delivery) objects(ctx context.Context, caller Caller, link policy.Link,
 			if at.SOP == "" && (l.State == policy.Held || l.State == policy.Conflict || l.State == policy.Restricted) {
 				continue
 			}
-			o, err := d.open(ctx, caller, link, l, want)
+			o, err := d.open(ctx, caller, policy.Link{}, l, want)
 			if fault.Is(err, fault.NotFound) {
 				continue // its key was destroyed a moment ago
 			}

@@ -250,6 +250,15 @@ func (q *Query) Match(name, value string) (bool, error) {
 	return true, nil
 }
 
+// MatchPatientID adds the condition that a study is of this very Patient ID, whatever characters it has: no pattern, no list.
+func (q *Query) MatchPatientID(id string) {
+	c := condition{attribute: byName["PatientID"], how: matchList, values: []string{clean(id)}}
+	if c.values[0] == "" {
+		c.how = matchEmpty
+	}
+	q.conditions = append(q.conditions, c)
+}
+
 func isListMark(r rune) bool { return r == '\\' || r == ',' }
 
 // squeeze writes several asterisks as one: they mean the same, and matchers take long over them.

@@ -5,6 +5,7 @@
 package object
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"context"
@@ -213,6 +214,106 @@ func (x *Instance) WriteDataset(w io.Writer) error {
 		return err
 	}
 	return errors.Join(x.splice(z), z.Close())
+}
+
+// Reader gives the data set in a transfer syntax: the one that it is kept in, to the byte; or another native one, if it is native (see [dicom.Dataset.Transcode]).
+// It has to be closed.
+func (x *Instance) Reader(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
+	switch {
+	case ts.UID != x.syntax.UID:
+		return x.transcoded(ts)
+	case x.Layout.Deflated:
+		return io.NopCloser(x.raw()), nil
+	case x.syntax.Deflated:
+		return piped(x.WriteDataset), nil
+	}
+	head, err := x.Head()
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]io.Reader, 0, 2*len(x.Layout.Bulk)+1)
+	at := 0
+	for _, s := range x.Layout.Bulk {
+		parts = append(parts, bytes.NewReader(head[at:s.At]), &whole{r: io.NewSectionReader(x.rec.Bulk(), s.Off, s.Len), left: s.Len})
+		at = s.At
+	}
+	return io.NopCloser(io.MultiReader(append(parts, bytes.NewReader(head[at:]))...)), nil
+}
+
+func (x *Instance) transcoded(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
+	d, err := x.Dataset()
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.Transcode(ts)
+	if err != nil {
+		return nil, err
+	}
+	of := map[int]int{}
+	for k, b := range d.Bulks() {
+		of[b.Elem] = k
+	}
+	bulk := func(b dicom.BulkRef) (io.Reader, error) {
+		v, err := x.Bulk(of[b.Elem])
+		if err != nil {
+			return nil, err
+		}
+		return d.BulkIn(ts, b.Elem, v), nil
+	}
+	return piped(func(w io.Writer) error {
+		if !ts.Deflated {
+			_, err := r.WriteTo(w, bulk)
+			return err
+		}
+		z, err := flate.NewWriter(w, flate.DefaultCompression)
+		if err != nil {
+			return err
+		}
+		_, err = r.WriteTo(z, bulk)
+		return errors.Join(err, z.Close())
+	}), nil
+}
+
+// piped reads what is written. Closing it ends the writing.
+func piped(write func(io.Writer) error) io.ReadCloser {
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := bufio.NewWriterSize(w, 64<<10)
+		err := write(b)
+		if err == nil {
+			err = b.Flush()
+		}
+		w.CloseWithError(err)
+	}()
+	return &pipe{r, done}
+}
+
+type pipe struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+func (p *pipe) Close() error {
+	err := p.PipeReader.Close()
+	<-p.done // it reads from the record, which is let go of next
+	return err
+}
+
+// whole makes a bulk value that ends too early an error: nothing goes out cut.
+type whole struct {
+	r    io.Reader
+	left int64
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.left -= int64(n)
+	if err == io.EOF && w.left > 0 {
+		err = fault.New(fault.Corrupt, "read instance", "pack record", "a bulk value is shorter than its description says")
+	}
+	return n, err
 }
 
 // WriteInflated writes the data set as [Instance.Dataset] indexes it: not deflated.

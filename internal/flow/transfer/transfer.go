@@ -1,0 +1,236 @@
+// Package transfer sends objects to other DICOM applications: on the association of a C-GET, or on associations of its own to registered peers, for C-MOVE and for
+// forwarding.
+//
+// It promises: objects go out in the transfer syntax that they are kept in, or, if that is not taken and is native, in another native one; none is decoded, and none goes out cut. A peer that is
+// registered with a certificate is sent nothing but over TLS, to who shows that certificate. Package delivery decides on every object, when it is sent.
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+)
+
+// natives are the transfer syntaxes that a native object is offered in, the first the most widely taken.
+var natives = []string{dicom.ExplicitVRLittleEndianUID, dicom.ImplicitVRLittleEndianUID, dicom.DeflatedExplicitVRLittleEndianUID, dicom.ExplicitVRBigEndianUID}
+
+// Syntaxes are those in which an object that is kept in one may go out, best first.
+func Syntaxes(kept string) []string {
+	ts, ok := dicom.LookupTransferSyntax(kept)
+	if !ok || ts.Encapsulated || !slices.Contains(natives, kept) {
+		return []string{kept}
+	}
+	all := []string{kept}
+	for _, n := range natives {
+		if n != kept {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// Lane is an association on which objects go out: of a C-GET, or of one's own.
+type Lane interface {
+	// Takes is a presentation context for a SOP class in one of the syntaxes.
+	Takes(class string, syntaxes []string) (network.Context, bool)
+	Store(ctx context.Context, in *network.Instance) (network.Status, error)
+}
+
+// Originator is who asked for a C-MOVE (PS3.7 9.1.1.1.7, 9.1.1.1.8).
+type Originator struct {
+	AETitle   string
+	MessageID uint16
+}
+
+// Send sends one open object. network.ErrNoContext says that the peer does not take it in any syntax that it can have; the lane goes on then. lost says that it does not.
+func Send(ctx context.Context, lane Lane, o *delivery.Object, by Originator) (st network.Status, lost bool, err error) {
+	pc, ok := lane.Takes(o.SOPClass, Syntaxes(o.Syntax().UID))
+	if !ok {
+		return st, false, network.ErrNoContext
+	}
+	ts, ok := dicom.LookupTransferSyntax(pc.TransferSyntax)
+	if !ok {
+		return st, false, network.ErrNoContext
+	}
+	if n, err := o.DataSize(); err != nil || n > 0 && n%2 == 1 && !ts.Deflated && ts.UID == o.Syntax().UID {
+		return st, false, errors.Join(err, network.ErrOddLength) // it was kept as it came, and receivers abort over it
+	}
+	r, err := o.Reader(ts)
+	if err != nil {
+		return st, false, err
+	}
+	defer r.Close()
+	st, err = lane.Store(ctx, &network.Instance{SOPClassUID: o.SOPClass, SOPInstanceUID: string(o.SOP), TransferSyntaxUID: ts.UID, Reader: r, MoveOriginatorAE: by.AETitle, MoveOriginatorMessageID: by.MessageID})
+	return st, err != nil && !errors.Is(err, network.ErrNoContext), err
+}
+
+// own is a lane of one's own.
+type own struct{ a *network.Association }
+
+func (l own) Takes(class string, syntaxes []string) (network.Context, bool) {
+	for _, ts := range syntaxes {
+		if c, ok := l.a.Context(class, ts); ok && c.SCU {
+			return c, true
+		}
+	}
+	return network.Context{}, false
+}
+
+func (l own) Store(ctx context.Context, in *network.Instance) (network.Status, error) {
+	return l.a.Store(ctx, in)
+}
+
+// Sender opens associations to registered peers.
+type Sender struct {
+	Delivery *delivery.Delivery
+	TLS      *tls.Config // with the node's own certificate; nil: it has none
+}
+
+// Dial opens an association to a peer, to which it calls itself calling. A peer that does not answer, or is another, is a fault.Unavailable.
+func (s *Sender) Dial(ctx context.Context, to identity.Peer, calling string, contexts []network.Proposal, roles ...network.Role) (*network.Association, error) {
+	o := network.DialOptions{CallingAE: calling, CalledAE: string(to.AETitle), Contexts: contexts, Roles: roles, ConnectTimeout: 10 * time.Second, AssociateTimeout: 20 * time.Second, ResponseTimeout: 2 * time.Minute}
+	if to.Certificate != nil {
+		o.TLS = pinned(s.TLS, *to.Certificate)
+	}
+	a, err := network.Dial(ctx, net.JoinHostPort(to.Host, strconv.Itoa(to.Port)), o)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, "call peer", "peer "+string(to.AETitle), err)
+	}
+	return a, nil
+}
+
+// pinned accepts the one certificate, whatever it says of itself: the register is what it is compared with, as it is when the peer calls.
+func pinned(own *tls.Config, want identity.Digest) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} //nolint:gosec // VerifyConnection compares the certificate itself
+	if own != nil {
+		c.Certificates = own.Certificates
+	}
+	c.VerifyConnection = func(st tls.ConnectionState) error {
+		if len(st.PeerCertificates) == 0 || sha256.Sum256(st.PeerCertificates[0].Raw) != want {
+			return errors.New("the peer shows another certificate than the registered one")
+		}
+		return nil
+	}
+	return c
+}
+
+// maxContexts of one association (PS3.8 9.3.2.2).
+const maxContexts = 128
+
+// run is what fits one association: instances, and the presentation contexts that they need.
+type run struct {
+	items    []catalogue.Located
+	contexts []network.Proposal
+}
+
+// runs divides instances among associations, in order.
+func runs(all []catalogue.Located) []run {
+	var out []run
+	var now run
+	have := map[[2]string]bool{}
+	for _, l := range all {
+		var more []network.Proposal
+		for _, ts := range Syntaxes(l.TransferSyntax) {
+			if k := [2]string{l.SOPClass, ts}; !have[k] {
+				more = append(more, network.Proposal{AbstractSyntax: l.SOPClass, TransferSyntaxes: []string{ts}})
+			}
+		}
+		if len(now.contexts)+len(more) > maxContexts {
+			out, now = append(out, now), run{}
+			clear(have)
+			more = nil
+			for _, ts := range Syntaxes(l.TransferSyntax) {
+				more = append(more, network.Proposal{AbstractSyntax: l.SOPClass, TransferSyntaxes: []string{ts}})
+			}
+		}
+		for _, m := range more {
+			have[[2]string{m.AbstractSyntax, m.TransferSyntaxes[0]}] = true
+		}
+		now.contexts, now.items = append(now.contexts, more...), append(now.items, l)
+	}
+	if len(now.items) > 0 {
+		out = append(out, now)
+	}
+	return out
+}
+
+// Batch is what is to be sent to a peer, for whom, and who is told.
+type Batch struct {
+	To      identity.Peer
+	Calling string // the AE title that the node calls itself
+	For     delivery.Peer
+	Want    policy.Action
+	Items   []catalogue.Located
+	By      Originator
+	// Sent is told of each instance, with what the peer answered or why it was not sent; false ends the batch.
+	Sent func(l catalogue.Located, st network.Status, err error) (more bool)
+	// Before, which may be nil, is asked before each; false ends the batch.
+	Before func() bool
+}
+
+// Move sends a batch. An error is of an association that could not be opened, or broke: what Sent was not told of was not sent.
+func (s *Sender) Move(ctx context.Context, b Batch) error {
+	for _, r := range runs(b.Items) {
+		more, err := s.run(ctx, &b, &r)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sender) run(ctx context.Context, b *Batch, r *run) (more bool, err error) {
+	a, err := s.Dial(ctx, b.To, b.Calling, r.contexts)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if ctx.Err() != nil {
+			a.Abort()
+		} else {
+			_ = a.Release(ctx) // of one that has ended, it says that again
+		}
+	}()
+	if len(r.items) == 0 {
+		return true, nil
+	}
+	for i, l := range r.items {
+		if b.Before != nil && !b.Before() || ctx.Err() != nil {
+			return false, nil
+		}
+		o, err := s.Delivery.Give(ctx, b.For, l.ID, b.Want)
+		var st network.Status
+		lost := false
+		if err == nil {
+			st, lost, err = Send(ctx, own{a}, o, b.By)
+			o.Close()
+		}
+		if lost && ctx.Err() != nil {
+			return false, nil
+		}
+		more := b.Sent(l, st, err)
+		if lost && more && fault.Is(err, fault.Corrupt) { // what broke off is this object's fault: the others go on another association
+			return s.run(ctx, b, &run{items: r.items[i+1:], contexts: r.contexts})
+		}
+		if lost {
+			return false, fault.Wrap(fault.Unavailable, "send to peer", "peer "+string(b.To.AETitle), err)
+		}
+		if !more {
+			return false, nil
+		}
+	}
+	return true, nil
+}
