@@ -13,6 +13,7 @@ type serveCmd struct {
 	keyFlags
 	storeFlags
 	oidcFlags
+	mailFlags
 	HTTP    string   `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
 	DICOM   string   `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
 	SFTP    string   `name:"sftp" default:"127.0.0.1:2022" placeholder:"HOST:PORT" help:"Where SFTP listens, likewise; its usual address may be taken, then it is off. Default: ${default}."`
@@ -52,6 +53,12 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 	var err error
 	if cfg.OIDC, err = c.provider(s); err != nil {
 		return err
+	}
+	if cfg.Mail, err = c.server(s); err != nil {
+		return err
+	}
+	if cfg.Mail != nil && c.Public == "" {
+		return usage("--smtp-host needs --public-url: mails lead to the node")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key belong together")

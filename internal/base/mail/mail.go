@@ -9,6 +9,8 @@ package mail
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -53,11 +55,15 @@ type Message struct {
 
 // Sender gives mails to one server. It is safe for use by many goroutines.
 type Sender struct {
-	c    Config
-	from *stdmail.Address
+	c     Config
+	from  *stdmail.Address
+	roots *x509.CertPool // nil: the system's
 }
 
 const attempt = "send mail"
+
+// timeout is how long one step of giving a mail to a server may take.
+const timeout = 30 * time.Second
 
 func refused(reason string) error { return fault.New(fault.Invalid, "configure mail", "", reason) }
 
@@ -91,7 +97,7 @@ func New(c Config) (*Sender, error) {
 	if err != nil {
 		return nil, refused("the address that mails come from is none")
 	}
-	return &Sender{c, from}, nil
+	return &Sender{c: c, from: from}, nil
 }
 
 func loopback(host string) bool {
@@ -147,14 +153,29 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	if m.HTML != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	}
-	opts := []gomail.Option{gomail.WithPort(s.c.Port), gomail.WithTimeout(30 * time.Second), gomail.WithHELO(domain)}
+	secure := &tls.Config{ServerName: s.c.Host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
+	// The connection is ours to end: the library leaves it open where STARTTLS fails. With TLS from the first byte it has to dial itself, or it takes the line for an open one.
+	var line net.Conn
+	defer func() {
+		if line != nil {
+			_ = line.Close()
+		}
+	}()
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, address)
+		if err == nil {
+			line = c
+		}
+		return c, err
+	}
+	opts := []gomail.Option{gomail.WithPort(s.c.Port), gomail.WithTimeout(timeout), gomail.WithHELO(domain), gomail.WithTLSConfig(secure)}
 	switch s.c.Security {
 	case TLS:
 		opts = append(opts, gomail.WithSSL())
 	case None:
-		opts = append(opts, gomail.WithTLSPolicy(gomail.NoTLS))
+		opts = append(opts, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDialContextFunc(dial))
 	case StartTLS:
-		opts = append(opts, gomail.WithTLSPolicy(gomail.TLSMandatory))
+		opts = append(opts, gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithDialContextFunc(dial))
 	}
 	if s.c.User != "" {
 		opts = append(opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.c.User), gomail.WithPassword(s.c.Password))
