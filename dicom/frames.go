@@ -62,6 +62,15 @@ type Frame struct {
 
 func (f *Frame) Read(p []byte) (int, error) { return f.r.Read(p) }
 
+// Seek sets where the next Read begins. Frames that begin within a byte cannot be sought in.
+func (f *Frame) Seek(offset int64, whence int) (int64, error) {
+	s, ok := f.r.(io.Seeker)
+	if !ok {
+		return 0, frameError(TagPixelData, ErrMalformed, "a frame that begins within a byte is read from its beginning")
+	}
+	return s.Seek(offset, whence)
+}
+
 // PixelData is the entry of the pixel data: (7FE0,0010), or float or double float pixel data (PS3.3 C.7.6.24, C.7.6.25); -1 if there is none.
 func (d *Dataset) PixelData() int {
 	for _, t := range []Tag{TagPixelData, TagFloatPixelData, TagDoubleFloatPixelData} {
@@ -389,14 +398,39 @@ func (f *Frames) join(begin, end int64) (*Frame, error) {
 		size += length
 		off += 8 + length
 	}
-	return &Frame{Size: size, r: &fragmentReader{f: f, off: begin, end: end}}, nil
+	return &Frame{Size: size, r: &fragmentReader{f: f, size: size, off: begin, begin: begin, end: end}}, nil
 }
 
 type fragmentReader struct {
-	f    *Frames
-	off  int64 // of the next byte, or of the next header
-	left int64 // of the current fragment
-	end  int64
+	f          *Frames
+	size, at   int64 // of the code stream
+	off        int64 // of the next byte, or of the next header
+	left       int64 // of the current fragment
+	begin, end int64
+}
+
+func (r *fragmentReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.at
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return 0, frameError(TagPixelData, ErrMalformed, "a place before its beginning")
+	}
+	r.at, r.off, r.left = 0, r.begin, 0
+	for r.at < offset && r.off < r.end {
+		length, err := r.f.fragment(r.off)
+		if err != nil {
+			return 0, err
+		}
+		r.off += 8
+		skipped := min(length, offset-r.at)
+		r.off, r.left, r.at = r.off+skipped, length-skipped, r.at+skipped
+	}
+	r.at = offset
+	return offset, nil
 }
 
 func (r *fragmentReader) Read(p []byte) (int, error) {
@@ -414,6 +448,7 @@ func (r *fragmentReader) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), r.left)]
 	n, err := r.f.value.ReadAt(p, r.off)
 	r.off += int64(n)
+	r.at += int64(n)
 	r.left -= int64(n)
 	if n > 0 {
 		return n, nil

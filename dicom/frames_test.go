@@ -384,3 +384,42 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// A frame can be read from any place of it, over the borders of its fragments.
+func TestSeekInFrames(t *testing.T) {
+	syntax, _ := LookupTransferSyntax("1.2.840.10008.1.2.4.50")
+	b := NewBuilder(syntax)
+	b.Ints(TagRows, 1)
+	b.Ints(TagColumns, 1)
+	b.Ints(TagBitsAllocated, 8)
+	b.Fragments(TagPixelData, nil, []byte("\xff\xd8ab"), []byte("cd"), nil, []byte("efghij"))
+	d, err := b.Dataset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := d.PixelData()
+	f, err := NewFrames(d, bytes.NewReader(d.Value(i)), int64(len(d.Value(i))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame, err := f.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "\xff\xd8abcdefghij"
+	for _, from := range []int64{0, 12, 3, 4, 5, 6, 7, 11, 0, 13} {
+		if at, err := frame.Seek(from, io.SeekStart); err != nil || at != from {
+			t.Fatal(at, err)
+		}
+		got, err := io.ReadAll(frame)
+		if err != nil || string(got) != want[min(from, 12):] {
+			t.Errorf("from %d: %q, %v", from, got, err)
+		}
+	}
+	if n, err := frame.Seek(0, io.SeekEnd); n != int64(len(want)) || err != nil {
+		t.Error(n, err)
+	}
+	if _, err := frame.Seek(-1, io.SeekStart); err == nil {
+		t.Error("a place before the beginning")
+	}
+}

@@ -97,6 +97,9 @@ func (d *Door) sendFrames(w http.ResponseWriter, r *http.Request, o *delivery.Ob
 	private(h)
 	h.Set("Vary", "Accept")
 	if !as.multipart {
+		if r.Header.Get("Range") != "" {
+			return serve(w, r, o, as.contentType(syntax), first)
+		}
 		h.Set("Content-Type", as.contentType(syntax))
 		h.Set("Content-Length", strconv.FormatInt(first.Size, 10))
 		return d.copy(w, r, first)
@@ -257,11 +260,24 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 		}
 		return d.sendFrames(w, r, o, nil, f.Count() == 1)
 	}
-	as, err := pixelsAs(r, o.Syntax(), false, true)
+	v, err := o.Value(i)
 	if err != nil {
 		return err
 	}
-	v, err := o.Value(i)
+	if e.Tag == dicom.TagEncapsulatedDocument && e.Parent == dicom.Root {
+		// A document has a media type of its own, which viewers ask for (PS3.18 8.7.3.3).
+		wish := pictureWish{}
+		if wish.ranges, err = accepted(r); err != nil {
+			return err
+		}
+		if media := documentMedia(data); media != "" {
+			if as, ok := wish.choose(octets, media); ok && as.media == media && !as.multipart {
+				wish.header(w)
+				return serve(w, r, o, media, v)
+			}
+		}
+	}
+	as, err := pixelsAs(r, o.Syntax(), false, true)
 	if err != nil {
 		return err
 	}
@@ -275,10 +291,7 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 	private(h)
 	h.Set("Vary", "Accept")
 	if !as.multipart {
-		h.Set("Content-Type", as.contentType(syntax))
-		rw := &ranged{ResponseWriter: w, r: r}
-		http.ServeContent(rw, r, "", o.Created, v)
-		return rw.failed
+		return serve(w, r, o, as.contentType(syntax), v)
 	}
 	buf := buffered(w)
 	defer release(buf)
@@ -294,6 +307,14 @@ func (d *Door) sendBulk(w http.ResponseWriter, r *http.Request, o *delivery.Obje
 		return err
 	}
 	return buf.Flush()
+}
+
+// serve writes one value as the whole answer, or the ranges of it that are asked for (RFC 9110 14).
+func serve(w http.ResponseWriter, r *http.Request, o *delivery.Object, contentType string, v io.ReadSeeker) error {
+	w.Header().Set("Content-Type", contentType)
+	rw := &ranged{ResponseWriter: w, r: r}
+	http.ServeContent(rw, r, "", o.Created, v)
+	return rw.failed
 }
 
 // ranged turns a refusal of http.ServeContent into a problem.
