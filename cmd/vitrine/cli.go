@@ -21,6 +21,7 @@ type CLI struct {
 	Version versionFlag `help:"Print the version."`
 
 	Serve       serveCmd       `cmd:"" group:"node" help:"Run a node: receive, clean, keep, and give back images."`
+	Gateway     gatewayCmd     `cmd:"" group:"node" help:"Run a gateway: receive and clean inside a hospital, and send what is clean to a node."`
 	Deidentify  deidentifyCmd  `cmd:"" group:"images" help:"Clean DICOM files of identity, without server or network."`
 	Deposit     depositCmd     `cmd:"" group:"images" help:"Give DICOM files to a collection of a node."`
 	Profiles    profilesCmd    `cmd:"" name:"profile" group:"images" help:"List, explain, check and test profiles of de-identification."`

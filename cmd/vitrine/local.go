@@ -110,7 +110,7 @@ func (l *local) PutProfile(ctx context.Context, id string, text []byte) (admin.P
 }
 
 func (l *local) CreateToken(ctx context.Context, n admin.NewToken) (admin.TokenView, error) {
-	role, ok := policy.ParseRole(n.Role)
+	role, ok := policy.ParseTokenRole(n.Role)
 	if !ok {
 		return admin.TokenView{}, usage("--role: there is no role %q", n.Role)
 	}

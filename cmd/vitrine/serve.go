@@ -8,7 +8,10 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
 
-type serveCmd struct {
+type serveCmd struct{ serveFlags }
+
+// serveFlags say how a node, or a gateway, runs.
+type serveFlags struct {
 	nodeFlags
 	keyFlags
 	storeFlags
@@ -38,36 +41,46 @@ const usualSFTP = "127.0.0.1:2022"
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(ctx context.Context, s *streams) error {
-	if c.Data == "" {
-		return usage("say where to keep the data: --data DIR")
+	cfg, err := c.node(s)
+	if err != nil {
+		return err
 	}
-	cfg := c.config()
+	return serveNode(ctx, s, cfg)
+}
+
+// node is what the flags make of a node.
+func (c *serveFlags) node(s *streams) (cfg node.Config, err error) {
+	if c.Data == "" {
+		return cfg, usage("say where to keep the data: --data DIR")
+	}
+	cfg = c.config()
 	c.keyFlags.into(&cfg)
 	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
 	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
 	cfg.SFTP, cfg.SFTPOptional = listen(c.SFTP), c.SFTP == usualSFTP
 	if cfg.HTTP == "" && cfg.DICOM == "" && (cfg.SFTP == "" || cfg.SFTPOptional) {
-		return usage("with --http off and --dicom off there is nothing to serve")
+		return cfg, usage("with --http off and --dicom off there is nothing to serve")
 	}
 	cfg.TLSCert, cfg.TLSKey, cfg.PublicURL, cfg.Proxies = c.TLSCert, c.TLSKey, c.Public, c.Proxies
-	var err error
 	if cfg.OIDC, err = c.provider(s); err != nil {
-		return err
+		return cfg, err
 	}
 	if cfg.Mail, err = c.server(s); err != nil {
-		return err
+		return cfg, err
 	}
 	if cfg.Mail != nil && c.Public == "" {
-		return usage("--smtp-host needs --public-url: mails lead to the node")
+		return cfg, usage("--smtp-host needs --public-url: mails lead to the node")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return usage("--tls-cert and --tls-key belong together")
+		return cfg, usage("--tls-cert and --tls-key belong together")
 	}
 	cfg.Log, cfg.Decoder, cfg.Documents, cfg.Video, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), videoWorker(), true, versionText()
 	cfg.Tesseract, cfg.Confine = c.OCR, confined()
-	if err := c.keyPlace(cfg); err != nil {
-		return err
-	}
+	return cfg, c.keyPlace(cfg)
+}
+
+// serveNode runs a node until it is told to stop.
+func serveNode(ctx context.Context, s *streams, cfg node.Config) error {
 	n, err := node.New(ctx, cfg)
 	if err != nil {
 		return err
@@ -94,7 +107,7 @@ func (c *serveCmd) Run(ctx context.Context, s *streams) error {
 }
 
 // keyPlace refuses a key inside the data folder: every copy of the folder would be readable.
-func (c *serveCmd) keyPlace(cfg node.Config) error {
+func (c *serveFlags) keyPlace(cfg node.Config) error {
 	p := cfg.KeyPlace()
 	path := p.File
 	if c.Demo || p.Keeper != "" { // a sealed key is worth nothing without its keeper
@@ -113,7 +126,7 @@ func listen(address string) string {
 	return address
 }
 
-func (c *serveCmd) logger(s *streams) *slog.Logger {
+func (c *serveFlags) logger(s *streams) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo

@@ -21,7 +21,7 @@ type tokensCmd struct {
 type tokenCreateCmd struct {
 	adminFlags
 	Name       string        `required:"" placeholder:"TEXT" help:"What people call whoever bears it."`
-	Role       string        `placeholder:"ROLE" help:"depositor, researcher, physicist, custodian, committee, funder, steward or admin."`
+	Role       string        `placeholder:"ROLE" help:"depositor, researcher, physicist, custodian, committee, funder, steward, admin, gateway or site-gateway."`
 	Collection string        `placeholder:"ID" help:"In this collection alone; without it, in all of them."`
 	Expires    time.Duration `placeholder:"DURATION" help:"After this time it opens nothing, such as 720h; without it, never."`
 	Secret     string        `placeholder:"FILE" help:"Use the token in this file in place of a new one; - reads standard input."`
@@ -38,12 +38,15 @@ func (c *tokenCreateCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		return c.sshKey(ctx, cli, s)
 	}
 	if c.Role == "" {
-		return usage("--role is missing: depositor, researcher, physicist, custodian, committee, funder, steward or admin")
+		return usage("--role is missing: depositor, researcher, physicist, custodian, committee, funder, steward, admin, gateway or site-gateway")
 	}
-	if _, ok := policy.ParseRole(c.Role); !ok {
-		return usage("--role: there is no role %q; the roles are depositor, researcher, physicist, custodian, committee, funder, steward and admin", c.Role)
+	if _, ok := policy.ParseTokenRole(c.Role); !ok {
+		return usage("--role: there is no role %q; the roles are depositor, researcher, physicist, custodian, committee, funder, steward, admin, gateway and site-gateway", c.Role)
 	}
 	n := admin.NewToken{Name: c.Name, Role: c.Role, Collection: c.Collection}
+	if role, _ := policy.ParseTokenRole(c.Role); role.ForOneCollection() && (c.Collection == "" || c.Collection == policy.AllCollections) {
+		return usage("--collection is missing: a gateway's token is for one collection")
+	}
 	if n.Collection == "" {
 		n.Collection = policy.AllCollections
 	}

@@ -38,6 +38,7 @@ type Fate struct {
 	Fate    string `json:"fate"`
 	Reasons []struct {
 		Code   string `json:"code"`
+		Where  string `json:"where"`
 		Text   string `json:"text"`
 		Advice string `json:"advice"`
 	} `json:"reasons"`

@@ -27,6 +27,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
+	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
 	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -58,6 +60,8 @@ type Node struct {
 	Status    *status.Desk
 	Delivery  *delivery.Delivery
 	Review    *review.Flow
+	Gateway   *gateway.Gateway  // nil: it is none
+	Forward   *forwardflow.Flow // nil: nothing is sent on
 
 	cfg    Config
 	secure *tls.Config // nil: without TLS
@@ -114,9 +118,16 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.queue, err = jobs.Open(ctx, s.DB); err != nil {
 		return nil, err
 	}
+	if err := n.openGateway(ctx); err != nil {
+		return nil, err
+	}
 	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Proof: s.Proof, Rulings: s.Rulings, Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads()})
+		Proof: s.Proof, Rulings: s.Rulings, Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads(),
+		Reader: n.readers(), Admitted: n.admitted()})
 	n.Custody = spine
+	if n.Gateway != nil {
+		n.openForward()
+	}
 	if err := spine.Replay(ctx); err != nil {
 		return nil, err
 	}
@@ -276,6 +287,10 @@ func (n *Node) Run(ctx context.Context) error {
 		pixels := n.reading()
 		behind.Go(func() { report("reading", pixels.Run(inner)) })
 	}
+	if n.Gateway != nil {
+		behind.Go(func() { report("gateway", n.Gateway.Run(inner)) })
+		behind.Go(func() { report("forwarding", n.Forward.Run(inner)) })
+	}
 	behind.Go(func() { report("review", n.Review.Run(inner)) })
 	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
@@ -369,6 +384,9 @@ func (n *Node) close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if n.Gateway != nil {
+		n.Gateway.Close()
 	}
 	if n.codecs != nil {
 		errs = append(errs, n.codecs.Close())

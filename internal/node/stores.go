@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/backup"
+	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
@@ -69,8 +70,10 @@ type Config struct {
 	Video []string
 	// ReadPixels has the pixels of what comes read for text, and painted over; it wants a Decoder. Without it, kinds of images that often show text wait for a person.
 	ReadPixels bool
-	Tesseract  string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program
-	Confine    []string // the program that limits itself and becomes that one ("vitrine tesseract-worker"); empty: it runs without limits but that of time
+	// Gateway says for which collection of which node this one receives and cleans; nil: it is a node by itself.
+	Gateway   *gateway.Config
+	Tesseract string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program
+	Confine   []string // the program that limits itself and becomes that one ("vitrine tesseract-worker"); empty: it runs without limits but that of time
 
 	reading   bool // the bucket is read from, and nothing is copied there
 	restoring bool // the folder is being restored by this call

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"strings"
 
@@ -56,6 +57,10 @@ func (n *Node) website() (*http.Server, error) {
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
 			return err
+		},
+		Secret: func(ctx context.Context, who admin.Caller, id collection.ID) (string, error) {
+			key, err := desk.TakeSecret(ctx, who, id, s.Ring)
+			return base64.StdEncoding.EncodeToString(key[:]), err
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)

@@ -54,8 +54,10 @@ type Parts struct {
 	People *signin.Flow // nil: nobody signs in here
 	// Checkpoint signs the audit log as it is now; nil: this node does not sign.
 	Checkpoint func(ctx context.Context, who admin.Caller) (string, error)
-	Name       string // what the node is called
-	Version    string
+	// Secret gives a gateway a collection's secret, in base64; nil: the API has no routes for gateways.
+	Secret  func(ctx context.Context, who admin.Caller, id collection.ID) (string, error)
+	Name    string // what the node is called
+	Version string
 }
 
 // Door is safe for use by many goroutines.

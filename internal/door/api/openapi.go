@@ -57,7 +57,7 @@ const schemas = `{
 	"counts": {"$ref": "#/components/schemas/Intake"}, "duplicates": {"type": "integer"}}},
 "Fate": {"allOf": [{"$ref": "#/components/schemas/Deposit"}, {"type": "object", "properties": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}}}}]},
 "NewToken": {"type": "object", "additionalProperties": false, "required": ["name", "role", "collection"], "properties": {"name": {"type": "string", "maxLength": 100},
-	"role": {"type": "string", "enum": ["depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin"]},
+	"role": {"type": "string", "enum": ["depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin", "gateway", "site-gateway"]},
 	"collection": {"type": "string", "description": "an id, or * for every collection"}, "expires": {"type": "string", "format": "date-time"}, "secret": {"type": "string", "minLength": 16}}},
 "Token": {"type": "object", "required": ["id", "kind", "name", "role", "collection"], "properties": {"id": {"type": "string"}, "kind": {"type": "string", "enum": ["token", "ssh-key"]},
 	"name": {"type": "string"}, "role": {"type": "string"}, "collection": {"type": "string"}, "created": {"type": "string", "format": "date-time"}, "expires": {"type": "string", "format": "date-time"},
@@ -176,6 +176,10 @@ const schemas = `{
 	"ends": {"type": "string", "format": "date-time"}, "reason": {"type": "string"}, "decided_by": {"type": "string"}, "decided": {"type": "string", "format": "date-time"}, "own": {"type": "boolean"},
 	"may_decide": {"type": "boolean"}, "may_see": {"type": "boolean"}, "identities": {"type": "array", "description": "in the one answer that tells who the subject is",
 	"items": {"type": "object", "properties": {"patient_id": {"type": "string"}, "issuer": {"type": "string"}, "name": {"type": "string"}, "birth_date": {"type": "string"}}}}}},
+"Equipment": {"type": "object", "required": ["collection", "title", "state", "profile", "version", "rules", "no_reidentification", "no_automatic_acceptance"], "properties": {"collection": {"type": "string"}, "title": {"type": "string"},
+	"state": {"type": "string", "enum": ["open", "closed"]}, "profile": {"type": "string"}, "version": {"type": "string"}, "digest": {"type": "string", "description": "SHA-256 of the file of the collection's own rules"}, "file": {"type": "string"},
+	"rules": {"type": "string", "description": "version of what cleans at the node"}, "no_reidentification": {"type": "boolean"}, "no_automatic_acceptance": {"type": "boolean"}}},
+"Secret": {"type": "object", "required": ["secret"], "properties": {"secret": {"type": "string", "description": "32 bytes in base64"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`
 

@@ -77,6 +77,9 @@ func (d *Door) routes() []route {
 	if d.Review != nil {
 		all = append(all, d.heldRoutes()...)
 	}
+	if d.Secret != nil {
+		all = append(all, d.gatewayRoutes()...)
+	}
 	if d.Reidentify != nil {
 		all = append(all, d.identityRoutes()...)
 	}
@@ -333,9 +336,9 @@ func (d *Door) createToken(r *request) (any, error) {
 	if err := r.body(&v); err != nil {
 		return nil, err
 	}
-	role, ok := policy.ParseRole(v.Role)
+	role, ok := policy.ParseTokenRole(v.Role)
 	if !ok {
-		return nil, fault.New(fault.Invalid, "create token", "", "there is no such role: depositor, researcher, physicist, custodian, committee, funder, steward or admin")
+		return nil, fault.New(fault.Invalid, "create token", "", "there is no such role: depositor, researcher, physicist, custodian, committee, funder, steward, admin, gateway or site-gateway")
 	}
 	t := identity.Token{Name: v.Name, Role: role, Collection: v.Collection}
 	if v.Expires != nil {

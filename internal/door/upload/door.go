@@ -1,17 +1,22 @@
 // Package upload is the door for files that come in pieces: tus 1.0 (https://tus.io/protocols/resumable-upload) at /upload, and batches of files beside it.
 //
-//	POST  /upload/batches                {"collection": "breast"}, answered with the batch, which is a deposit
+//	POST  /upload/batches                {"collection": "breast"}, answered with the batch, which is a deposit; "cleaned": true, of what a gateway has cleaned
 //	POST  /upload                        Upload-Length, Upload-Metadata: batch, ordinal, sha256; answered with Location
 //	PATCH /upload/{id}                   Upload-Offset and the next bytes; the last of them is answered when the file is on stable storage
 //	HEAD  /upload/{id}                   how many bytes are there
 //	GET   /upload/batches/{batch}        what became of each file, by its ordinal
 //	POST  /upload/batches/{batch}/end    nothing more comes
 //	GET   /upload/links/mine             until when a link works, and for how much
+//	PUT   /upload/batches/{batch}/files/{ordinal}    a whole file in one request, as application/dicom; answered with what became of it
 //
 // Somebody outside, without an account, shows a link that they were sent in the header Vitrine-Link, and in Vitrine-Visit what keeps their files apart from those of others who hold
 // the same link. No other door takes links.
 //
 // Without a batch a file is a deposit of its own, into the collection that the metadata name. All other metadata are passed over: a name of a file is read by nobody here.
+//
+//	POST  /upload/recalls                {"collection": ..., "instances": [...]}: a gateway has found something in what it gave; it is held
+//
+// A gateway, which has cleaned what it gives, says by what: in the metadata given, or in the header Vitrine-Given of a whole file in base64 ([custody.Given]).
 //
 // The header Vitrine-Outcome of the last answer says kept, held, duplicate or conflict. What is refused is an error, as everywhere, and says why.
 //
@@ -124,6 +129,8 @@ func (d *Door) Register(mux web.Routes) {
 	if d.links != nil {
 		mux.HandleFunc("GET /upload/links/mine", d.told)
 	}
+	mux.Handle("POST /upload/recalls", d.known(http.HandlerFunc(d.recall)))
+	mux.Handle("PUT /upload/batches/{batch}/files/{ordinal}", d.known(http.HandlerFunc(d.send)))
 }
 
 // exchange is what store and answer of one request tell each other around the handler between them.
@@ -201,12 +208,17 @@ func (x *exchange) checksum(s string) error {
 func (d *Door) begin(w http.ResponseWriter, r *http.Request) {
 	var want struct {
 		Collection string `json:"collection"`
+		Cleaned    bool   `json:"cleaned"` // by a gateway
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&want); err != nil {
 		web.Fail(w, r, web.Refuse(http.StatusBadRequest, "begin batch of uploads", "the body is no JSON object", `Send {"collection": "its id"}.`))
 		return
 	}
-	b, err := d.flow.Begin(r.Context(), callerOf(r), collection.ID(want.Collection))
+	start := d.flow.Begin
+	if want.Cleaned {
+		start = d.flow.BeginCleaned
+	}
+	b, err := start(r.Context(), callerOf(r), collection.ID(want.Collection))
 	if err != nil {
 		web.Fail(w, r, ofLink(err))
 		return
@@ -341,6 +353,11 @@ func (s store) NewUpload(ctx context.Context, info handler.FileInfo) (handler.Up
 			return nil, x.failed(fault.New(fault.Invalid, "upload", "", "the metadata sha256 is not 64 hexadecimal digits"))
 		}
 		w.Sum = (*[32]byte)(sum)
+	}
+	if text := info.MetaData["given"]; text != "" {
+		if w.Given, err = custody.ParseGiven([]byte(text)); err != nil {
+			return nil, x.failed(err)
+		}
 	}
 	st, err := s.f.Create(ctx, x.who, w)
 	if err != nil {

@@ -223,7 +223,7 @@ func (a *accepting) close() {
 	}
 	a.c.review.Release(a.held)
 	if a.taught {
-		a.c.people.forget(peopleKey{a.l.Collection, a.p.link, a.ward.profile, a.ward.said})
+		a.c.people.forget(peopleKey{collection: a.l.Collection, link: a.p.link, profile: a.ward.profile, said: a.ward.said})
 	}
 }
 
@@ -317,7 +317,7 @@ func (a *accepting) judge(ctx context.Context) (why []Reason, err error) {
 
 // wash cleans what lies as it came.
 func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
-	p, err := a.c.person(ctx, a.ward, deid.Identify(a.data))
+	p, err := a.person(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +325,11 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 		return []Reason{{Code: catalogue.CodeAnotherSubject, Text: "it is not filed with the subject that it names"}}, nil
 	}
 	a.p = p
-	res, err := p.clean.CleanAnswered(a.data, a.answer)
+	answer := a.answer
+	if g := a.was.Given; g != nil && !a.restricts() {
+		answer |= g.answer() // what was decided where it was cleaned
+	}
+	res, err := p.clean.CleanAnswered(a.data, answer)
 	if err != nil {
 		return nil, err
 	}
@@ -357,6 +361,14 @@ func (a *accepting) wash(ctx context.Context) ([]Reason, error) {
 	a.clean, a.lex = res.Rendered, int64(res.Lexicon.Version())
 	a.work = a.ward.work(res)
 	return nil, nil
+}
+
+// person is the subject that the instance is of.
+func (a *accepting) person(ctx context.Context) (*person, error) {
+	if g := a.was.Given; g != nil {
+		return a.c.givenPerson(ctx, a.ward, a.data, g)
+	}
+	return a.c.person(ctx, a.ward, deid.Identify(a.data))
 }
 
 // again looks once more at what was cleaned before it was held: it must not have what is known of its subject by now.
@@ -630,7 +642,7 @@ func (s *sink) meta() (*entry, []byte, error) {
 			a.work.Searched += s.size
 		}
 	}
-	m := sealedMeta{Version: version, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, work: a.work}
+	m := sealedMeta{Version: version, Row: row, Link: a.p.link, Pseudonym: a.p.pseud, Received: a.was.Received, Accepts: s.acc, Given: a.was.Given, work: a.work}
 	if a.terms.Len() > 0 {
 		m.Terms = a.terms.Encode()
 	}

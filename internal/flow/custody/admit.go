@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
@@ -110,6 +111,11 @@ func (c *Custody) admit(ctx context.Context, d catalogue.Due) error {
 		} else if now != w.said {
 			return fault.New(fault.Conflict, "admit study", "", "more is known of its collection since it was looked at")
 		}
+		if c.admitted != nil {
+			if err := c.admitted(tx, d); err != nil {
+				return err
+			}
+		}
 		return c.audit.Append(tx, audit.Entry{Actor: "node", Action: "admit", Object: "study " + strconv.FormatInt(int64(d.Study), 10), Collection: string(d.Collection),
 			Outcome: fmt.Sprintf("admitted %d, held %d", done.Instances, len(held))})
 	})
@@ -210,11 +216,16 @@ func (c *Custody) listen(ctx context.Context, m *deid.Matcher, row catalogue.Loc
 		}
 	}
 	if len(f.why) > 0 {
-		f.study, f.series = describeStudy(d), describeSeries(d)
-		f.study.Description, f.study.StudyID, f.study.AccessionNumber, f.study.ReferringPhysicianName = "", "", "", ""
-		f.series.Description, f.series.BodyPart, f.series.Requests = "", "", nil
+		f.describe(d)
 	}
 	return f, nil
+}
+
+// describe is what is said of study and series from now on.
+func (f *finding) describe(d *dicom.Dataset) {
+	f.study, f.series = describeStudy(d), describeSeries(d)
+	f.study.Description, f.study.StudyID, f.study.AccessionNumber, f.study.ReferringPhysicianName = "", "", "", ""
+	f.series.Description, f.series.BodyPart, f.series.Requests = "", "", nil
 }
 
 // jobEcho searches what was admitted of a subject again, after its lexicon has grown.

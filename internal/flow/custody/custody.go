@@ -62,6 +62,8 @@ type Incoming struct {
 	// Ordinal is its place among what the deposit brings, from 1, by which its sender is told of it later; 0: the next one, as they are handed over.
 	Ordinal int64
 	Data    Data
+	// Given is what a gateway says that has cleaned it; nil: it comes as it is.
+	Given *Given
 }
 
 // Outcome is what became of an instance that was taken.
@@ -128,4 +130,6 @@ const (
 	DoorSTOW   Door = "stow"
 	DoorUpload Door = "upload"
 	DoorSFTP   Door = "sftp"
+	// DoorGateway is that of what was cleaned elsewhere.
+	DoorGateway Door = "gateway"
 )

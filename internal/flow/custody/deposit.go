@@ -42,6 +42,10 @@ type Parts struct {
 	Log         *slog.Logger
 	// Quiet is how long a study waits for more of itself before it is admitted, where its deposit does not end.
 	Quiet time.Duration
+	// Admitted is told of each study that is admitted, in the transaction that admits it; may be nil.
+	Admitted func(tx *db.Tx, d catalogue.Due) error
+	// Reader is what reads pixels here, with its version; empty: nothing does.
+	Reader string
 	// ReadPixels says that somebody reads the pixels of what comes ([Custody.Completed]): a study waits for it.
 	ReadPixels bool
 }
@@ -63,6 +67,8 @@ type Custody struct {
 	quiet       time.Duration
 	limits      dicom.Limits
 	readPixels  bool
+	reader      string
+	admitted    func(tx *db.Tx, d catalogue.Due) error
 
 	people *people
 	budget *semaphore.Weighted
@@ -83,7 +89,7 @@ type Custody struct {
 func New(p Parts) *Custody {
 	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, rulings: p.Rulings, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
-		completed: make(chan struct{}, 1), readPixels: p.ReadPixels}
+		completed: make(chan struct{}, 1), readPixels: p.ReadPixels, reader: p.Reader, admitted: p.Admitted}
 	c.limits = dicom.Limits{HeadBytes: headBytes, Elements: 1_000_000}
 	c.pool.New = func() any { b := make([]byte, 0, 64<<10); return &b }
 	c.chunks.New = func() any { b := make([]byte, 256<<10); return &b }
@@ -153,6 +159,7 @@ type Deposit struct {
 	c     *Custody
 	ward  *ward
 	actor string
+	given bool // by a gateway: what it brings was cleaned elsewhere
 
 	ordinal atomic.Int64
 	met     sync.Map // studies and series that something came of
@@ -167,7 +174,10 @@ func (c *Custody) Begin(ctx context.Context, id collection.ID, door Door, actor 
 	if w.row.State != collection.Open {
 		return nil, fault.New(fault.Denied, "begin deposit", "collection "+string(id), "the collection is closed")
 	}
-	d := &Deposit{c: c, ward: w, actor: actor}
+	if door == DoorGateway && w.profile.AsDeposited {
+		return nil, fault.New(fault.Denied, "begin deposit", "collection "+string(id), "the collection keeps what it is given as it is: there is nothing for a gateway to clean")
+	}
+	d := &Deposit{c: c, ward: w, actor: actor, given: door == DoorGateway}
 	err = c.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
 		d.ID, err = c.catalogue.StartDeposit(tx, id, string(door), actor)
@@ -190,7 +200,7 @@ func (c *Custody) Resume(ctx context.Context, id catalogue.DepositID) (*Deposit,
 	if w.row.State != collection.Open {
 		return nil, fault.New(fault.Denied, "resume deposit", "collection "+string(row.Collection), "the collection is closed")
 	}
-	d := &Deposit{ID: id, c: c, ward: w, actor: row.Actor}
+	d := &Deposit{ID: id, c: c, ward: w, actor: row.Actor, given: Door(row.Door) == DoorGateway}
 	return d, c.db.Write(ctx, func(tx *db.Tx) error { return c.catalogue.ReopenDeposit(tx, id) })
 }
 

@@ -39,6 +39,7 @@ type sealedMeta struct {
 	Terms     []byte            `json:"terms,omitempty"`
 	Received  time.Time         `json:"received"`
 	Accepts   *acceptance       `json:"accepts,omitempty"` // of acceptedVersion
+	Given     *Given            `json:"given,omitempty"`   // by a gateway that has cleaned it
 	work
 }
 
@@ -96,8 +97,8 @@ func (a *arrival) enter(p *person, res *deid.Result, digest [32]byte, layout obj
 			row.SeriesAttributes.JSON = others(clean, seriesTags)
 		}
 	}
-	row.Unread = d.c.unread(d.ward, a.data)
-	m := sealedMeta{Version: metaVersion, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), work: a.worked(res, head)}
+	row.Unread = d.c.unread(d.ward, a.data) && (a.in.Given == nil || !a.in.Given.looked())
+	m := sealedMeta{Version: metaVersion, Given: a.in.Given, Row: row, Link: p.link, Pseudonym: p.pseud, Received: a.received.UTC(), work: a.worked(res, head)}
 	terms, err := (*deid.Lexicon)(nil).With(res.NewTerms...)
 	if err != nil {
 		return nil, nil, err

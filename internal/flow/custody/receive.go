@@ -56,6 +56,9 @@ func (d *Deposit) Receive(ctx context.Context, in Incoming) (Receipt, error) {
 	if d.c.waiting() > maxWaiting {
 		return Receipt{}, d.unavailable(in, "too much waits to be catalogued")
 	}
+	if err := d.fits(in); err != nil {
+		return Receipt{}, err
+	}
 	if in.Ordinal == 0 {
 		in.Ordinal = d.ordinal.Add(1)
 	}
@@ -65,7 +68,7 @@ func (d *Deposit) Receive(ctx context.Context, in Incoming) (Receipt, error) {
 	kept := false
 	defer func() {
 		if !kept && a.taught != nil { // what it taught is in no record: whoever brings it again teaches it again
-			d.c.people.forget(peopleKey{d.ward.row.ID, a.taught.link, d.ward.profile, d.ward.said})
+			d.c.people.forget(peopleKey{collection: d.ward.row.ID, link: a.taught.link, profile: d.ward.profile, said: d.ward.said})
 		}
 	}()
 	r, err := a.take(ctx)
@@ -149,11 +152,11 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 		return Receipt{}, err
 	}
 	c := a.dep.c
-	p, err := c.person(ctx, a.dep.ward, deid.Identify(a.data))
+	p, err := a.person(ctx)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
-	res, err := p.clean.Clean(a.data)
+	res, err := a.judge(p)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
@@ -193,7 +196,7 @@ func (a *arrival) inline(ctx context.Context, b []byte) (Receipt, error) {
 	if here.refused {
 		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
 	}
-	if err := c.identify(ctx, a.dep.ward, p, a.data); err != nil {
+	if err := a.identify(ctx, p); err != nil {
 		return Receipt{}, a.failed(err)
 	}
 	layout, head, bulk := a.lay(res)
@@ -341,10 +344,10 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 			return err
 		}
 		var err error
-		if p, err = c.person(ctx, a.dep.ward, deid.Identify(a.data)); err != nil {
+		if p, err = a.person(ctx); err != nil {
 			return a.failed(err)
 		}
-		if first, err = p.clean.Clean(a.data); err != nil {
+		if first, err = a.judge(p); err != nil {
 			return a.failed(err)
 		}
 		if len(first.NewTerms) > 0 {
@@ -427,7 +430,7 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	if err := a.inspect(); err != nil {
 		return Receipt{}, err
 	}
-	res, err := p.clean.Clean(a.data)
+	res, err := a.judge(p)
 	if err != nil {
 		return Receipt{}, a.failed(err)
 	}
@@ -475,7 +478,7 @@ func (a *arrival) stream(ctx context.Context, prefix []byte) (Receipt, error) {
 	if here.refused {
 		return Receipt{}, a.refuse(fault.Denied, here.reasons[0])
 	}
-	if err := c.identify(ctx, a.dep.ward, p, a.data); err != nil {
+	if err := a.identify(ctx, p); err != nil {
 		return Receipt{}, a.failed(err)
 	}
 	e, meta, err := a.enter(p, res, digest, layout, r.Head)

@@ -47,6 +47,7 @@ type peopleKey struct {
 	link       subject.Link
 	profile    *deid.Profile // a deposit that began before the collection's profile was changed goes on by the old one
 	said       ruling.Number // and by what was known of the collection
+	given      bool          // a gateway has cleaned what comes of it
 }
 
 type peopleEntry struct {
@@ -88,13 +89,21 @@ func (c *people) forget(key peopleKey) {
 // person is the subject of the link, made with a key of its own if it is new. The key and the row are durable before it returns.
 func (c *Custody) person(ctx context.Context, col *ward, who deid.Identity) (*person, error) {
 	link := subject.Link(who.Link(col.keys))
-	e := c.people.entry(peopleKey{col.row.ID, link, col.profile, col.said})
+	key := peopleKey{collection: col.row.ID, link: link, profile: col.profile, said: col.said}
+	return c.remembered(ctx, col, key, subject.Pseudonym(col.keys.Pseudonym(link)), func(lex *deid.Lexicon) *deid.Subject {
+		return deid.NewSubject(col.profile, col.keys, who, lex)
+	})
+}
+
+// remembered is the subject of a key, from memory if it is there.
+func (c *Custody) remembered(ctx context.Context, col *ward, key peopleKey, pseudonym subject.Pseudonym, begin func(*deid.Lexicon) *deid.Subject) (*person, error) {
+	e := c.people.entry(key)
 	e.once.Lock()
 	defer e.once.Unlock()
 	if e.ready {
 		return e.p, nil
 	}
-	p, err := c.loadPerson(ctx, col, who, link)
+	p, err := c.loadPerson(ctx, col, key.link, pseudonym, begin)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +111,11 @@ func (c *Custody) person(ctx context.Context, col *ward, who deid.Identity) (*pe
 	return p, nil
 }
 
-func (c *Custody) loadPerson(ctx context.Context, col *ward, who deid.Identity, link subject.Link) (*person, error) {
+func (c *Custody) loadPerson(ctx context.Context, col *ward, link subject.Link, pseudonym subject.Pseudonym, begin func(*deid.Lexicon) *deid.Subject) (*person, error) {
 	row, err := c.subjects.Find(ctx, col.row.ID, link)
 	fresh := fault.Is(err, fault.NotFound)
 	if fresh {
-		row, err = c.addPerson(ctx, col, who, link)
+		row, err = c.addPerson(ctx, col, link, pseudonym)
 	}
 	if err != nil {
 		return nil, err
@@ -124,7 +133,7 @@ func (c *Custody) loadPerson(ctx context.Context, col *ward, who deid.Identity, 
 	if err != nil {
 		return nil, err
 	}
-	p.clean = deid.NewSubject(col.profile, col.keys, who, lex)
+	p.clean = begin(lex)
 	p.clean.Also(col.common)
 	if fresh {
 		p.seen.uids = map[string]struct{}{}
@@ -132,7 +141,7 @@ func (c *Custody) loadPerson(ctx context.Context, col *ward, who deid.Identity, 
 	return p, nil
 }
 
-func (c *Custody) addPerson(ctx context.Context, col *ward, who deid.Identity, link subject.Link) (subject.Subject, error) {
+func (c *Custody) addPerson(ctx context.Context, col *ward, link subject.Link, pseudonym subject.Pseudonym) (subject.Subject, error) {
 	id, _, err := c.ring.New(ctx)
 	if err != nil {
 		return subject.Subject{}, err
@@ -141,7 +150,7 @@ func (c *Custody) addPerson(ctx context.Context, col *ward, who deid.Identity, l
 	var made bool
 	err = c.db.Write(ctx, func(tx *db.Tx) error {
 		var err error
-		row, made, err = c.subjects.Ensure(tx, col.row.ID, link, subject.Pseudonym(col.keys.Pseudonym(link)), subject.KeyID(id))
+		row, made, err = c.subjects.Ensure(tx, col.row.ID, link, pseudonym, subject.KeyID(id))
 		return err
 	})
 	// After a failure nobody can say whether the row is there: then the key stays, since a row whose key is gone would keep nothing ever again.

@@ -158,6 +158,7 @@ type Wish struct {
 	Size       int64               // [Unknown]: it ends when [Flow.Close] says so
 	Sum        *[32]byte           // SHA-256 of the whole, if it is known
 	Label      string              // what its sender will ask for it by in [Flow.Resume]; kept as a keyed hash alone. Empty: by its identifier
+	Given      *custody.Given      // what a gateway says that has cleaned it
 }
 
 // Unknown is the size of what says its end when it comes to it.
@@ -171,11 +172,12 @@ type State struct {
 
 // secret is what is sealed of an upload.
 type secret struct {
-	Key  []byte `json:"key"`
-	Sum  []byte `json:"sum,omitempty"`
-	Solo bool   `json:"solo,omitempty"` // its batch ends with it
-	Open bool   `json:"open,omitempty"` // how large it becomes is not known: the row's size is what has come
-	Name []byte `json:"name,omitempty"` // keyed hash of its label
+	Key   []byte         `json:"key"`
+	Sum   []byte         `json:"sum,omitempty"`
+	Solo  bool           `json:"solo,omitempty"` // its batch ends with it
+	Open  bool           `json:"open,omitempty"` // how large it becomes is not known: the row's size is what has come
+	Name  []byte         `json:"name,omitempty"` // keyed hash of its label
+	Given *custody.Given `json:"given,omitempty"`
 }
 
 // piece is an upload that this process works on. Whoever works on it holds turn.
@@ -195,12 +197,17 @@ const attempt = "upload"
 func decide(who Caller, id collection.ID) error {
 	dec := policy.Decide(policy.Facts{Grants: who.Grants, Action: who.action(), Collection: string(id)})
 	switch {
-	case dec.Allow:
+	case dec.Allow || cleansFor(who, id):
 		return nil
 	case !who.knows(id):
 		return fault.New(fault.NotFound, attempt, "", "there is no such collection")
 	}
 	return fault.New(fault.Denied, attempt, "collection "+string(id), strings.Join(dec.Reasons, "; "))
+}
+
+// cleansFor reports a gateway of the collection: what it gives it has cleaned, and custody proves it.
+func cleansFor(who Caller, id collection.ID) bool {
+	return policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.DepositCleaned, Collection: string(id)}).Allow
 }
 
 // only is the collection that a caller deposits into who names none.
@@ -230,6 +237,18 @@ func (f *Flow) Begin(ctx context.Context, who Caller, id collection.ID) (upload.
 	return f.BeginBy(ctx, custody.DoorUpload, who, id)
 }
 
+// BeginCleaned begins a batch of what was cleaned elsewhere. Who may give objects only as they are is refused: nothing of it would be taken.
+func (f *Flow) BeginCleaned(ctx context.Context, who Caller, id collection.ID) (upload.Batch, error) {
+	switch {
+	case cleansFor(who, id):
+		return f.BeginBy(ctx, custody.DoorGateway, who, id)
+	case !who.knows(id):
+		return upload.Batch{}, fault.New(fault.NotFound, attempt, "", "there is no such collection")
+	}
+	dec := policy.Decide(policy.Facts{Grants: who.Grants, Action: policy.DepositCleaned, Collection: string(id)})
+	return upload.Batch{}, fault.New(fault.Denied, attempt, "collection "+string(id), strings.Join(dec.Reasons, "; "))
+}
+
 // BeginBy is Begin of another door.
 func (f *Flow) BeginBy(ctx context.Context, door custody.Door, who Caller, id collection.ID) (upload.Batch, error) {
 	if id == "" {
@@ -243,6 +262,9 @@ func (f *Flow) BeginBy(ctx context.Context, door custody.Door, who Caller, id co
 	}
 	if err := decide(who, id); err != nil {
 		return upload.Batch{}, err
+	}
+	if door == custody.DoorUpload && cleansFor(who, id) {
+		door = custody.DoorGateway
 	}
 	if link := who.link(); link != "" {
 		if err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Uploads.ReserveBatch(tx, link) }); err != nil {
@@ -385,7 +407,7 @@ func (f *Flow) Create(ctx context.Context, who Caller, w Wish) (_ State, failed 
 	rand.Read(id[:])
 	var key keys.Key
 	rand.Read(key[:])
-	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo, Open: open, Name: f.named(who, w.Label)}, until: time.Now().Add(f.wait(who.link()))}
+	p := &piece{turn: make(chan struct{}, 1), known: true, secret: secret{Key: key[:], Solo: solo, Open: open, Given: w.Given, Name: f.named(who, w.Label)}, until: time.Now().Add(f.wait(who.link()))}
 	if w.Sum != nil {
 		p.secret.Sum = w.Sum[:]
 	}
@@ -786,7 +808,7 @@ func (f *Flow) hand(ctx context.Context, p *piece) (fate string, reasons []catal
 		return "", nil, err
 	}
 	defer r.Close()
-	receipt, err := dep.Receive(ctx, custody.Incoming{Ordinal: p.row.Ordinal, Data: custody.FromReader(r)})
+	receipt, err := dep.Receive(ctx, custody.Incoming{Ordinal: p.row.Ordinal, Data: custody.FromReader(r), Given: p.secret.Given})
 	if refusal, ok := errors.AsType[*custody.Refusal](err); ok && fault.KindOf(refusal) != fault.Unavailable {
 		return fateRefused, []catalogue.Reason{catalogue.Reason(refusal.Reason)}, nil
 	}

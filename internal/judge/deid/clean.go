@@ -300,7 +300,7 @@ func (s *Subject) clean(ds *dicom.Dataset, res *Result, by Answer) (*Result, err
 		}
 	}
 	s.work.orig = s.work.orig[:0]
-	if !s.profile.has(RetainUIDs) {
+	if !s.given && !s.profile.has(RetainUIDs) {
 		for _, t := range [...]dicom.Tag{dicom.TagSOPInstanceUID, dicom.TagStudyInstanceUID, dicom.TagSeriesInstanceUID, dicom.TagFrameOfReferenceUID} {
 			if i := ds.Find(t); i >= 0 {
 				s.work.orig = append(s.work.orig, trimmedUID(ds.Value(i)))

@@ -91,7 +91,7 @@ func (c *pass) device(i int, op opcode, vr dicom.VR) memoized {
 		switch {
 		case wordy[t]:
 		case clean == "" || len(clean)+1+codeSize > longestName(vr):
-			clean = c.keys.Code(v)
+			clean = c.codeFor(v)
 		default:
 			clean += " " + c.keys.Code(v)
 		}

@@ -18,6 +18,7 @@ type Subject struct {
 	link      [32]byte
 	pseudonym string
 	weeks     int
+	given     bool // its objects were cleaned elsewhere: what was made there stays
 
 	mu      sync.Mutex
 	lexicon *Lexicon // the subject's own
@@ -89,6 +90,11 @@ func (p *Profile) wordsOf(l *Lexicon) words {
 func (s *Subject) uid(original []byte) string {
 	if u, ok := s.uids[string(original)]; ok {
 		return u
+	}
+	if s.given {
+		if u := givenUID(original); u != "" {
+			return u
+		}
 	}
 	v := original
 	if bytes.HasPrefix(v, []byte(standardRoot)) && !standardUID(v) { // begins like the standard's, and is not
@@ -167,6 +173,9 @@ func (s *Subject) Collect(ds *dicom.Dataset) error {
 
 // check refuses an object of somebody else: it would get this subject's pseudonym.
 func (s *Subject) check(ds *dicom.Dataset) error {
+	if s.given {
+		return nil // [Subject.Prove] compares its pseudonym
+	}
 	if id := Identify(ds); id != s.identity && id.Link(s.keys) != s.link {
 		return fault.New(fault.Invalid, "clean an object", "", "it is of another subject")
 	}
@@ -180,6 +189,9 @@ func Clean(ds *dicom.Dataset, p *Profile, keys *Keys, lex *Lexicon) (*Result, er
 
 // newTerms are the identifiers of an object that the lexicon does not have.
 func (s *Subject) newTerms(ds *dicom.Dataset) []Term {
+	if s.given {
+		return nil // it has none, or is held
+	}
 	var terms []Term
 	for i, r := range s.work.rules {
 		if r.term == 0 {

@@ -180,7 +180,7 @@ func (c *pass) decide(i int, r rule, vr dicom.VR, raw []byte) memoized {
 	case opLink:
 		var codes []string
 		for _, v := range c.ds.Strings(i) {
-			codes = append(codes, c.keys.Code(v))
+			codes = append(codes, c.codeFor(v))
 		}
 		return memoized{replacedValue, []byte(strings.Join(codes, `\`))}
 	case opScheme:

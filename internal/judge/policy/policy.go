@@ -25,7 +25,8 @@ const AllCollections = "*"
 type Role uint8
 
 // The roles. Anonymous is whoever shows nothing. Operator is whoever runs a command on the node's own data folder: the operating system has let them in.
-// The peer roles are the four permissions of a DICOM peer. LinkHolder is somebody outside, without an account, whom a steward has sent a link: it gives, and nothing else.
+// A gateway cleans inside a hospital what it gives to one collection; a site gateway does so with a secret of its own. The peer roles are the four permissions of a DICOM peer.
+// LinkHolder is somebody outside, without an account, whom a steward has sent a link: it gives, and nothing else.
 const (
 	Anonymous Role = iota
 	Depositor
@@ -36,6 +37,8 @@ const (
 	Funder
 	Steward
 	Admin
+	Gateway
+	SiteGateway
 	Operator
 	PeerStore
 	PeerFind
@@ -45,7 +48,7 @@ const (
 	roleCount
 )
 
-var roleNames = [roleCount]string{"anonymous", "depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin",
+var roleNames = [roleCount]string{"anonymous", "depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin", "gateway", "site-gateway",
 	"operator", "peer that may store", "peer that may find", "peer that may move", "peer that may get", "holder of a link"}
 
 func (r Role) String() string {
@@ -64,15 +67,23 @@ func Roles() []Role {
 	return all
 }
 
-// ParseRole reads the roles that a token may carry: depositor, researcher, physicist, custodian, committee, funder, steward, admin.
-func ParseRole(s string) (Role, bool) {
-	for r := Depositor; r <= Admin; r++ {
+// ParseRole reads the roles that a person may have: depositor, researcher, physicist, custodian, committee, funder, steward, admin.
+func ParseRole(s string) (Role, bool) { return parseRole(s, Admin) }
+
+// ParseTokenRole reads the roles that a token may carry: those of people, gateway and site-gateway.
+func ParseTokenRole(s string) (Role, bool) { return parseRole(s, SiteGateway) }
+
+func parseRole(s string, last Role) (Role, bool) {
+	for r := Depositor; r <= last; r++ {
 		if roleNames[r] == s {
 			return r, true
 		}
 	}
 	return Anonymous, false
 }
+
+// ForOneCollection reports the roles that are given for one collection and never for all.
+func (r Role) ForOneCollection() bool { return r == Gateway || r == SiteGateway }
 
 // State is where an object stands. The numbers are stored by the catalogue: they never change their meaning.
 type State uint8
@@ -156,6 +167,10 @@ const (
 	AskIdentity                    // ask who a subject is
 	DecideIdentity                 // consent to such a request, or decline it
 	SeeIdentity                    // see who the subject of a request is, once
+	DepositCleaned                 // give objects to a collection that were cleaned by its profile elsewhere
+	EquipGateway                   // learn by what a gateway has to clean
+	TakeSecret                     // take a collection's secret to where its objects are cleaned
+	Recall                         // have held what was given cleaned, and in which something was found afterwards
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -165,7 +180,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
 
 func (a Action) String() string {
 	if a >= actionCount {

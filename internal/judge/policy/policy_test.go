@@ -47,8 +47,8 @@ see what is held and why      depositor   held conflict restricted
 
 // expectedPlain is for actions that concern no object: one collection, or the node as a whole.
 const expectedPlain = `
-echo                  anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
-see the directory     anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
+echo                  anonymous depositor researcher physicist custodian committee funder steward admin gateway site-gateway operator peers  collection node
+see the directory     anonymous depositor researcher physicist custodian committee funder steward admin gateway site-gateway operator peers  collection node
 deposit by a link     link                                       collection
 deposit               depositor steward                          collection
 manage links for people outside  steward admin operator          collection
@@ -66,7 +66,7 @@ import clinical rows  depositor steward operator                 collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node
 publish counts        admin operator                             collection node
-ask a question        anonymous depositor researcher physicist custodian committee funder steward admin operator peers  collection node
+ask a question        anonymous depositor researcher physicist custodian committee funder steward admin gateway site-gateway operator peers  collection node
 answer questions on the node admin                               collection node
 answer questions      steward                                    collection
 see the status        steward admin operator                     collection node
@@ -74,6 +74,10 @@ change the master key operator                                   collection node
 ask who a subject is  steward                                    collection
 decide on who asks    steward admin                              collection
 see who a subject is  steward                                    collection
+hand in what was cleaned elsewhere  gateway site-gateway         collection
+see what a gateway cleans by        gateway site-gateway         collection
+take a collection's secret          gateway                      collection
+take back what was cleaned elsewhere gateway site-gateway        collection
 C-STORE               store                                      collection
 `
 
@@ -371,6 +375,10 @@ func TestNames(t *testing.T) {
 		got, ok := ParseRole(r.String())
 		if token := r >= Depositor && r <= Admin; ok != token || ok && got != r {
 			t.Errorf("ParseRole(%q) = %v, %v", r, got, ok)
+		}
+		got, ok = ParseTokenRole(r.String())
+		if token := r >= Depositor && r <= SiteGateway; ok != token || ok && got != r {
+			t.Errorf("ParseTokenRole(%q) = %v, %v", r, got, ok)
 		}
 	}
 	for _, s := range States() {

@@ -146,6 +146,11 @@ var rules = []rule{
 	{action: DecideIdentity, roles: []Role{Steward, Admin}, person: true, another: true, terms: reviewTerms, because: "decides on another person's request"},
 	{action: SeeIdentity, roles: []Role{Steward}, person: true, own: true, consented: true, terms: reviewTerms, because: "sees once who the subject is, since another person consented"},
 
+	{action: DepositCleaned, roles: []Role{Gateway, SiteGateway}, terms: actTerms, because: "may give objects to this collection that it has cleaned"},
+	{action: EquipGateway, roles: []Role{Gateway, SiteGateway}, because: "cleans for this collection"},
+	{action: TakeSecret, roles: []Role{Gateway}, terms: reviewTerms, because: "names the subjects of this collection as the node does"},
+	{action: Recall, roles: []Role{Gateway, SiteGateway}, terms: actTerms, because: "has held what it gave, since it knows more by now"},
+
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
 	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},

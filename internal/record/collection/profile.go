@@ -92,6 +92,11 @@ func (r *Record) PutProfile(tx *db.Tx, id ID, p *deid.Profile, text, actor strin
 	return v, err
 }
 
+// InForce is the collection as the transaction sees it.
+func (r *Record) InForce(tx *db.Tx, id ID) (Collection, error) {
+	return found(scan(tx.QueryRow(columns+` WHERE id = ?`, string(id))))
+}
+
 func (r *Record) addVersion(tx *db.Tx, id ID, v ProfileVersion) error {
 	_, err := tx.Exec(`INSERT INTO collection_profile (collection, number, profile, version, digest, file, actor, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		string(id), v.Number, v.Profile, v.Version, v.Digest, v.Text, v.Actor, db.Micros(v.Created))

@@ -125,11 +125,14 @@ func (r *Record) CreateToken(tx *db.Tx, secret Secret, t Token) (Token, error) {
 	if err := checkName(attempt, t.Name); err != nil {
 		return t, err
 	}
-	if _, ok := policy.ParseRole(t.Role.String()); !ok {
-		return t, fault.New(fault.Invalid, attempt, "", "a token's role is one of depositor, researcher, physicist, custodian, committee, funder, steward, admin")
+	if _, ok := policy.ParseTokenRole(t.Role.String()); !ok {
+		return t, fault.New(fault.Invalid, attempt, "", "a token's role is one of depositor, researcher, physicist, custodian, committee, funder, steward, admin, gateway, site-gateway")
 	}
 	if err := checkCollection(t.Collection); err != nil {
 		return t, err
+	}
+	if t.Role.ForOneCollection() && t.Collection == policy.AllCollections {
+		return t, fault.New(fault.Invalid, attempt, "", "a gateway's token is for one collection: name it")
 	}
 	now := time.Now()
 	if !t.Expires.IsZero() && !now.Before(t.Expires) {
@@ -210,7 +213,7 @@ func scanToken(row interface{ Scan(...any) error }) (t Token, hash []byte, err e
 		return Token{}, nil, err
 	}
 	var ok bool
-	if t.Role, ok = policy.ParseRole(role); !ok {
+	if t.Role, ok = policy.ParseTokenRole(role); !ok {
 		return Token{}, nil, fault.New(fault.Corrupt, "read token", t.ID, "its role is unknown")
 	}
 	t.Created, t.Expires, t.Revoked = instant(created), instant(expires), instant(revoked)

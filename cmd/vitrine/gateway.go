@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+)
+
+type gatewayCmd struct {
+	Run gatewayRunCmd `cmd:"" default:"withargs" help:"Run the gateway."`
+}
+
+type gatewayRunCmd struct {
+	serveFlags
+	Node       string        `placeholder:"URL" help:"The node that is sent to, such as https://images.example.org."`
+	Collection string        `placeholder:"ID" help:"The node's collection that is cleaned for."`
+	TokenFile  string        `placeholder:"FILE" help:"File that holds the node's token for this gateway: vitrine token create --role gateway."`
+	Secret     string        `enum:"node,site" default:"node" help:"Whose secret names the subjects: the node's, so that they are called as it calls them, or the site's own, which never leaves. It cannot be changed later. Default: ${default}."`
+	AET        string        `name:"aet" default:"VITRINE" placeholder:"TITLE" help:"Called AE title. Default: ${default}."`
+	NodeCA     string        `name:"node-ca" placeholder:"FILE" help:"Certificates (PEM) that vouch for the node, in place of this machine's."`
+	PlainHTTP  bool          `name:"plain-http" help:"Send over http:// beyond this machine."`
+	Rate       int64         `placeholder:"BYTES" help:"Send no more than so many bytes a second."`
+	KeepSent   time.Duration `name:"keep-sent" default:"720h" placeholder:"DURATION" help:"How long what was sent stays here, so that it is searched for what is learnt of its subject later; 0s: for ever. Default: ${default}."`
+}
+
+func (c *gatewayRunCmd) Help() string {
+	return `A gateway stands inside a hospital. It receives by DICOM as a node does, cleans by the collection's profile, which it fetches from the node, and sends what is clean there over HTTPS, in order, until the node has it. What is held is decided on here, in its portal. The node sees no identity.`
+}
+
+// Run runs the gateway until it is told to stop.
+func (c *gatewayRunCmd) Run(ctx context.Context, s *streams) error {
+	cfg, err := c.node(s)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Node == "":
+		return usage("say where to send to: --node URL")
+	case c.TokenFile == "":
+		return usage("say where the token is: --token-file FILE")
+	case c.Rate < 0 || c.KeepSent < 0:
+		return usage("--rate and --keep-sent are not below 0")
+	}
+	id, err := collection.ParseID(c.Collection)
+	if err != nil {
+		return usage("--collection: %w", err)
+	}
+	ae, err := collection.ParseAETitle(c.AET)
+	if err != nil {
+		return usage("--aet: %w", err)
+	}
+	secret := custody.SecretNode
+	if c.Secret == custody.SecretSite {
+		secret = custody.SecretSite
+	}
+	cfg.Gateway = &gateway.Config{Node: c.Node, Collection: id, TokenFile: c.TokenFile, Secret: secret, AETitle: ae, CA: c.NodeCA, PlainHTTP: c.PlainHTTP, Bytes: c.Rate, Keep: c.KeepSent}
+	return serveNode(ctx, s, cfg)
+}

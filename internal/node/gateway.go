@@ -1,0 +1,56 @@
+package node
+
+import (
+	"context"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
+	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
+	"github.com/vitrine-imaging/vitrine/internal/record/forward"
+)
+
+// openGateway makes the node a gateway, where it is to be one: before anything is received.
+func (n *Node) openGateway(ctx context.Context) error {
+	s := n.Stores
+	rows, err := forward.OpenRecord(ctx, s.DB)
+	if err != nil {
+		return err
+	}
+	if n.cfg.Gateway == nil {
+		if _, err := rows.Line(ctx, gateway.Line); !fault.Is(err, fault.NotFound) {
+			if err == nil {
+				err = fault.New(fault.Conflict, "open node", "the data folder", "it is a gateway's: start it with vitrine gateway, or what it receives goes nowhere")
+			}
+			return err
+		}
+		return nil
+	}
+	cfg := *n.cfg.Gateway
+	cfg.Version = n.cfg.Version
+	n.Gateway, err = gateway.New(cfg, gateway.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Record: rows, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	return n.Gateway.Settle(ctx)
+}
+
+// openForward makes what sends on, behind the spine.
+func (n *Node) openForward() {
+	n.Forward = forwardflow.New(forwardflow.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Record: n.Gateway.Record, Log: n.cfg.Log, Line: gateway.Line, Bytes: n.cfg.Gateway.Bytes})
+	n.Forward.Transport = n.Gateway.Transport(n.Forward.Limited)
+}
+
+// admitted has what is admitted sent on; nil: nothing is.
+func (n *Node) admitted() func(*db.Tx, catalogue.Due) error {
+	if n.Gateway == nil {
+		return nil
+	}
+	return func(tx *db.Tx, d catalogue.Due) error {
+		if d.Collection != n.cfg.Gateway.Collection {
+			return nil
+		}
+		return n.Forward.Ask(tx, d)
+	}
+}

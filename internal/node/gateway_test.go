@@ -1,0 +1,336 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
+	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+)
+
+// tap passes connections on to an address, and keeps all that goes over them. While it is cut, nothing gets through.
+type tap struct {
+	l  net.Listener
+	to string
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]bool
+	up    bytes.Buffer // what the gateway says
+	down  bytes.Buffer
+	limit int // bytes up after which a connection is broken off; 0: none
+}
+
+func newTap(t *testing.T, to string) *tap {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tap{l: l, to: to, conns: map[net.Conn]bool{}}
+	go p.serve()
+	t.Cleanup(func() { l.Close(); p.sever(true) })
+	return p
+}
+
+func (p *tap) url() string { return "http://" + p.l.Addr().String() }
+
+func (p *tap) serve() {
+	for {
+		a, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		cut, to := p.cut, p.to
+		p.mu.Unlock()
+		b, err := net.Dial("tcp", to)
+		if cut || err != nil {
+			a.Close()
+			if err == nil {
+				b.Close()
+			}
+			continue
+		}
+		p.mu.Lock()
+		p.conns[a], p.conns[b] = true, true
+		p.mu.Unlock()
+		go p.pass(a, b, &p.up, true)
+		go p.pass(b, a, &p.down, false)
+	}
+}
+
+func (p *tap) pass(from, to net.Conn, keep *bytes.Buffer, up bool) {
+	defer from.Close()
+	defer to.Close()
+	buf, sent := make([]byte, 32<<10), 0
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		keep.Write(buf[:n])
+		sent += n
+		stop := p.cut || up && p.limit > 0 && sent > p.limit
+		p.mu.Unlock()
+		if stop || err != nil {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// sever cuts the line, or mends it.
+func (p *tap) sever(cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut
+	if cut {
+		for c := range p.conns {
+			c.Close()
+		}
+		p.conns = map[net.Conn]bool{}
+	}
+}
+
+func (p *tap) at(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+// said is all that went over it.
+func (p *tap) said() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append(bytes.Clone(p.up.Bytes()), p.down.Bytes()...)
+}
+
+// running is a node that a test ends itself.
+type running struct {
+	*Node
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func launch(t *testing.T, cfg Config) *running {
+	t.Helper()
+	cfg.Demo, cfg.DICOM, cfg.HTTP = true, "127.0.0.1:0", "127.0.0.1:0"
+	n, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{n, cancel, make(chan error, 1)}
+	go func() { r.done <- n.Run(ctx) }()
+	t.Cleanup(func() { r.end(t) })
+	return r
+}
+
+func (r *running) end(t *testing.T) {
+	t.Helper()
+	if r.cancel == nil {
+		return
+	}
+	r.cancel()
+	r.cancel = nil
+	if err := <-r.done; err != nil {
+		t.Errorf("the node did not end well: %v", err)
+	}
+}
+
+// ward are a node, a tap on the line to it, and what a gateway to it is made of.
+type pair struct {
+	t    *testing.T
+	node *running
+	gate *running
+	tap  *tap
+	cfg  Config // of the gateway
+	ncfg Config // of the node
+}
+
+func newPair(t *testing.T, cfg Config, secret string) *pair {
+	t.Helper()
+	cfg.Data = t.TempDir()
+	x := &pair{t: t, ncfg: cfg, node: launch(t, cfg)}
+	x.tap = newTap(t, x.node.HTTPAddr())
+	dir := t.TempDir()
+	x.cfg = Config{Data: filepath.Join(dir, "gate"), Gateway: &gateway.Config{Node: x.tap.url(), Collection: collection.Default, TokenFile: filepath.Join(dir, "token"), Secret: secret, AETitle: "VITRINE"}}
+	x.token(map[string]policy.Role{custody.SecretNode: policy.Gateway, custody.SecretSite: policy.SiteGateway}[secret])
+	x.gate = launch(t, x.cfg)
+	return x
+}
+
+// token gives the gateway a new token.
+func (x *pair) token(role policy.Role) {
+	x.t.Helper()
+	if err := os.WriteFile(x.cfg.Gateway.TokenFile, []byte(token(x.t, x.node.Node, role, "default")+"\n"), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// found is how many instances the node finds for its steward.
+func (x *pair) found() int {
+	x.t.Helper()
+	code, b := ask(x.t, x.node.Node, "/collections/default/dicomweb/instances", token(x.t, x.node.Node, policy.Steward, "default"))
+	if code == 204 {
+		return 0
+	}
+	var all []any
+	if err := json.Unmarshal(b, &all); err != nil || code != 200 {
+		x.t.Fatal(code, err)
+	}
+	return len(all)
+}
+
+// What a hospital's modality sends to the gateway is found at the node, called as the node itself would call it, and the node has seen nobody.
+func TestGateway(t *testing.T) {
+	each(t, func(t *testing.T, cfg Config) {
+		secrets := []string{custody.SecretNode, custody.SecretSite}
+		if cfg.Database != "" {
+			secrets = secrets[:1] // one database is one node's
+		}
+		for _, secret := range secrets {
+			t.Run(secret, func(t *testing.T) {
+				x := newPair(t, cfg, secret)
+				storeOne(t, x.gate.Node, ct(t, "1.2.3", "1.2.3.1.1", func(b *dicom.Builder) { b.String(dicom.TagInstitutionName, "Krakenhaus") }))
+				eventually(t, "the node finds it", func() bool { return x.found() == 1 })
+				eventually(t, "the gateway knows", func() bool {
+					s, err := x.gate.Forward.Standing(t.Context())
+					return err == nil && s.Studies == 0 && s.Outcomes["kept"] == 1
+				})
+				rows := located(t, x.node.Node, "default")
+				sub, err := x.node.Stores.Subjects.Latest(t.Context(), "default", 10)
+				if err != nil || len(sub) != 1 || len(rows) != 1 {
+					t.Fatal(len(rows), len(sub), err)
+				}
+				// The same image sent to the node itself has the same name there, if the secret is the node's.
+				storeOne(t, x.node.Node, ct(t, "1.2.4", "1.2.4.1.1", func(*dicom.Builder) {}))
+				sub, err = x.node.Stores.Subjects.Latest(t.Context(), "default", 10)
+				if want := map[string]int{custody.SecretNode: 1, custody.SecretSite: 2}[secret]; err != nil || len(sub) != want {
+					t.Errorf("%d subjects, want %d: %v", len(sub), want, err)
+				}
+				said := x.tap.said()
+				if len(said) < 1000 {
+					t.Fatalf("%d bytes went over the line", len(said))
+				}
+				for _, s := range []string{"Winterbourne", "WINTERBOURNE", "4471", "1.2.3.1", "Krakenhaus", "SENDER"} {
+					if bytes.Contains(said, []byte(s)) {
+						t.Errorf("%d bytes that identify went over the line", len(s))
+					}
+				}
+				// A gateway's folder is no node's.
+				x.gate.end(t)
+				plain := x.cfg
+				plain.Gateway, plain.Demo = nil, true
+				if n, err := New(t.Context(), plain); !fault.Is(err, fault.Conflict) {
+					t.Errorf("a gateway's folder opens as a node's: %v", err)
+					if err == nil {
+						n.close()
+					}
+				}
+			})
+		}
+	})
+}
+
+// standing is how the gateway's line stands.
+func (x *pair) standing() forwardflow.Standing {
+	x.t.Helper()
+	s, err := x.gate.Forward.Standing(x.t.Context())
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return s
+}
+
+// states counts the node's instances by where they stand.
+func (x *pair) states() map[policy.State]int {
+	x.t.Helper()
+	n := map[policy.State]int{}
+	for _, rows := range located(x.t, x.node.Node, "default") {
+		for _, l := range rows {
+			n[l.State]++
+		}
+	}
+	return n
+}
+
+// What comes while the node is away, while the line breaks, and before the gateway ends, is there afterwards, once.
+func TestGatewayWaitsForItsNode(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretNode)
+	x.tap.sever(true)
+	for _, sop := range []string{"1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"} {
+		storeOne(t, x.gate.Node, ct(t, "1.2.3", sop, func(*dicom.Builder) {}))
+	}
+	eventually(t, "the gateway says why nothing gets through", func() bool {
+		s := x.standing()
+		return s.Failure == "unreachable" && s.Waiting == 3 && s.Studies == 1 && !s.Oldest.IsZero() && !s.Failing.IsZero()
+	})
+	x.gate.end(t)
+	x.gate = launch(t, x.cfg) // without the node
+	if s := x.standing(); s.Waiting != 3 {
+		t.Errorf("%d wait after a restart", s.Waiting)
+	}
+	storeOne(t, x.gate.Node, ct(t, "1.2.9", "1.2.9.1.1", func(*dicom.Builder) {}))
+
+	// The line is back, and breaks off in the middle of what is sent.
+	x.tap.mu.Lock()
+	x.tap.limit = 1500
+	x.tap.mu.Unlock()
+	x.tap.sever(false)
+	x.gate.Forward.Again()
+	eventually(t, "something is broken off", func() bool { x.tap.mu.Lock(); defer x.tap.mu.Unlock(); return x.tap.up.Len() > 1500 })
+	x.tap.mu.Lock()
+	x.tap.limit = 0
+	x.tap.mu.Unlock()
+	x.gate.Forward.Again()
+	eventually(t, "the node has all of it", func() bool { x.gate.Forward.Again(); return x.found() == 4 && x.standing().Studies == 0 })
+
+	// A token that opens nothing any more; then another.
+	if err := os.WriteFile(x.cfg.Gateway.TokenFile, []byte("nothing-that-opens-anything"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	storeOne(t, x.gate.Node, ct(t, "1.2.3", "1.2.3.1.4", func(*dicom.Builder) {}))
+	eventually(t, "the gateway says that its token is not taken", func() bool { return x.standing().Failure == "token" })
+	x.token(policy.Depositor) // who gives things as they are, and not cleaned
+	eventually(t, "the gateway says that its token does not permit it", func() bool { x.gate.Forward.Again(); return x.standing().Failure == "denied" })
+	x.token(policy.SiteGateway)
+	x.gate.Forward.Again()
+	eventually(t, "the node has it too", func() bool { x.gate.Forward.Again(); return x.found() == 5 && x.standing().Studies == 0 })
+	if n := x.states(); n[policy.Held]+n[policy.Conflict] != 0 {
+		t.Errorf("%v", n)
+	}
+	if s := x.standing(); s.Failure != "" || !s.Failing.IsZero() || s.Succeeded.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What is learnt of a subject after something of it was sent is searched for in what was sent; where it is found, the node holds that too.
+func TestWhatIsFoundAfterwardsIsTakenBack(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretNode)
+	storeOne(t, x.gate.Node, ct(t, "1.2.3", "1.2.3.1.1", func(b *dicom.Builder) { b.String(dicom.TagDeviceSerialNumber, "QX778120") }))
+	eventually(t, "the node has admitted it", func() bool { return x.states()[policy.Admitted] == 1 })
+	storeOne(t, x.gate.Node, ct(t, "1.2.4", "1.2.4.1.1", func(b *dicom.Builder) { b.String(dicom.TagOtherPatientIDs, "QX778120") }))
+	eventually(t, "the node holds the first and has the second", func() bool {
+		x.gate.Forward.Again()
+		n := x.states()
+		return n[policy.Held] == 1 && n[policy.Admitted] == 1
+	})
+	held, err := x.node.Stores.Catalogue.Waiting(t.Context(), collection.Default, 0, 0, 10)
+	if err != nil || len(held) != 1 || len(held[0].Reasons) != 1 || held[0].Reasons[0].Code != custody.CodeRecalled {
+		t.Fatal(held, err)
+	}
+	eventually(t, "nothing waits to be told", func() bool { return x.standing().Recalls == 0 })
+}
