@@ -112,13 +112,28 @@ func TestStory(t *testing.T) {
 	n.verify()
 }
 
+// Somebody without an account sends a folder by a link, with a break in the middle, and is told what became of each file.
+func TestOutside(t *testing.T) {
+	n := serve(t, setup{})
+	n.admin("collection", "create", "north", "--title", "Scans of the north")
+	folder := monday(t, t.TempDir())
+	inBrowser(t, "outside.mjs", "--origin", n.localhost(), "--link", n.firstLink(), "--collection", "north", "--folder", folder, "--out", filepath.Join(testdata.Root(t), "build", "outside"))
+	b, err := os.ReadFile(n.logged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(b), "vitrine-link_") {
+		t.Error("the log holds a link")
+	}
+}
+
 // fill makes the trial of the demonstration, with a slice or two of each study and its clinical table, published; the directory's entries that are named; and gives the
 // folder of a person who is not in it yet: a CT, an ultrasound image whose pixels are read, and a photograph that waits for a steward.
 func (n *served) fill(t *testing.T, entries ...string) (folder string) {
 	t.Helper()
 	dir := t.TempDir()
 	cohorts := sample.Cohorts(1)
-	lantern, fernhill := cohorts[0], cohorts[1]
+	lantern := cohorts[0]
 	for _, p := range lantern.People[:60] {
 		write(t, filepath.Join(dir, "lantern"), p.Studies[:1], 0, p.Studies[0].Len()-1)
 	}
@@ -155,14 +170,20 @@ func (n *served) fill(t *testing.T, entries ...string) (folder string) {
 		n.admin("directory", "import", filepath.Join(dir, "entries", id+".json"), "--id", id, "--publish")
 	}
 	n.admin("directory", "count")
-	folder = filepath.Join(dir, "Monday's scans")
+	return monday(t, dir)
+}
+
+// monday writes the folder of a person: a CT, an ultrasound image without a name, and a photograph.
+func monday(t *testing.T, dir string) string {
+	t.Helper()
+	folder := filepath.Join(dir, "Monday's scans")
 	for s := range sample.Studies(1) {
 		if s.Kind == "CT" {
 			write(t, folder, []*sample.Study{s})
 			break
 		}
 	}
-	write(t, folder, fernhill.People[1].Studies[1:]) // an ultrasound image without a name, and a photograph
+	write(t, folder, sample.Cohorts(1)[1].People[1].Studies[1:]) // an ultrasound image without a name, and a photograph
 	if err := os.WriteFile(filepath.Join(folder, "Thumbs.db"), []byte("no image"), 0o600); err != nil {
 		t.Fatal(err)
 	}

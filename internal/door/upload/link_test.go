@@ -298,6 +298,10 @@ func TestLinkEnds(t *testing.T) {
 		if _, err := w.Write(make([]byte, 300_000)); err != nil {
 			t.Fatal(err)
 		}
+		until(t, "the node takes its bytes", func() bool {
+			fi, err := os.Stat(filepath.Join(x.cfg.Data, "spool", strings.TrimPrefix(moving, "/upload/")))
+			return err == nil && fi.Size() > 200_000
+		})
 		if err := x.n.Links.Revoke(t.Context(), steward, kept, l.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -306,12 +310,10 @@ func TestLinkEnds(t *testing.T) {
 		}
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		written := 300_000
 		for deadline := time.After(20 * time.Second); ; {
 			if _, err := w.Write(make([]byte, 10_000)); err != nil {
 				break
 			}
-			written += 10_000
 			select {
 			case <-tick.C:
 			case <-deadline:
