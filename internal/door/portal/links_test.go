@@ -1,12 +1,18 @@
 package portal_test
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"mime/quotedprintable"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/mail"
+	"github.com/vitrine-imaging/vitrine/internal/base/mail/mailtest"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
@@ -85,4 +91,86 @@ func invited(t *testing.T, n *node.Node, role policy.Role, in string) string {
 		t.Fatal(err)
 	}
 	return l.Reveal()
+}
+
+// Where the node has a mail server, links for people outside and sign-in links go by mail, and are shown to nobody.
+func TestMailedFromThePortal(t *testing.T) {
+	srv := mailtest.Start(t, nil)
+	n, err := node.New(t.Context(), node.Config{Data: t.TempDir(), Demo: true, HTTP: "127.0.0.1:0", PublicURL: "http://images.example.org",
+		Mail: &mail.Config{Host: srv.Host, Port: srv.Port, Security: mail.None, From: "Vitrine <images@example.org>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the node did not end well: %v", err)
+		}
+	})
+	base := "http://" + n.HTTPAddr()
+	steward := visit(t, base)
+	var out bytes.Buffer
+	if err := n.Welcome(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := strings.Cut(strings.TrimSpace(out.String()), "?t=")
+	steward.do("POST", "/signin/link", url.Values{"t": {token}})
+	// mailed waits for the next mail and gives its text.
+	seen := 0
+	mailed := func(to string) string {
+		t.Helper()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.After(20 * time.Second); ; {
+			if all := srv.Mails(); len(all) > seen {
+				m := all[seen]
+				seen++
+				text, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(m.Text)))
+				if len(text) == 0 || m.To != to {
+					t.Fatalf("to %s: %v", m.To, err)
+				}
+				return string(text)
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatal("no mail within 20 seconds")
+			}
+		}
+	}
+	code, body, _ := steward.do("POST", "/collections/default/links", url.Values{"do": {"make"}, "for": {"imogen@example.org"}, "mail": {"yes"}})
+	if code != 200 || outside.MatchString(body) || !strings.Contains(body, "on its way to imogen@example.org") {
+		t.Fatalf("%d %s", code, body)
+	}
+	if text := mailed("imogen@example.org"); !outside.MatchString(text) || !strings.Contains(text, "http://images.example.org/send#") {
+		t.Errorf("%s", text)
+	}
+	signs := regexp.MustCompile(`http://images\.example\.org/signin/link\?t=(vitrine_[\w-]{43})`)
+	code, body, _ = steward.do("POST", "/people", url.Values{"name": {"Rosa"}, "role": {"researcher"}, "collection": {"default"}, "by": {"link"}, "mail": {"rosa@example.org"}})
+	if code != 200 || strings.Contains(body, "/signin/link?t=") || strings.Contains(body, "rosa@example.org") || !strings.Contains(body, "on its way to Rosa") {
+		t.Fatalf("%d %s", code, body)
+	}
+	first := signs.FindStringSubmatch(mailed("rosa@example.org"))
+	id := regexp.MustCompile(`/people/(person-[0-9a-f]{16})`).FindStringSubmatch(body)
+	if first == nil || id == nil {
+		t.Fatalf("%v %v", first, id)
+	}
+	if code, body, _ := steward.do("POST", "/people/"+id[1], url.Values{"do": {"mail"}, "mail": {"nobody"}}); code != 409 || !strings.Contains(body, "no e-mail address") {
+		t.Errorf("%d %s", code, body)
+	}
+	code, body, _ = steward.do("POST", "/people/"+id[1], url.Values{"do": {"mail"}, "mail": {"rosa@example.org"}})
+	second := signs.FindStringSubmatch(mailed("rosa@example.org"))
+	if code != 200 || second == nil || second[1] == first[1] {
+		t.Fatalf("%d %s", code, body)
+	}
+	rosa := visit(t, base)
+	if _, body, at := rosa.do("POST", "/signin/link", url.Values{"t": {second[1]}}); at == "/signin/link" || !strings.Contains(body, "Rosa") {
+		t.Errorf("the mailed link leads to %s", at)
+	}
+	if code, _, _ := rosa.do("POST", "/people/"+id[1], url.Values{"do": {"mail"}, "mail": {"eve@example.org"}}); code != 403 {
+		t.Errorf("a researcher mails a link: %d", code)
+	}
 }

@@ -30,6 +30,7 @@ type peoplePage struct {
 	Collections []string
 	Roles       []policy.Role
 	Name, Error string // of an invitation that could not be made
+	Mails       bool   // this node sends mails
 }
 
 // peopleView is a part of the list.
@@ -85,7 +86,7 @@ func (d *Door) peopleWith(r *request, p peoplePage) (*page, error) {
 	if p.Collections, err = d.collectionNames(r); err != nil {
 		return nil, err
 	}
-	p.Roles = personRoles
+	p.Roles, p.Mails = personRoles, d.SignIn.Mails()
 	out := &page{file: "people", title: "People", section: "/people", help: "people", data: p}
 	if p.Error != "" {
 		out.status = http.StatusUnprocessableEntity
@@ -143,6 +144,15 @@ func (d *Door) invite(r *request) (*page, error) {
 			if p.Account, link, err = d.SignIn.Invite(r.Context(), r.admin(), name, grants, signin.InviteFor); err == nil {
 				p.Link = d.linkOf(r, link)
 			}
+			if to := strings.TrimSpace(r.PostFormValue("mail")); err == nil && to != "" && d.SignIn.Mails() {
+				p.Link = "" // it goes by mail, another one
+				if merr := d.SignIn.MailLink(r.Context(), r.admin(), p.ID, to, signin.InviteFor); fault.Is(merr, fault.Invalid) {
+					pr, _ := web.ProblemOf(merr)
+					p.Error = pr.Detail // they are invited; the address is to be mended
+				} else if err = merr; err == nil {
+					p.Mailed = true
+				}
+			}
 		}
 		if err == nil {
 			return d.personWith(r, p.ID, p)
@@ -162,6 +172,8 @@ type personPage struct {
 	Link        string // made a moment ago; shown once
 	Code        string // likewise
 	Sign        string // the page where a code is written
+	Mails       bool   // this node sends mails
+	Mailed      bool   // a link is on its way
 	Collections []string
 	Roles       []policy.Role
 	Error       string
@@ -183,6 +195,7 @@ func (d *Door) personWith(r *request, id string, p personPage) (*page, error) {
 		return nil, err
 	}
 	p.Roles, p.Self, p.Pending, p.Sign = personRoles, id == r.caller.Actor, p.Account.Pending(), origin(r.Request)+"/signin"
+	p.Mails = d.SignIn.Mails()
 	out := &page{file: "person", title: p.Account.Name, section: "/people", help: "people", data: p}
 	if p.Error != "" {
 		out.status = http.StatusConflict
@@ -228,6 +241,11 @@ func (d *Door) change(r *request, id string) (*personPage, error) {
 			return nil, err
 		}
 		return &personPage{Link: d.linkOf(r, link)}, nil
+	case "mail":
+		if err := d.SignIn.MailLink(ctx, who, id, r.PostFormValue("mail"), signin.InviteFor); err != nil {
+			return nil, err
+		}
+		return &personPage{Mailed: true}, nil
 	case "code":
 		code, err := d.SignIn.Code(ctx, who, id)
 		if err != nil {

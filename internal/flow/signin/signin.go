@@ -27,6 +27,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
@@ -46,6 +47,8 @@ type Parts struct {
 	Exists func(ctx context.Context, collection string) error
 	// Provider vouches for people; nil: nobody does.
 	Provider *Provider
+	// Mail sends sign-in links; nil: they are shown to who makes them, to be handed over.
+	Mail *mailing.Queue
 	// Root seals the secrets of apps, and what is between two steps. Without it people are administered, and nobody signs in.
 	Root *keys.Root
 }
@@ -61,7 +64,11 @@ type Flow struct {
 
 // New makes the flow.
 func New(p Parts) *Flow {
-	return &Flow{Parts: p, sealer: newSealer(p.Root), provider: newProvider(p.Provider)}
+	f := &Flow{Parts: p, sealer: newSealer(p.Root), provider: newProvider(p.Provider)}
+	if p.Mail != nil {
+		p.Mail.Own(mailKind, f)
+	}
+	return f
 }
 
 // nobody is whom the audit log names where who came is not known.
