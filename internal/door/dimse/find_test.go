@@ -134,7 +134,7 @@ func TestFind(t *testing.T) {
 		}
 
 		// A key that is neither matched nor returned is told with each match.
-		for _, keys := range [][]string{{study, "PatientAddress"}, {study, "Modality=CT"}, {study, "PatientAge=020Y"}, {study, "SeriesInstanceUID"}, {study, "ProcedureCodeSequence", "AdmittingDiagnosesCodeSequence"}} {
+		for _, keys := range [][]string{{study, "PatientAddress"}, {study, "Modality=CT"}, {study, "PatientComments=x"}, {study, "SeriesInstanceUID"}, {study, "ProcedureCodeSequence", "AdmittingDiagnosesCodeSequence"}} {
 			if f := x.find(a, root, implicitLE, keys...); f.pending != network.StatusPendingUnsupported || len(f.rows) != 4 {
 				x.Errorf("%v: pending %04X, %d found", keys, f.pending, len(f.rows))
 			}

@@ -334,9 +334,38 @@ func (p *plan) condition(i int) {
 		p.part(c, driving)
 	case kindName:
 		p.name(c, driving)
+	case kindKept, kindKeptNumber:
+		p.kept(c)
 	default:
 		text, args := p.text(c, col, c.values, driving)
 		p.add(text, args...)
+	}
+}
+
+// kept matches any value of an attribute that is kept as DICOM JSON (PS3.18 F.2).
+func (p *plan) kept(c *condition) {
+	a := c.attribute
+	values := `json_each(CASE ` + a.column + ` WHEN '' THEN '{}' ELSE ` + a.column + ` END, '$."` + a.tag + `".Value') v`
+	number := "v.value = ?"
+	if p.engine == db.PostgreSQL {
+		from := `COALESCE(CAST(NULLIF(` + a.column + `, '') AS jsonb) -> '` + a.tag + `' -> 'Value', CAST('[]' AS jsonb))`
+		values, number = `jsonb_array_elements_text(`+from+`) AS v(value)`, "v.value = to_jsonb(CAST(? AS double precision))"
+		if len(c.reals) > 0 {
+			values = `jsonb_array_elements(` + from + `) AS v(value)`
+		}
+	}
+	switch {
+	case c.how == matchEmpty:
+		p.add("NOT EXISTS (SELECT 1 FROM " + values + " WHERE v.value IS NOT NULL)")
+	case len(c.reals) > 0:
+		args := make([]any, len(c.reals))
+		for i, n := range c.reals {
+			args[i] = n
+		}
+		p.add("EXISTS (SELECT 1 FROM "+values+" WHERE "+strings.Repeat(number+" OR ", len(args)-1)+number+")", args...)
+	default:
+		text, args := p.text(c, "v.value", c.values, false)
+		p.add("EXISTS (SELECT 1 FROM "+values+" WHERE "+text+")", args...)
 	}
 }
 

@@ -50,16 +50,18 @@ func NewQuery(level Level) *Query { return &Query{level: level} }
 type attributeKind int
 
 const (
-	kindText     attributeKind = iota // exact or with wildcards, by case
-	kindCode                          // the same; lists with commas too
-	kindUID                           // lists
-	kindName                          // exact or with wildcards, case and accents aside; fuzzy
-	kindDate                          // exact or a range
-	kindTime                          // exact or a range
-	kindNumber                        // exact or a list
-	kindModality                      // of any series in the study
-	kindSOPClass                      // of any instance in the study
-	kindStep                          // in an item of the Request Attributes Sequence
+	kindText       attributeKind = iota // exact or with wildcards, by case
+	kindCode                            // the same; lists with commas too
+	kindUID                             // lists
+	kindName                            // exact or with wildcards, case and accents aside; fuzzy
+	kindDate                            // exact or a range
+	kindTime                            // exact or a range
+	kindNumber                          // exact or a list
+	kindModality                        // of any series in the study
+	kindSOPClass                        // of any instance in the study
+	kindStep                            // in an item of the Request Attributes Sequence
+	kindKept                            // any value of a text that is kept as JSON, exact or with wildcards, by case
+	kindKeptNumber                      // any value of a number that is kept as JSON, exact or a list
 )
 
 // attribute is what a search can match.
@@ -72,7 +74,8 @@ type attribute struct {
 	date         string // for a time: the column of the date it belongs to
 }
 
-// attributes are the required matching attributes of PS3.18 Table 10.6.1-5 and those that viewers ask for beside them.
+// attributes are the required matching attributes of PS3.18 Table 10.6.1-5, those that viewers ask for beside them, and those of patient, trial, equipment and acquisition that are kept as JSON: these narrow
+// what another condition has found, and without one every study or series is looked at.
 var attributes = []*attribute{
 	{"StudyInstanceUID", "0020000D", Studies, kindUID, "s.uid", "", ""},
 	{"StudyDate", "00080020", Studies, kindDate, "s.study_date", "", ""},
@@ -96,6 +99,44 @@ var attributes = []*attribute{
 	{"PerformedProcedureStepStartTime", "00400245", Series, kindTime, "e.step_time", "e.step_moment", "e.step_date"},
 	{"RequestAttributesSequence.ScheduledProcedureStepID", "00400275.00400009", Series, kindStep, "q.step", "", ""},
 	{"RequestAttributesSequence.RequestedProcedureID", "00400275.00401001", Series, kindStep, "q.requested", "", ""},
+	{"PatientAge", "00101010", Studies, kindKept, "s.attributes", "", ""},
+	{"PatientSize", "00101020", Studies, kindKeptNumber, "s.attributes", "", ""},
+	{"PatientWeight", "00101030", Studies, kindKeptNumber, "s.attributes", "", ""},
+	{"EthnicGroup", "00102160", Studies, kindKept, "s.attributes", "", ""},
+	{"SmokingStatus", "001021A0", Studies, kindKept, "s.attributes", "", ""},
+	{"PregnancyStatus", "001021C0", Studies, kindKeptNumber, "s.attributes", "", ""},
+	{"PatientSpeciesDescription", "00102201", Studies, kindKept, "s.attributes", "", ""},
+	{"IssuerOfPatientID", "00100021", Studies, kindKept, "s.attributes", "", ""},
+	{"PatientIdentityRemoved", "00120062", Studies, kindKept, "s.attributes", "", ""},
+	{"DeidentificationMethod", "00120063", Studies, kindKept, "s.attributes", "", ""},
+	{"LongitudinalTemporalInformationModified", "00280303", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialSponsorName", "00120010", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialProtocolID", "00120020", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialProtocolName", "00120021", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialSiteID", "00120030", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialSubjectID", "00120040", Studies, kindKept, "s.attributes", "", ""},
+	{"ClinicalTrialTimePointID", "00120050", Studies, kindKept, "s.attributes", "", ""},
+	{"Manufacturer", "00080070", Series, kindKept, "e.attributes", "", ""},
+	{"ManufacturerModelName", "00081090", Series, kindKept, "e.attributes", "", ""},
+	{"StationName", "00081010", Series, kindKept, "e.attributes", "", ""},
+	{"InstitutionName", "00080080", Series, kindKept, "e.attributes", "", ""},
+	{"SoftwareVersions", "00181020", Series, kindKept, "e.attributes", "", ""},
+	{"DeviceSerialNumber", "00181000", Series, kindKept, "e.attributes", "", ""},
+	{"ProtocolName", "00181030", Series, kindKept, "e.attributes", "", ""},
+	{"FrameOfReferenceUID", "00200052", Series, kindKept, "e.attributes", "", ""},
+	{"Laterality", "00200060", Series, kindKept, "e.attributes", "", ""},
+	{"PatientPosition", "00185100", Series, kindKept, "e.attributes", "", ""},
+	{"SliceThickness", "00180050", Series, kindKeptNumber, "e.attributes", "", ""},
+	{"KVP", "00180060", Series, kindKeptNumber, "e.attributes", "", ""},
+	{"MagneticFieldStrength", "00180087", Series, kindKeptNumber, "e.attributes", "", ""},
+	{"ConvolutionKernel", "00181210", Series, kindKept, "e.attributes", "", ""},
+	{"ScanningSequence", "00180020", Series, kindKept, "e.attributes", "", ""},
+	{"SequenceVariant", "00180021", Series, kindKept, "e.attributes", "", ""},
+	{"PerformedProcedureStepID", "00400253", Series, kindKept, "e.attributes", "", ""},
+	{"PerformedProcedureStepDescription", "00400254", Series, kindKept, "e.attributes", "", ""},
+	{"ContrastBolusAgent", "00180010", Series, kindKept, "e.attributes", "", ""},
+	{"PresentationIntentType", "00080068", Series, kindKept, "e.attributes", "", ""},
+	{"Units", "00541001", Series, kindKept, "e.attributes", "", ""},
 	{"SOPInstanceUID", "00080018", Instances, kindUID, "i.uid", "", ""},
 	{"SOPClassUID", "00080016", Instances, kindUID, "i.sop_class", "", ""},
 	{"InstanceNumber", "00200013", Instances, kindNumber, "i.number", "", ""},
@@ -147,6 +188,7 @@ type condition struct {
 	how       matching
 	values    []string
 	numbers   []int64
+	reals     []float64
 	low, high string
 	from, to  int64 // of times
 	ranged    bool  // a date or time was given as a range
@@ -214,6 +256,17 @@ func (q *Query) Match(name, value string) (bool, error) {
 		}
 		if len(c.numbers) == 0 {
 			return bad("it is a whole number, or a list of them")
+		}
+	case kindKeptNumber:
+		for v := range strings.FieldsFuncSeq(value, isListMark) {
+			n, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+			if err != nil || n-n != 0 || len(c.reals) == maxValues {
+				return bad("it is a number, or up to 1,000 of them")
+			}
+			c.reals = append(c.reals, n)
+		}
+		if len(c.reals) == 0 {
+			return bad("it is a number, or a list of them")
 		}
 	default:
 		separator := func(r rune) bool { return r == '\\' }

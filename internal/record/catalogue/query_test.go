@@ -171,6 +171,47 @@ func TestSeriesAndInstances(t *testing.T) {
 	})
 }
 
+// What is kept as JSON is matched by any of its values, as text or as a number.
+func TestMatchingOfWhatIsKept(t *testing.T) {
+	each(t, func(f *fixture) {
+		id := f.deposit("breast")
+		f.put(id, 1, "CT", StudyAttributes{JSON: `{"00101010":{"vr":"AS","Value":["061Y"]},"00101030":{"vr":"DS","Value":[70.50]}}`}, func(e *Entry) {
+			e.SeriesAttributes.JSON = `{"00080070":{"vr":"LO","Value":["ACME 100%"]},"00180050":{"vr":"DS","Value":[1.10]},"00181210":{"vr":"SH","Value":["B30f","B70f"]},"00180060":{"vr":"DS","Value":["none"]}}`
+		})
+		f.put(id, 2, "MR", StudyAttributes{JSON: `{"00101010":{"vr":"AS"},"00101030":{"vr":"DS","Value":[80]}}`}, func(e *Entry) {
+			e.SeriesAttributes.JSON = `{"00080070":{"vr":"LO","Value":["Other_1"]},"00180050":{"vr":"DS","Value":[null,3]}}`
+		})
+		f.put(id, 3, "PT", StudyAttributes{})
+		for conditions, want := range map[string]string{
+			"PatientAge|061Y": "1", "PatientAge|06*": "1", "PatientAge|061y": "", `PatientAge|""`: "2 3", "PatientAge|061Y\\062Y": "1", "00101030|70.5": "1", "PatientWeight|70.5,80": "1 2", "PatientWeight|80.0": "2",
+			"PatientWeight|7e1": "", `PatientWeight|""`: "3", "PatientAge|*|PatientWeight|80": "2", "PatientAge|061Y|PatientWeight|80": "",
+		} {
+			if got := numbers(f.studies(see(received), strings.Split(conditions, "|")...)); got != want {
+				f.Errorf("%s: found %q, want %q", conditions, got, want)
+			}
+		}
+		for conditions, want := range map[string]int{"Manufacturer|ACME 100%": 1, "Manufacturer|*%": 1, "Manufacturer|Other?1": 1, "Manufacturer|acme*": 0, "SliceThickness|1.1": 1, "SliceThickness|3": 1, "ConvolutionKernel|B70f": 1,
+			"ConvolutionKernel|B30f|Manufacturer|ACME*": 1, "KVP|120": 0, "KVP|none": -1, `Manufacturer|""`: 1, "Manufacturer|'); DROP TABLE series; --": 0, "PatientAge|061Y|Modality|CT": 1} {
+			q := NewQuery(Series)
+			q.Scopes = see(received)
+			part := strings.Split(conditions, "|")
+			var err error
+			for i := 0; i < len(part) && err == nil; i += 2 {
+				_, err = q.Match(part[i], part[i+1])
+			}
+			if want < 0 {
+				if !fault.Is(err, fault.Invalid) {
+					f.Errorf("%s: %v", conditions, err)
+				}
+				continue
+			}
+			if found, _, err := f.r.SearchSeries(f.Context(), q); err != nil || len(found) != want {
+				f.Errorf("%s: %d found, want %d, %v", conditions, len(found), want, err)
+			}
+		}
+	})
+}
+
 func TestQueriesThatAreRefused(t *testing.T) {
 	q := NewQuery(Studies)
 	for _, c := range [][2]string{{"StudyDate", "2020"}, {"StudyDate", "20201301"}, {"StudyDate", "-"}, {"StudyDate", "20200101-x"}, {"StudyDate", "20200101-20200102-20200103"}, {"StudyTime", "25"},
