@@ -2,28 +2,34 @@ package main
 
 import (
 	"context"
-	"time"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
 
+	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 type gatewayCmd struct {
-	Run gatewayRunCmd `cmd:"" default:"withargs" help:"Run the gateway."`
+	Run    gatewayRunCmd    `cmd:"" default:"withargs" help:"Run the gateway."`
+	Status gatewayStatusCmd `cmd:"" help:"Say what waits to be sent, since when, and why."`
 }
 
 type gatewayRunCmd struct {
 	serveFlags
-	Node       string        `placeholder:"URL" help:"The node that is sent to, such as https://images.example.org."`
-	Collection string        `placeholder:"ID" help:"The node's collection that is cleaned for."`
-	TokenFile  string        `placeholder:"FILE" help:"File that holds the node's token for this gateway: vitrine token create --role gateway."`
-	Secret     string        `enum:"node,site" default:"node" help:"Whose secret names the subjects: the node's, so that they are called as it calls them, or the site's own, which never leaves. It cannot be changed later. Default: ${default}."`
-	AET        string        `name:"aet" default:"VITRINE" placeholder:"TITLE" help:"Called AE title. Default: ${default}."`
-	NodeCA     string        `name:"node-ca" placeholder:"FILE" help:"Certificates (PEM) that vouch for the node, in place of this machine's."`
-	PlainHTTP  bool          `name:"plain-http" help:"Send over http:// beyond this machine."`
-	Rate       int64         `placeholder:"BYTES" help:"Send no more than so many bytes a second."`
-	KeepSent   time.Duration `name:"keep-sent" default:"720h" placeholder:"DURATION" help:"How long what was sent stays here, so that it is searched for what is learnt of its subject later; 0s: for ever. Default: ${default}."`
+	Node       string `placeholder:"URL" help:"The node that is sent to, such as https://images.example.org."`
+	Collection string `placeholder:"ID" help:"The node's collection that is cleaned for."`
+	TokenFile  string `placeholder:"FILE" help:"File that holds the node's token for this gateway: vitrine token create --role gateway."`
+	Secret     string `enum:"node,site" default:"node" help:"Whose secret names the subjects: the node's, so that they are called as it calls them, or the site's own, which never leaves. It cannot be changed later. Default: ${default}."`
+	AET        string `name:"aet" default:"VITRINE" placeholder:"TITLE" help:"Called AE title. Default: ${default}."`
+	NodeCA     string `name:"node-ca" placeholder:"FILE" help:"Certificates (PEM) that vouch for the node, in place of this machine's."`
+	PlainHTTP  bool   `name:"plain-http" help:"Send over http:// beyond this machine."`
+	Rate       int64  `placeholder:"BYTES" help:"Send no more than so many bytes a second."`
 }
 
 func (c *gatewayRunCmd) Help() string {
@@ -41,8 +47,8 @@ func (c *gatewayRunCmd) Run(ctx context.Context, s *streams) error {
 		return usage("say where to send to: --node URL")
 	case c.TokenFile == "":
 		return usage("say where the token is: --token-file FILE")
-	case c.Rate < 0 || c.KeepSent < 0:
-		return usage("--rate and --keep-sent are not below 0")
+	case c.Rate < 0:
+		return usage("--rate is not below 0")
 	}
 	id, err := collection.ParseID(c.Collection)
 	if err != nil {
@@ -56,6 +62,42 @@ func (c *gatewayRunCmd) Run(ctx context.Context, s *streams) error {
 	if c.Secret == custody.SecretSite {
 		secret = custody.SecretSite
 	}
-	cfg.Gateway = &gateway.Config{Node: c.Node, Collection: id, TokenFile: c.TokenFile, Secret: secret, AETitle: ae, CA: c.NodeCA, PlainHTTP: c.PlainHTTP, Bytes: c.Rate, Keep: c.KeepSent}
+	cfg.Gateway = &gateway.Config{Node: c.Node, Collection: id, TokenFile: c.TokenFile, Secret: secret, AETitle: ae, CA: c.NodeCA, PlainHTTP: c.PlainHTTP, Bytes: c.Rate}
 	return serveNode(ctx, s, cfg)
+}
+
+type gatewayStatusCmd struct {
+	Server    string `default:"http://127.0.0.1:8080" placeholder:"URL" help:"The gateway. Default: ${default}."`
+	Token     string `placeholder:"TOKEN" help:"A steward's or administrator's at the gateway; better given as VITRINE_TOKEN."`
+	PlainHTTP bool   `name:"plain-http" help:"Send the token over http:// beyond this machine."`
+}
+
+// Run asks the gateway how it stands.
+func (c *gatewayStatusCmd) Run(ctx context.Context, s *streams) error {
+	to, err := client.New(c.Server, c.Token, client.Options{PlainHTTP: c.PlainHTTP, Agent: "vitrine"})
+	if err != nil {
+		return usage("--server: %w", err)
+	}
+	defer to.Close()
+	var g status.Gateway
+	if err := to.JSON(ctx, http.MethodGet, nil, nil, &g, "api", "gateway"); err != nil {
+		return err
+	}
+	if s.json {
+		return s.value(g)
+	}
+	fmt.Fprintf(s.out, "%s at %s, by %s, with the %s's secret\n", g.Collection, g.Node, g.Profile, g.Secret)
+	t := &table{head: []string{"WAITING", "STUDIES", "OLDEST", "LAST TAKEN", "NOT GETTING THROUGH", "HELD HERE"}}
+	why := ""
+	if g.Failing != nil {
+		why = g.Failure + " since " + minute(g.Failing)
+	}
+	t.add(strconv.FormatInt(g.Instances, 10), strconv.FormatInt(g.Studies, 10), minute(g.Oldest), minute(g.Succeeded), why, strconv.FormatInt(g.Held, 10))
+	if err := s.print(t); err != nil {
+		return err
+	}
+	for _, outcome := range slices.Sorted(maps.Keys(g.Sent)) {
+		fmt.Fprintf(s.out, "%s at the node: %d\n", outcome, g.Sent[outcome])
+	}
+	return nil
 }

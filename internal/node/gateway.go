@@ -5,8 +5,10 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/forward"
 )
@@ -27,9 +29,7 @@ func (n *Node) openGateway(ctx context.Context) error {
 		}
 		return nil
 	}
-	cfg := *n.cfg.Gateway
-	cfg.Version = n.cfg.Version
-	n.Gateway, err = gateway.New(cfg, gateway.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Record: rows, Log: n.cfg.Log})
+	n.Gateway, err = gateway.New(*n.cfg.Gateway, gateway.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Collections: s.Collections, Record: rows, Log: n.cfg.Log})
 	if err != nil {
 		return err
 	}
@@ -52,5 +52,33 @@ func (n *Node) admitted() func(*db.Tx, catalogue.Due) error {
 			return nil
 		}
 		return n.Forward.Ask(tx, d)
+	}
+}
+
+// standing says how what is sent to the node stands; nil: this is no gateway.
+func (n *Node) standing() func(ctx context.Context) (*status.Gateway, error) {
+	if n.Gateway == nil {
+		return nil
+	}
+	return func(ctx context.Context) (*status.Gateway, error) {
+		s, err := n.Forward.Standing(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c, err := n.Stores.Collections.Get(ctx, s.Collection)
+		if err != nil {
+			return nil, err
+		}
+		p, err := n.Stores.Collections.Cleaning(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		held, err := n.Stores.Catalogue.WaitingCounts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		waits := held[s.Collection]
+		return &status.Gateway{Collection: string(s.Collection), Node: s.Target, Secret: s.Secret, Profile: p.Describe(), Refreshed: admin.When(s.Refreshed), Studies: s.Studies, Instances: s.Waiting,
+			Oldest: admin.When(s.Oldest), Succeeded: admin.When(s.Succeeded), Failing: admin.When(s.Failing), Failure: s.Failure, Held: waits.Held + waits.Conflict, Sent: s.Outcomes, Recalls: s.Recalls}, nil
 	}
 }

@@ -3,19 +3,27 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/plant"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
@@ -278,6 +286,20 @@ func TestGatewayWaitsForItsNode(t *testing.T) {
 		s := x.standing()
 		return s.Failure == "unreachable" && s.Waiting == 3 && s.Studies == 1 && !s.Oldest.IsZero() && !s.Failing.IsZero()
 	})
+	code, b := ask(t, x.gate.Node, "/metrics", "")
+	for _, want := range []string{"vitrine_gateway_waiting_instances 3", "vitrine_gateway_waiting_studies 1", `vitrine_gateway_failing{why="unreachable"} 1`} {
+		if code != 200 || !bytes.Contains(b, []byte(want)) {
+			t.Errorf("metrics: %d, without %s", code, want)
+		}
+	}
+	code, b = ask(t, x.gate.Node, "/api/gateway", token(t, x.gate.Node, policy.Steward, "default"))
+	var told status.Gateway
+	if err := json.Unmarshal(b, &told); err != nil || code != 200 || told.Instances != 3 || told.Failure != "unreachable" || told.Oldest == nil || told.Secret != "node" {
+		t.Errorf("%d %s %v", code, b, err)
+	}
+	if code, b := ask(t, x.gate.Node, "/api/status", token(t, x.gate.Node, policy.Admin, "*")); code != 200 || !bytes.Contains(b, []byte("3 objects wait to be sent")) || !bytes.Contains(b, []byte("The node does not answer")) {
+		t.Errorf("status: %d %s", code, b)
+	}
 	x.gate.end(t)
 	x.gate = launch(t, x.cfg) // without the node
 	if s := x.standing(); s.Waiting != 3 {
@@ -333,4 +355,266 @@ func TestWhatIsFoundAfterwardsIsTakenBack(t *testing.T) {
 		t.Fatal(held, err)
 	}
 	eventually(t, "nothing waits to be told", func() bool { return x.standing().Recalls == 0 })
+}
+
+// Of objects in which identities are planted everywhere, nothing that identifies goes over the line or into the node's folder.
+func TestGatewayTellsNobody(t *testing.T) {
+	set, err := plant.Generate(plant.Options{Seed: 91, Subjects: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := newPair(t, Config{}, custody.SecretNode)
+	words := map[string]bool{}
+	sent := 0
+	for _, f := range set.Files {
+		file, err := dicom.Parse(f.Bytes, dicom.Limits{})
+		if err != nil {
+			continue
+		}
+		class, sop, syntax := file.Data.UID(dicom.TagSOPClassUID), file.Data.UID(dicom.TagSOPInstanceUID), file.Syntax().UID
+		if class == "" || sop == "" {
+			continue
+		}
+		a, err := network.Dial(t.Context(), x.gate.DICOMAddr(), network.DialOptions{CallingAE: "KRAKENMODALITY", CalledAE: "VITRINE",
+			Contexts: []network.Proposal{{AbstractSyntax: class, TransferSyntaxes: []string{syntax}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, serr := a.Store(t.Context(), &network.Instance{SOPClassUID: class, SOPInstanceUID: sop, TransferSyntaxUID: syntax, Bytes: file.DatasetBytes()})
+		if err := a.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if serr != nil {
+			continue // nobody can send it so
+		}
+		sent++
+		for _, it := range f.Planted {
+			if !it.Word && len(it.Text) >= 6 && strings.Trim(it.Text, "0123456789.") != "" {
+				words[strings.ToUpper(it.Text)] = true
+			}
+		}
+		for _, u := range f.UIDs {
+			words[u.Want] = true
+		}
+	}
+	words["KRAKENMODALITY"] = true
+	if err := x.gate.Custody.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what is clean is at the node", func() bool {
+		s := x.standing()
+		n := s.Outcomes["kept"]
+		admitted := 0
+		for _, rows := range located(t, x.gate.Node, "default") {
+			for _, l := range rows {
+				if l.State == policy.Received {
+					return false
+				}
+				if l.State == policy.Admitted {
+					admitted++
+				}
+			}
+		}
+		return s.Studies == 0 && int(n) == admitted && n > 20
+	})
+	s := x.standing()
+	if len(s.Outcomes) != 1 {
+		t.Errorf("at the node: %v", s.Outcomes)
+	}
+	t.Logf("%d sent to the gateway, %v at the node, %d held at the site, %d words", sent, s.Outcomes, states(t, x.gate.Node)[policy.Held], len(words))
+	look := func(where string, b []byte) {
+		up := bytes.ToUpper(b)
+		for w := range words {
+			if bytes.Contains(up, []byte(w)) {
+				t.Errorf("%d characters that identify are in %s", len(w), where)
+			}
+		}
+	}
+	look("what went over the line", x.tap.said())
+	x.node.end(t)
+	err = filepath.WalkDir(x.ncfg.Data, func(p string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		if err == nil {
+			look("the node's "+filepath.Ext(p)+" file", b)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// And the search finds what is there.
+	var all []byte
+	for _, f := range set.Files {
+		all = append(all, f.Bytes...)
+	}
+	up, found := bytes.ToUpper(all), 0
+	for w := range words {
+		if bytes.Contains(up, []byte(w)) {
+			found++
+		}
+	}
+	if found < len(words)/2 {
+		t.Errorf("of %d words %d are in the files", len(words), found)
+	}
+}
+
+// A large object goes on where it was when the line broke, and when the gateway ended.
+func TestGatewayGoesOnInTheMiddle(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretNode)
+	x.tap.mu.Lock()
+	x.tap.limit = 9 << 20
+	x.tap.mu.Unlock()
+	const size = 24 << 20
+	storeOne(t, x.gate.Node, ct(t, "1.2.3", "1.2.3.1.1", func(b *dicom.Builder) {
+		b.Ints(dicom.TagRows, 3072)
+		b.Ints(dicom.TagColumns, 4096)
+		b.Raw(dicom.TagPixelData, dicom.VROW, make([]byte, size))
+	}))
+	broken := func() bool { x.tap.mu.Lock(); defer x.tap.mu.Unlock(); return x.tap.up.Len() > 8<<20 }
+	eventually(t, "it is broken off", func() bool { return broken() && x.standing().Failure != "" })
+	x.gate.end(t)
+	x.tap.mu.Lock()
+	x.tap.limit = 0
+	before := x.tap.up.Len()
+	x.tap.mu.Unlock()
+	x.gate = launch(t, x.cfg)
+	eventually(t, "the node has it", func() bool { x.gate.Forward.Again(); return x.found() == 1 })
+	x.tap.mu.Lock()
+	again := x.tap.up.Len() - before
+	x.tap.mu.Unlock()
+	if again > size-(4<<20) {
+		t.Errorf("%d of %d bytes were sent after the restart", again, size)
+	}
+	eventually(t, "nothing waits", func() bool { s := x.standing(); return s.Studies == 0 && s.Outcomes["kept"] == 1 })
+}
+
+// Over TLS the gateway speaks to who has a certificate that it trusts, and to nobody else; and it says so.
+func TestGatewayTrustsOneCertificate(t *testing.T) {
+	dir := t.TempDir()
+	_, cert, key := certificate(t, dir, "server")
+	_, other, _ := certificate(t, dir, "other")
+	n := launch(t, Config{Data: filepath.Join(dir, "node"), TLSCert: cert, TLSKey: key})
+	file := filepath.Join(dir, "token")
+	if err := os.WriteFile(file, []byte(token(t, n.Node, policy.Gateway, "default")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Data: filepath.Join(dir, "gate"), Gateway: &gateway.Config{Node: n.URL(), Collection: "default", TokenFile: file, Secret: custody.SecretNode, AETitle: "VITRINE", CA: other}}
+	cfg.Demo, cfg.DICOM = true, "127.0.0.1:0"
+	if g, err := New(t.Context(), cfg); err == nil {
+		g.close()
+		t.Fatal("a gateway takes its secret from whoever answers")
+	}
+	cfg.Gateway.CA = cert
+	gate := launch(t, cfg)
+	storeOne(t, gate.Node, ct(t, "1.2.3", "1.2.3.1.1", func(*dicom.Builder) {}))
+	eventually(t, "the node has it", func() bool { return states(t, n.Node)[policy.Admitted] == 1 })
+	gate.end(t)
+	cfg.Gateway.CA = other
+	gate = launch(t, cfg)
+	storeOne(t, gate.Node, ct(t, "1.2.3", "1.2.3.1.2", func(*dicom.Builder) {}))
+	eventually(t, "the gateway says that it does not trust the node", func() bool {
+		s, err := gate.Forward.Standing(t.Context())
+		return err == nil && s.Failure == "certificate"
+	})
+	if states(t, n.Node)[policy.Admitted] != 1 {
+		t.Error("the node has got more")
+	}
+}
+
+// A site's secret stays at the site, and a folder keeps the collection and the secret that it began with.
+func TestGatewayKeepsItsSecret(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretSite)
+	here, err := x.gate.Stores.Ring.Collection(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := x.node.Stores.Ring.Collection(t.Context(), "default")
+	if err != nil || here == there {
+		t.Fatal("one secret for both", err)
+	}
+	for _, key := range []string{string(here[:]), string(there[:])} {
+		if bytes.Contains(x.tap.said(), []byte(base64.StdEncoding.EncodeToString([]byte(key)))) {
+			t.Error("a secret went over the line")
+		}
+	}
+	x.gate.end(t)
+	for name, change := range map[string]func(*gateway.Config){
+		"another secret":     func(c *gateway.Config) { c.Secret = custody.SecretNode },
+		"another collection": func(c *gateway.Config) { c.Collection = "other" },
+	} {
+		cfg := x.cfg
+		g := *cfg.Gateway
+		change(&g)
+		cfg.Gateway, cfg.Demo, cfg.DICOM = &g, true, "127.0.0.1:0"
+		if n, err := New(t.Context(), cfg); !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: %v", name, err)
+			if err == nil {
+				n.close()
+			}
+		}
+	}
+	// A site's token does not take the node's.
+	x2 := x.cfg
+	g := *x2.Gateway
+	g.Secret = custody.SecretNode
+	x2.Gateway, x2.Data, x2.Demo, x2.DICOM = &g, t.TempDir(), true, "127.0.0.1:0"
+	if n, err := New(t.Context(), x2); err == nil {
+		n.close()
+		t.Error("a site's gateway took the node's secret")
+	}
+}
+
+// The node's profile is changed while the gateway is away: what was cleaned by the old one is proven by the new one, or held with the place.
+func TestProfileChangesMeanwhile(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretNode)
+	x.tap.sever(true)
+	storeOne(t, x.gate.Node, ct(t, "1.2.3", "1.2.3.1.1", func(*dicom.Builder) {}))
+	storeOne(t, x.gate.Node, ct(t, "1.2.4", "1.2.4.1.1", func(b *dicom.Builder) { b.String(dicom.TagPatientAge, "067Y") }))
+	eventually(t, "both wait", func() bool { return x.standing().Waiting == 2 })
+	const file = "name: lantern\nversion: 1\nrules:\n  - {id: age, reason: bands, match: {keyword: PatientAge}, action: generalise, bands: 10}\ntests:\n  - name: bands\n    given: {PatientAge: 067Y}\n    expect: {PatientAge: 060Y}\n"
+	if _, err := x.node.Stores.Desk().PutProfile(t.Context(), admin.Caller{Actor: "test", Grants: []policy.Grant{{Role: policy.Steward, Collection: policy.AllCollections}}}, "default", []byte(file)); err != nil {
+		t.Fatal(err)
+	}
+	x.tap.sever(false)
+	x.gate.Forward.Again()
+	eventually(t, "one passes and one is held", func() bool { n := x.states(); return n[policy.Admitted] == 1 && n[policy.Held] == 1 })
+	held, err := x.node.Stores.Catalogue.Waiting(t.Context(), collection.Default, 0, 0, 10)
+	if err != nil || len(held) != 1 || held[0].Reasons[0].Code != deid.CodeUnproven || held[0].Reasons[0].Where != dicom.TagPatientAge.String() {
+		t.Fatal(held, err)
+	}
+	// A steward who accepts it has it cleaned by the profile in force; its name stays.
+	if why, err := x.node.Custody.Accept(t.Context(), held[0], custody.Reviewer{Actor: "test"}); err != nil || len(why) > 0 {
+		t.Fatal(why, err)
+	}
+	eventually(t, "both are admitted", func() bool { return x.states()[policy.Admitted] == 2 })
+	f, err := dicom.Parse(append(append(make([]byte, 128), "DICM"...), metaOf(t, x, held[0])...), dicom.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := f.Data.String(dicom.TagPatientAge); age != "060Y" {
+		t.Errorf("an age in bands: %q", age)
+	}
+	// What comes from now on is cleaned by it at the gateway.
+	if err := x.gate.Gateway.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	storeOne(t, x.gate.Node, ct(t, "1.2.5", "1.2.5.1.1", func(b *dicom.Builder) { b.String(dicom.TagPatientAge, "067Y") }))
+	eventually(t, "it passes", func() bool { return x.states()[policy.Admitted] == 3 })
+}
+
+// metaOf is what stands behind DICM in the file of an instance that the node keeps.
+func metaOf(t *testing.T, x *pair, l catalogue.Located) []byte {
+	t.Helper()
+	now, err := x.node.Stores.Catalogue.Instance(t.Context(), l.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := deid.Meta(now.SOPClass, string(now.SOP), dicom.ExplicitVRLittleEndian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.Clone(m.Bytes()), read(t, x.node.Node, now)...)
 }

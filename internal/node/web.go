@@ -42,6 +42,9 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	desk, metrics := s.Desk(), api.NewMetrics()
 	metrics.Jobs(n.queue.Counts)
+	if n.Gateway != nil {
+		metrics.Gateway(n.standing())
+	}
 	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Root: s.Ring.Root(), Mail: n.Mail, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err

@@ -172,6 +172,9 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/collections/default/links", `{"label": "a disc", "for": "someone@example.org"}`, in(policy.Steward, policy.Admin), 201, false},
 		{"DELETE", "/api/collections/default/links/link-0123456789abcdef", "", in(policy.Steward, policy.Admin), 404, false},
 		{"GET", "/api/collections/default/profiles", "", in(policy.Steward, policy.Admin), 200, false},
+		{"GET", "/api/gateway", "", func(r policy.Role, at string) bool {
+			return (r == policy.Steward) || r == policy.Admin && at == policy.AllCollections
+		}, 404, false},
 		{"GET", "/api/collections/default/gateway", "", in(policy.Gateway, policy.SiteGateway), 200, false},
 		{"POST", "/api/collections/default/gateway/secret", "", in(policy.Gateway), 201, false},
 		{"PUT", "/api/collections/default/profile", "{}", in(policy.Steward, policy.Admin), 415, false},

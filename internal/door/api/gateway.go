@@ -52,3 +52,5 @@ func unheard(r *http.Request) bool {
 	at, err := netip.ParseAddr(host)
 	return err == nil && at.Unmap().IsLoopback() && len(r.Header["X-Forwarded-For"]) == 0 && len(r.Header["Forwarded"]) == 0
 }
+
+func (d *Door) gatewayStatus(r *request) (any, error) { return d.Status.Gateway(r.Context(), r.who) }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 )
 
 // Metrics counts what the doors do. Labels are patterns of routes and status codes, never anything that came with a request.
@@ -62,6 +63,56 @@ func (j jobCounts) Collect(to chan<- prometheus.Metric) {
 		for kind, n := range counts {
 			to <- prometheus.MustNewConstMetric(jobsDescription, prometheus.GaugeValue, float64(n), kind, state)
 		}
+	}
+}
+
+// Gateway adds how what a gateway sends to its node stands.
+func (m *Metrics) Gateway(standing func(context.Context) (*status.Gateway, error)) {
+	m.registry.MustRegister(gatewayStanding{standing})
+}
+
+type gatewayStanding struct {
+	standing func(context.Context) (*status.Gateway, error)
+}
+
+var (
+	gatewayStudies   = prometheus.NewDesc("vitrine_gateway_waiting_studies", "Studies that wait to be sent to the node.", nil, nil)
+	gatewayInstances = prometheus.NewDesc("vitrine_gateway_waiting_instances", "Their instances that are not sent.", nil, nil)
+	gatewayOldest    = prometheus.NewDesc("vitrine_gateway_oldest_timestamp_seconds", "Since when the study that waits longest does; 0: none waits.", nil, nil)
+	gatewaySucceeded = prometheus.NewDesc("vitrine_gateway_succeeded_timestamp_seconds", "When the node last took something; 0: never.", nil, nil)
+	gatewayFailing   = prometheus.NewDesc("vitrine_gateway_failing", "1 while nothing gets through, by why.", []string{"why"}, nil)
+	gatewayHeld      = prometheus.NewDesc("vitrine_gateway_held", "Objects that wait for the site's stewards.", nil, nil)
+	gatewaySent      = prometheus.NewDesc("vitrine_gateway_sent", "Objects that were sent, by what became of them at the node.", []string{"outcome"}, nil)
+)
+
+func (gatewayStanding) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{gatewayStudies, gatewayInstances, gatewayOldest, gatewaySucceeded, gatewayFailing, gatewayHeld, gatewaySent} {
+		to <- d
+	}
+}
+
+func (g gatewayStanding) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := g.standing(ctx)
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(gatewayStudies, errors.New("what waits cannot be counted"))
+		return
+	}
+	seconds := func(t *time.Time) float64 {
+		if t == nil {
+			return 0
+		}
+		return float64(t.UnixMilli()) / 1000
+	}
+	for d, v := range map[*prometheus.Desc]float64{gatewayStudies: float64(s.Studies), gatewayInstances: float64(s.Instances), gatewayOldest: seconds(s.Oldest), gatewaySucceeded: seconds(s.Succeeded), gatewayHeld: float64(s.Held)} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	if s.Failure != "" {
+		to <- prometheus.MustNewConstMetric(gatewayFailing, prometheus.GaugeValue, 1, s.Failure)
+	}
+	for outcome, n := range s.Sent {
+		to <- prometheus.MustNewConstMetric(gatewaySent, prometheus.GaugeValue, float64(n), outcome)
 	}
 }
 

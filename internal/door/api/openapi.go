@@ -179,6 +179,11 @@ const schemas = `{
 "Equipment": {"type": "object", "required": ["collection", "title", "state", "profile", "version", "rules", "no_reidentification", "no_automatic_acceptance"], "properties": {"collection": {"type": "string"}, "title": {"type": "string"},
 	"state": {"type": "string", "enum": ["open", "closed"]}, "profile": {"type": "string"}, "version": {"type": "string"}, "digest": {"type": "string", "description": "SHA-256 of the file of the collection's own rules"}, "file": {"type": "string"},
 	"rules": {"type": "string", "description": "version of what cleans at the node"}, "no_reidentification": {"type": "boolean"}, "no_automatic_acceptance": {"type": "boolean"}}},
+"GatewayStatus": {"type": "object", "required": ["collection", "node", "secret", "profile", "waiting_studies", "waiting_instances", "held", "sent", "recalls"], "properties": {"collection": {"type": "string"}, "node": {"type": "string"},
+	"secret": {"type": "string", "enum": ["node", "site"]}, "profile": {"type": "string"}, "refreshed": {"type": "string", "format": "date-time"}, "waiting_studies": {"type": "integer"}, "waiting_instances": {"type": "integer"},
+	"oldest": {"type": "string", "format": "date-time"}, "succeeded": {"type": "string", "format": "date-time"}, "failing": {"type": "string", "format": "date-time"},
+	"failure": {"type": "string", "enum": ["unreachable", "certificate", "token", "denied", "full", "busy", "local", "protocol"]}, "held": {"type": "integer", "description": "that wait for the site's stewards"},
+	"sent": {"type": "object", "description": "by what became of them at the node", "additionalProperties": {"type": "integer"}}, "recalls": {"type": "integer", "description": "in which something was found since, and of which the node is not told yet"}}},
 "Secret": {"type": "object", "required": ["secret"], "properties": {"secret": {"type": "string", "description": "32 bytes in base64"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`

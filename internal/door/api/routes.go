@@ -65,7 +65,8 @@ func (d *Door) routes() []route {
 		all = append(all, d.directoryRoutes()...)
 	}
 	if d.Status != nil {
-		all = append(all, route{method: "GET", path: "/api/status", name: "getStatus", text: "How the node and each of its parts are, and what to do where one is not well.", gives: "Status", do: d.status})
+		all = append(all, route{method: "GET", path: "/api/status", name: "getStatus", text: "How the node and each of its parts are, and what to do where one is not well.", gives: "Status", do: d.status},
+			route{method: "GET", path: "/api/gateway", name: "getGateway", text: "How what a gateway sends to its node stands: what waits, since when, and why.", gives: "GatewayStatus", do: d.gatewayStatus})
 	}
 	all = append(all, d.peopleRoutes()...)
 	if d.Links != nil {

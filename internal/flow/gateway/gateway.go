@@ -42,11 +42,9 @@ type Config struct {
 	TokenFile  string // of a token of the role gateway, or site-gateway; read anew when the node does not take it
 	Secret     string // custody.SecretNode or custody.SecretSite
 	AETitle    collection.AETitle
-	CA         string        // PEM file of the certificates that vouch for the node; empty: the machine's
-	PlainHTTP  bool          // send over http beyond this machine all the same
-	Bytes      int64         // a second; 0: as many as can be
-	Keep       time.Duration // how long what was sent stays here; 0: for ever
-	Version    string        // of the program
+	CA         string // PEM file of the certificates that vouch for the node; empty: the machine's
+	PlainHTTP  bool   // send over http beyond this machine all the same
+	Bytes      int64  // a second; 0: as many as can be
 }
 
 // Parts are what a gateway works with.

@@ -113,6 +113,8 @@ type Parts struct {
 	Collections *collection.Record
 	// Questions counts those that wait, and says since when the oldest does.
 	Questions func(ctx context.Context) (int64, time.Time, error)
+	// Gateway is how what is sent to a node stands; nil: this is no gateway.
+	Gateway func(ctx context.Context) (*Gateway, error)
 	// Room is how much of the disk of the data is free, and how much there is.
 	Room  func() (free, total int64, err error)
 	Facts func() Facts
@@ -192,7 +194,7 @@ func (d *Desk) Report(ctx context.Context, who admin.Caller) (*Report, error) {
 	f := d.Facts()
 	r := &Report{State: Well, At: d.clock().UTC(), Version: f.Version, Since: f.Since.UTC()}
 	a := &asking{Desk: d, r: r, f: f}
-	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.intake, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
+	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.intake, a.gateway, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
 		r.Lines = append(r.Lines, part(ctx)...)
 	}
 	for _, l := range r.Lines {
