@@ -39,6 +39,7 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	maps.Copy(all, n.Review.Handlers())
 	if n.Mail != nil {
 		maps.Copy(all, n.Mail.Handlers())
+		maps.Copy(all, n.Notices.Handlers())
 	}
 	return all
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
 	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
+	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -54,8 +55,9 @@ type Node struct {
 	Directory *directoryflow.Desk
 	SignIn    *signin.Flow // nil: HTTP is off
 	Uploads   *uploadflow.Flow
-	Links     *linkflow.Desk // of people outside
-	Mail      *mailing.Queue // nil: no mail is sent
+	Links     *linkflow.Desk   // of people outside
+	Mail      *mailing.Queue   // nil: no mail is sent
+	Notices   *noticeflow.Desk // nil: nobody is told by mail
 	Questions *askflow.Desk
 	Status    *status.Desk
 	Delivery  *delivery.Delivery

@@ -12,7 +12,9 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
+	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
+	"github.com/vitrine-imaging/vitrine/internal/record/notice"
 	"github.com/vitrine-imaging/vitrine/internal/record/upload"
 )
 
@@ -38,7 +40,27 @@ func (n *Node) openUploads(ctx context.Context) error {
 	if n.Links, err = linkflow.New(linkflow.Parts{DB: s.DB, Audit: s.Audit, Root: s.Ring.Root(), Links: rows, Collections: s.Collections, Identity: s.Identity, Mail: n.Mail, Node: nodeName}); err != nil {
 		return err
 	}
+	if err := n.openNotices(ctx); err != nil {
+		return err
+	}
 	return n.Uploads.Schedule(ctx)
+}
+
+// openNotices opens what tells stewards by mail that something is held.
+func (n *Node) openNotices(ctx context.Context) error {
+	if n.Mail == nil {
+		return nil
+	}
+	s := n.Stores
+	rows, err := notice.OpenRecord(ctx, s.DB)
+	if err != nil {
+		return err
+	}
+	n.Notices, err = noticeflow.New(noticeflow.Parts{DB: s.DB, Audit: s.Audit, Jobs: n.queue, Root: s.Ring.Root(), Notices: rows, Collections: s.Collections, Catalogue: s.Catalogue, Identity: s.Identity, Mail: n.Mail})
+	if err != nil {
+		return err
+	}
+	return n.Notices.Schedule(ctx)
 }
 
 // nodeName is what the node is called.

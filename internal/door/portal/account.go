@@ -11,6 +11,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	record "github.com/vitrine-imaging/vitrine/internal/record/notice"
 )
 
 func (d *Door) registerAccount(mux web.Routes) {
@@ -24,6 +25,50 @@ func (d *Door) registerAccount(mux web.Routes) {
 	mux.HandleFunc("POST /account/app/remove", d.page(d.removeApp))
 	mux.HandleFunc("POST /account/app/recovery", d.page(d.newRecovery))
 	mux.HandleFunc("POST /account/browsers/forget", d.page(d.forgetBrowsers))
+	if d.Notices != nil {
+		mux.HandleFunc("POST /account/notices", d.page(d.wantNotices))
+	}
+}
+
+// heldNotices is what the account page says of mails about what is held; nil: the caller cannot have any.
+type heldNotices struct {
+	record.Notice
+	To    string // empty: none are wanted
+	Error string
+}
+
+func (d *Door) noticesOf(r *request) (*heldNotices, error) {
+	if d.Notices == nil {
+		return nil, nil
+	}
+	n, to, err := d.Notices.Own(r.Context(), r.admin())
+	if fault.Is(err, fault.NotFound) {
+		if may, err := d.Notices.Offered(r.Context(), r.admin()); err != nil || !may {
+			return nil, err
+		}
+		return &heldNotices{}, nil
+	}
+	return &heldNotices{Notice: n, To: to}, err
+}
+
+// wantNotices asks to be told by mail that something is held, or ends it.
+func (d *Door) wantNotices(r *request) (*page, error) {
+	if err := r.signedIn(); err != nil {
+		return nil, err
+	}
+	to := r.PostForm.Get("to")
+	if r.PostForm.Get("do") == "end" {
+		to = ""
+	}
+	switch err := d.Notices.Want(r.Context(), r.admin(), to); {
+	case fault.Is(err, fault.Invalid):
+		pr, _ := web.ProblemOf(err)
+		return d.accountWith(r, pr.Detail)
+	case err != nil:
+		return nil, err
+	}
+	r.leave(noticeSaved)
+	return &page{to: "/account"}, nil
 }
 
 type accountPage struct {
@@ -32,9 +77,13 @@ type accountPage struct {
 	Here   identity.Digest
 	// Provider is who could vouch for the caller too; empty: nobody, or it does already.
 	Provider, ProviderName string
+	Notices                *heldNotices
 }
 
-func (d *Door) account(r *request) (*page, error) {
+func (d *Door) account(r *request) (*page, error) { return d.accountWith(r, "") }
+
+// accountWith is the page with what is wrong with an address for notices.
+func (d *Door) accountWith(r *request, wrong string) (*page, error) {
 	if err := r.signedIn(); err != nil {
 		return nil, err
 	}
@@ -57,7 +106,15 @@ func (d *Door) account(r *request) (*page, error) {
 			p.Provider = ""
 		}
 	}
-	return &page{file: "account", title: "Your account", section: "/account", help: "signin", data: p}, nil
+	out := &page{file: "account", title: "Your account", section: "/account", help: "signin"}
+	if p.Notices, err = d.noticesOf(r); err != nil {
+		return nil, err
+	}
+	if p.Notices != nil && wrong != "" {
+		p.Notices.Error, out.status = wrong, http.StatusUnprocessableEntity
+	}
+	out.data = p
+	return out, nil
 }
 
 func (d *Door) endSessions(r *request) (*page, error) {

@@ -173,4 +173,39 @@ func TestMailedFromThePortal(t *testing.T) {
 	if code, _, _ := rosa.do("POST", "/people/"+id[1], url.Values{"do": {"mail"}, "mail": {"eve@example.org"}}); code != 403 {
 		t.Errorf("a researcher mails a link: %d", code)
 	}
+	// Who decides on what is held may ask to be told of it by mail; nobody else.
+	if _, body, _ := steward.do("GET", "/account", nil); !strings.Contains(body, "Mail about what is held") {
+		t.Errorf("a steward is not offered notices: %s", body)
+	}
+	if _, body, _ := rosa.do("GET", "/account", nil); strings.Contains(body, "Mail about what is held") {
+		t.Error("a researcher is offered notices")
+	}
+	if code, _, _ := rosa.do("POST", "/account/notices", url.Values{"to": {"rosa@example.org"}}); code != 403 {
+		t.Errorf("a researcher asks for notices: %d", code)
+	}
+	if code, body, _ := steward.do("POST", "/account/notices", url.Values{"to": {"nobody"}}); code != 422 || !strings.Contains(body, "no e-mail address") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body, at := steward.do("POST", "/account/notices", url.Values{"to": {"stuart@example.org"}}); code != 200 || at != "/account" || !strings.Contains(body, "stuart@example.org") {
+		t.Errorf("%d %s", code, body)
+	}
+	if err := n.Notices.Look(t.Context()); err != nil || len(srv.Mails()) != seen {
+		t.Errorf("a notice though nothing is held: %v", err)
+	}
+	hold(t, n, "1.2.3.4.5")
+	for range 3 { // once, however often it is looked
+		if err := n.Notices.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := mailed("stuart@example.org"); !strings.Contains(text, "Default collection: 1 image") || !strings.Contains(text, "http://images.example.org/held") {
+		t.Errorf("%s", text)
+	}
+	hold(t, n, "1.2.3.4.6")
+	if err := n.Notices.Look(t.Context()); err != nil || len(srv.Mails()) != seen {
+		t.Errorf("two notices in a day: %v", err)
+	}
+	if code, body, _ := steward.do("POST", "/account/notices", url.Values{"do": {"end"}}); code != 200 || strings.Contains(body, "stuart@example.org") {
+		t.Errorf("%d %s", code, body)
+	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
+	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -43,6 +44,8 @@ type Parts struct {
 	SignIn     *signin.Flow
 	// Links are those of people outside; nil: nobody has one.
 	Links *link.Desk
+	// Notices tells stewards by mail that something is held; nil: nobody is told so.
+	Notices *noticeflow.Desk
 	// Proof says what was done to what came; nil: nobody is told.
 	Proof *proof.Desk
 	// Directory is what is found and published.
