@@ -59,6 +59,9 @@ type office interface {
 	AddPeer(ctx context.Context, p admin.PeerView) (admin.PeerView, error)
 	Peers(ctx context.Context) ([]admin.PeerView, error)
 	RemovePeer(ctx context.Context, aet string) error
+	Forward(ctx context.Context, f admin.ForwardView) (admin.ForwardView, error)
+	Forwards(ctx context.Context) ([]admin.ForwardView, error)
+	EndForward(ctx context.Context, aet, collection string) error
 	Publish(ctx context.Context, collection, study string) (admin.Published, error)
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)
 	AuditSize(ctx context.Context) (int64, error)

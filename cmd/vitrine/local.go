@@ -202,6 +202,32 @@ func (l *local) RemovePeer(ctx context.Context, aet string) error {
 	return l.desk.RemovePeer(ctx, l.who, ae)
 }
 
+func (l *local) Forward(ctx context.Context, v admin.ForwardView) (admin.ForwardView, error) {
+	k, stage, err := v.Rule()
+	if err != nil {
+		return v, err
+	}
+	f, err := l.desk.Forward(ctx, l.who, k, stage)
+	return admin.ViewForward(f), err
+}
+
+func (l *local) Forwards(ctx context.Context) ([]admin.ForwardView, error) {
+	all, err := l.desk.Forwards(ctx, l.who)
+	views := make([]admin.ForwardView, len(all))
+	for i, f := range all {
+		views[i] = admin.ViewForward(f)
+	}
+	return views, err
+}
+
+func (l *local) EndForward(ctx context.Context, aet, collection string) error {
+	k, _, err := (&admin.ForwardView{Peer: aet, Collection: collection}).Rule()
+	if err != nil {
+		return err
+	}
+	return l.desk.EndForward(ctx, l.who, k)
+}
+
 func (l *local) Publish(ctx context.Context, c, study string) (admin.Published, error) {
 	id, err := collection.ParseID(c)
 	if err != nil {

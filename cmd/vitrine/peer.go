@@ -19,7 +19,9 @@ import (
 type peersCmd struct {
 	Add    peerAddCmd    `cmd:"" help:"Register a DICOM application."`
 	List   peerListCmd   `cmd:"" help:"List the registered applications."`
-	Remove peerRemoveCmd `cmd:"" help:"Forget an application."`
+	Remove peerRemoveCmd `cmd:"" help:"Forget an application, and forward nothing to it any more."`
+
+	Forward forwardCmd `cmd:"" help:"Send copies of collections to an application."`
 }
 
 type peerAddCmd struct {

@@ -76,6 +76,18 @@ func (r *remote) Peers(ctx context.Context) (all []admin.PeerView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "peers")
 }
 
+func (r *remote) Forward(ctx context.Context, v admin.ForwardView) (made admin.ForwardView, err error) {
+	return made, r.c.JSON(ctx, http.MethodPost, nil, v, &made, "api", "forwards")
+}
+
+func (r *remote) Forwards(ctx context.Context) (all []admin.ForwardView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "forwards")
+}
+
+func (r *remote) EndForward(ctx context.Context, aet, collection string) error {
+	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "forwards", collection, aet)
+}
+
 func (r *remote) RemovePeer(ctx context.Context, aet string) error {
 	return r.c.JSON(ctx, http.MethodDelete, nil, nil, nil, "api", "peers", aet)
 }

@@ -39,7 +39,7 @@ func (n *Node) openStatus(ctx context.Context) error {
 		return err
 	}
 	since := time.Now()
-	n.Status = status.New(status.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Signer: sign, Jobs: n.queue, Catalogue: s.Catalogue, Collections: s.Collections,
+	n.Status = status.New(status.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Signer: sign, Jobs: n.queue, Forwarding: s.Forwarding, Catalogue: s.Catalogue, Collections: s.Collections,
 		Questions: n.Questions.Overdue, Room: n.Uploads.Spool.Room, Gateway: n.standing(), Facts: func() status.Facts { return n.facts(since) }})
 	return nil
 }

@@ -9,13 +9,20 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	proofflow "github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
 	"github.com/vitrine-imaging/vitrine/internal/flow/verify"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // Desk is where the node is administered.
 func (r *Records) Desk() *admin.Desk {
-	return &admin.Desk{DB: r.DB, Audit: r.Audit, Collections: r.Collections, Identity: r.Identity, Catalogue: r.Catalogue}
+	note := r.noter()
+	return &admin.Desk{DB: r.DB, Audit: r.Audit, Collections: r.Collections, Identity: r.Identity, Catalogue: r.Catalogue, Forwarding: r.Forwarding, Moved: note.Moved, Begin: note.Begin}
+}
+
+// noter notes what has to be forwarded.
+func (r *Records) noter() transfer.Noter {
+	return transfer.Noter{Rules: r.Forwarding, Jobs: r.Queue}
 }
 
 // People is where people are administered. Nobody signs in by it: that takes the master key.

@@ -9,6 +9,7 @@ import (
 	forwardflow "github.com/vitrine-imaging/vitrine/internal/flow/forward"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/forward"
 )
@@ -42,13 +43,14 @@ func (n *Node) openForward() {
 	n.Forward.Transport = n.Gateway.Transport(n.Forward.Limited)
 }
 
-// admitted has what is admitted sent on; nil: nothing is.
+// admitted has what is admitted sent on: to other archives by forwarding rules, and from a gateway to its node.
 func (n *Node) admitted() func(*db.Tx, catalogue.Due) error {
-	if n.Gateway == nil {
-		return nil
-	}
+	note := n.Stores.noter()
 	return func(tx *db.Tx, d catalogue.Due) error {
-		if d.Collection != n.cfg.Gateway.Collection {
+		if err := note.Moved(tx, d.Collection, d.UID, policy.Admitted); err != nil {
+			return err
+		}
+		if n.Gateway == nil || d.Collection != n.cfg.Gateway.Collection {
 			return nil
 		}
 		return n.Forward.Ask(tx, d)

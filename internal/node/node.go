@@ -74,12 +74,14 @@ type Node struct {
 	ssh    net.Listener
 	queue  *jobs.Queue
 	runner *jobs.Runner
-	dimse  *dimse.Door
-	sftp   *sftp.Door
-	web    *http.Server
-	routes []string
-	codecs *codec.Pool       // nil: no code streams are drawn
-	second *tesseract.Reader // nil: the detector reads pixels alone
+	// forwards does the jobs that send to other archives: they take as long as those do, and keep no other job waiting.
+	forwards *jobs.Runner
+	dimse    *dimse.Door
+	sftp     *sftp.Door
+	web      *http.Server
+	routes   []string
+	codecs   *codec.Pool       // nil: no code streams are drawn
+	second   *tesseract.Reader // nil: the detector reads pixels alone
 }
 
 // New opens everything: listeners, stores, spine. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
@@ -117,9 +119,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	s := n.Stores
-	if n.queue, err = jobs.Open(ctx, s.DB); err != nil {
-		return nil, err
-	}
+	n.queue = s.Queue
 	if err := n.openGateway(ctx); err != nil {
 		return nil, err
 	}
@@ -160,6 +160,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.openReview()
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
+	n.forwards = jobs.NewRunner(n.queue, n.forwarder().Handlers(), jobs.Options{Workers: 4, Log: cfg.Log})
 	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {
@@ -295,6 +296,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	behind.Go(func() { report("review", n.Review.Run(inner)) })
 	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
+	behind.Go(func() { report("forwarding", n.forwards.Run(inner)) })
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
 
 	var doors sync.WaitGroup
@@ -369,6 +371,13 @@ func (n *Node) checkpoints(ctx context.Context) error {
 // sender calls other applications, with the node's own certificate where there is one.
 func (n *Node) sender() *transfer.Sender {
 	return &transfer.Sender{Delivery: n.Delivery, TLS: n.secure}
+}
+
+// forwarder does what forwarding rules say.
+func (n *Node) forwarder() *transfer.Forwarder {
+	s := n.Stores
+	return &transfer.Forwarder{Sender: n.sender(), DB: s.DB, Jobs: n.queue, Rules: s.Forwarding, Identity: s.Identity, Collections: s.Collections, Catalogue: s.Catalogue, Log: n.cfg.Log,
+		Pause: n.cfg.ForwardPause}
 }
 
 func (n *Node) dimseServer() *network.Server {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // file:///mirror
@@ -17,6 +18,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
@@ -28,6 +30,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
@@ -62,8 +65,10 @@ type Config struct {
 	Version string // of the program
 	Demo    bool   // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
-	Uploads upload.Limits // of uploads from a browser; the zero value is the defaults
-	Decoder []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
+	// ForwardPause is how long a forwarding rule of which something is left waits at first; 0: a minute.
+	ForwardPause time.Duration
+	Uploads      upload.Limits // of uploads from a browser; the zero value is the defaults
+	Decoder      []string      // the program that decodes code streams for pictures, with its arguments ("vitrine codec-worker"); empty: none are drawn but 8-bit JPEG
 	// Documents is the program that reads encapsulated documents for stewards, with its arguments ("vitrine document-worker"); empty: nothing of them is shown.
 	Documents []string
 	// Video is the program that takes from ffmpeg what it does not need and becomes it, with its arguments ("vitrine video-worker"); empty, or where no ffmpeg is installed: no video is shown.
@@ -89,6 +94,8 @@ type Records struct {
 	Catalogue   *catalogue.Record
 	Rulings     *ruling.Record
 	Proof       *proof.Record
+	Forwarding  *forwarding.Record
+	Queue       *jobs.Queue
 }
 
 // OpenRecords opens what a command that administers a node needs, and brings the tables up to date. On SQLite, what it writes reaches stable storage before
@@ -135,6 +142,12 @@ func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records
 		return nil, err
 	}
 	if r.Rulings, err = ruling.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Forwarding, err = forwarding.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Queue, err = jobs.Open(ctx, r.DB); err != nil {
 		return nil, err
 	}
 	err = r.DB.Write(ctx, func(tx *db.Tx) error {

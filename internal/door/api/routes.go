@@ -59,6 +59,9 @@ func (d *Door) routes() []route {
 		{method: "GET", path: "/api/peers", name: "listPeers", text: "The registered DICOM applications.", gives: "Peer", list: true, do: d.peers},
 		{method: "POST", path: "/api/peers", name: "addPeer", text: "Register a DICOM application.", takes: "Peer", gives: "Peer", do: d.addPeer},
 		{method: "DELETE", path: "/api/peers/{aet}", name: "removePeer", text: "Forget a DICOM application.", do: d.removePeer},
+		{method: "GET", path: "/api/forwards", name: "listForwards", text: "What is forwarded to other archives, and how that stands.", gives: "Forward", list: true, do: d.forwards},
+		{method: "POST", path: "/api/forwards", name: "addForward", text: "Have a copy of what a collection releases, or admits, sent to a registered DICOM application.", takes: "Forward", gives: "Forward", do: d.addForward},
+		{method: "DELETE", path: "/api/forwards/{collection}/{aet}", name: "endForward", text: "End that. What the application has it keeps.", do: d.endForward},
 		{method: "GET", path: "/api/audit", name: "listAudit", text: "Entries of the audit log in order, from a number on, and the length of the log.", gives: "AuditPage", query: []string{"from", "limit", "collection"}, do: d.audit},
 	}
 	if d.Directory != nil {
@@ -423,6 +426,36 @@ func (d *Door) removePeer(r *request) (any, error) {
 		return nil, err
 	}
 	return nil, d.Desk.RemovePeer(r.Context(), r.who, ae)
+}
+
+func (d *Door) forwards(r *request) (any, error) {
+	all, err := d.Desk.Forwards(r.Context(), r.who)
+	views := make([]admin.ForwardView, len(all))
+	for i, f := range all {
+		views[i] = admin.ViewForward(f)
+	}
+	return views, err
+}
+
+func (d *Door) addForward(r *request) (any, error) {
+	var v admin.ForwardView
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	k, stage, err := v.Rule()
+	if err != nil {
+		return nil, err
+	}
+	made, err := d.Desk.Forward(r.Context(), r.who, k, stage)
+	return admin.ViewForward(made), err
+}
+
+func (d *Door) endForward(r *request) (any, error) {
+	k, _, err := (&admin.ForwardView{Peer: r.PathValue("aet"), Collection: r.PathValue("collection")}).Rule()
+	if err != nil {
+		return nil, err
+	}
+	return nil, d.Desk.EndForward(r.Context(), r.who, k)
 }
 
 func (d *Door) audit(r *request) (any, error) {

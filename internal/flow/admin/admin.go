@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
@@ -42,6 +43,10 @@ type Desk struct {
 	Collections *collection.Record
 	Identity    *identity.Record
 	Catalogue   *catalogue.Record
+	Forwarding  *forwarding.Record
+	// Moved is told, in the transaction, that something of a study has come into a state; Begin, that a forwarding rule has begun.
+	Moved func(tx *db.Tx, c collection.ID, study catalogue.StudyUID, now policy.State) error
+	Begin func(tx *db.Tx, k forwarding.Key) error
 }
 
 // allowed asks policy. A denial is logged, once an hour.
@@ -288,7 +293,20 @@ func (d *Desk) RemovePeer(ctx context.Context, who Caller, ae collection.AETitle
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManagePeers}, object); err != nil {
 		return err
 	}
-	return d.change(ctx, who, "remove peer", object, "", func(tx *db.Tx) error { return d.Identity.RemovePeer(tx, ae) })
+	rules, err := d.Forwarding.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, who, "remove peer", object, "", func(tx *db.Tx) error {
+		for _, f := range rules { // a rule without its peer sends nothing, and would send again to whoever is registered by that title next
+			if f.Peer == ae {
+				if err := d.Forwarding.Remove(tx, f.Key); err != nil {
+					return err
+				}
+			}
+		}
+		return d.Identity.RemovePeer(tx, ae)
+	})
 }
 
 // Published says what became visible.
@@ -360,6 +378,11 @@ func (d *Desk) publish(ctx context.Context, who Caller, c collection.ID, study c
 			return err
 		}
 		n = ch.Instances
+		if d.Moved != nil {
+			if err := d.Moved(tx, c, study, policy.Released); err != nil {
+				return err
+			}
+		}
 		return d.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: "publish", Object: "study " + strconv.FormatInt(int64(ch.Study), 10), Collection: string(c), Outcome: "done"})
 	})
 	return n, err

@@ -118,6 +118,34 @@ func (a *asking) keys(ctx context.Context) []Line {
 	return one("keys", "Keys", Well, "The ring opens with the master key, which lies apart from the data.", "")
 }
 
+// forwarding says whether what is to go to other archives gets there; where there is no rule, nothing.
+func (a *asking) forwarding(ctx context.Context) []Line {
+	if a.Forwarding == nil {
+		return nil
+	}
+	all, err := a.Forwarding.Rules(ctx)
+	if err != nil {
+		return one("forwarding", "Forwarding", Bad, "It cannot be looked at.", "The database has to answer first.")
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	var sent, waiting int64
+	var left []string
+	for _, r := range all {
+		sent, waiting = sent+r.Sent, waiting+r.Waiting
+		if r.Failures > 0 {
+			left = append(left, fmt.Sprintf("%s to %s (%s, %d times)", r.Collection, r.Peer, r.Reason, r.Failures))
+		}
+	}
+	says := fmt.Sprintf("%d rules, %d instances sent, %d studies waiting.", len(all), sent, waiting)
+	if len(left) > 0 {
+		return one("forwarding", "Forwarding", Watch, says+" Not everything gets there: "+strings.Join(left, "; ")+".",
+			"It is tried again for as long as it takes. Look whether the application runs, at its registered address, and takes what it is sent.")
+	}
+	return one("forwarding", "Forwarding", Well, says, "")
+}
+
 // slowJob is how late a job may be before somebody should look.
 const slowJob = 10 * time.Minute
 

@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 )
 
 // State is how a part is.
@@ -109,6 +110,7 @@ type Parts struct {
 	Audit       *audit.Log
 	Signer      *audit.Signer
 	Jobs        *jobs.Queue
+	Forwarding  *forwarding.Record // nil: nothing is said of it
 	Catalogue   *catalogue.Record
 	Collections *collection.Record
 	// Questions counts those that wait, and says since when the oldest does.
@@ -194,7 +196,7 @@ func (d *Desk) Report(ctx context.Context, who admin.Caller) (*Report, error) {
 	f := d.Facts()
 	r := &Report{State: Well, At: d.clock().UTC(), Version: f.Version, Since: f.Since.UTC()}
 	a := &asking{Desk: d, r: r, f: f}
-	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.intake, a.gateway, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
+	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.forwarding, a.intake, a.gateway, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
 		r.Lines = append(r.Lines, part(ctx)...)
 	}
 	for _, l := range r.Lines {

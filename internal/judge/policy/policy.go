@@ -25,7 +25,8 @@ const AllCollections = "*"
 type Role uint8
 
 // The roles. Anonymous is whoever shows nothing. Operator is whoever runs a command on the node's own data folder: the operating system has let them in.
-// A gateway cleans inside a hospital what it gives to one collection; a site gateway does so with a secret of its own. The peer roles are the four permissions of a DICOM peer.
+// A gateway cleans inside a hospital what it gives to one collection; a site gateway does so with a secret of its own. The peer roles are the four permissions of a DICOM peer,
+// and the two ways of being sent copies by a forwarding rule.
 // LinkHolder is somebody outside, without an account, whom a steward has sent a link: it gives, and nothing else.
 const (
 	Anonymous Role = iota
@@ -45,11 +46,14 @@ const (
 	PeerMove
 	PeerGet
 	LinkHolder
+	PeerSentReleased
+	PeerSentAdmitted
 	roleCount
 )
 
 var roleNames = [roleCount]string{"anonymous", "depositor", "researcher", "physicist", "custodian", "committee", "funder", "steward", "admin", "gateway", "site-gateway",
-	"operator", "peer that may store", "peer that may find", "peer that may move", "peer that may get", "holder of a link"}
+	"operator", "peer that may store", "peer that may find", "peer that may move", "peer that may get", "holder of a link",
+	"peer that is sent what is released", "peer that is sent what is admitted"}
 
 func (r Role) String() string {
 	if r >= roleCount {
@@ -175,12 +179,13 @@ const (
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
 	GetAsPeer                      // C-GET
+	Forward                        // send a copy to another archive, by a rule
 	actionCount
 )
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "C-STORE", "C-FIND", "C-MOVE", "C-GET"}
+	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward"}
 
 func (a Action) String() string {
 	if a >= actionCount {
@@ -201,7 +206,7 @@ func Actions() []Action {
 // OnObjects reports whether the action concerns objects, and so depends on their state.
 func (a Action) OnObjects() bool {
 	switch a {
-	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, PickPicture, SeeMontage, SeeClinical, FindAsPeer, MoveAsPeer, GetAsPeer:
+	case Search, ReadMetadata, ReadPixels, SeeFate, SeeHeld, DecideHeld, Publish, PickPicture, SeeMontage, SeeClinical, FindAsPeer, MoveAsPeer, GetAsPeer, Forward:
 		return true
 	}
 	return false

@@ -37,6 +37,8 @@ see clinical facts            steward     received admitted released
 C-FIND                        peer that may find   released
 C-MOVE                        peer that may move   released
 C-GET                         peer that may get    released
+forward                       peer that is sent what is released released
+forward                       peer that is sent what is admitted admitted released
 `
 
 // expectedOwn is what comes on top where the object came with the caller's own deposit.

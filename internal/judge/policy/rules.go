@@ -156,6 +156,10 @@ var rules = []rule{
 	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},
 	{action: MoveAsPeer, roles: []Role{PeerMove}, states: in(Released), link: linkProven, terms: viewTerms, because: "moves what is released to a registered peer"},
 	{action: GetAsPeer, roles: []Role{PeerGet}, states: in(Released), link: linkProven, terms: viewTerms, because: "gets what is released"},
+
+	// That there is a rule is an administrator's decision: ManagePeers.
+	{action: Forward, roles: []Role{PeerSentReleased}, states: in(Released), terms: []string{TermAudit}, because: "is sent a copy of what is released"},
+	{action: Forward, roles: []Role{PeerSentAdmitted}, states: in(Admitted, Released), terms: []string{TermAudit}, because: "is sent a copy of what is admitted and released"},
 }
 
 // Table is the policy as Markdown tables, made from the rules: docs/policy.md holds exactly this.

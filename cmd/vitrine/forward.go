@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+)
+
+type forwardCmd struct {
+	Start forwardStartCmd `cmd:"" help:"Send a copy of what a collection releases, or admits, until the application has it."`
+	List  forwardListCmd  `cmd:"" help:"List what is forwarded, and how that stands."`
+	Stop  forwardStopCmd  `cmd:"" help:"Forward a collection no more; what the application has it keeps."`
+}
+
+type forwardStartCmd struct {
+	adminFlags
+	AET        string `arg:"" name:"aet" help:"The application's AE title, as it is registered."`
+	Collection string `required:"" placeholder:"ID" help:"The collection."`
+	Admitted   bool   `help:"Send what is admitted, before it is released."`
+}
+
+func (c *forwardStartCmd) Help() string {
+	return `What the collection has already is sent too. An application that does not answer, or does not take something, is tried again for as long as it takes: after a minute, then later and later, up to an hour. Objects go as they are kept: de-identified, in their transfer syntax, or, where the application takes no other, native ones in another native one. What is withdrawn here later stays there.`
+}
+
+// Run begins to forward.
+func (c *forwardStartCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	v := admin.ForwardView{Peer: c.AET, Collection: c.Collection, What: "released"}
+	if c.Admitted {
+		v.What = "admitted"
+	}
+	made, err := o.Forward(ctx, v)
+	if err != nil {
+		return err
+	}
+	return s.list(made, forwardTable([]admin.ForwardView{made}))
+}
+
+type forwardListCmd struct{ adminFlags }
+
+// Run lists what is forwarded.
+func (c *forwardListCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	all, err := o.Forwards(ctx)
+	if err != nil {
+		return err
+	}
+	return s.list(all, forwardTable(all))
+}
+
+func forwardTable(all []admin.ForwardView) *table {
+	t := &table{head: []string{"AE TITLE", "COLLECTION", "WHAT", "SENT", "STUDIES WAITING", "LAST TRIED", "FAILURES", "REASON"}, none: "Nothing is forwarded."}
+	for _, f := range all {
+		t.add(f.Peer, f.Collection, f.What, strconv.FormatInt(f.Sent, 10), strconv.FormatInt(f.Waiting, 10), day(f.Tried), strconv.FormatInt(f.Failures, 10), f.Reason)
+	}
+	return t
+}
+
+type forwardStopCmd struct {
+	adminFlags
+	AET        string `arg:"" name:"aet" help:"The application's AE title."`
+	Collection string `required:"" placeholder:"ID" help:"The collection."`
+}
+
+// Run ends it.
+func (c *forwardStopCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	if err := o.EndForward(ctx, c.AET, c.Collection); err != nil {
+		return err
+	}
+	if !cli.Quiet {
+		s.say("Nothing more of %s is sent to %s.", c.Collection, c.AET)
+	}
+	return nil
+}
