@@ -16,7 +16,7 @@ import (
 func FromXML(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error)) (*Dataset, error) {
 	lim = lim.withDefaults()
 	in := &io.LimitedReader{R: r, N: int64(lim.HeadBytes) + 1}
-	p := &xmlReader{modelReader: modelReader{op: "xml", in: in, lim: lim, bulk: bulk}, dec: xml.NewDecoder(in)}
+	p := &xmlReader{modelReader: modelReader{op: "xml", in: in, lim: lim, bulk: bulk}, dec: xml.NewDecoder(&tagLimit{r: in})}
 	p.dec.CharsetReader = func(charset string, r io.Reader) (io.Reader, error) {
 		if strings.EqualFold(charset, "us-ascii") {
 			return r, nil
@@ -51,6 +51,30 @@ func FromXML(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error)) (*D
 		return nil, p.fail(ErrMalformed, "something follows the data set")
 	}
 	return p.finish(elems)
+}
+
+// maxEquals bounds the signs of equality between two signs of a tag's beginning, and so the attributes of a tag: a decoder holds all of them at once.
+const maxEquals = 64 << 10
+
+// tagLimit reads XML and ends where a tag has attributes without end.
+type tagLimit struct {
+	r io.Reader
+	n int
+}
+
+func (l *tagLimit) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	for _, c := range p[:n] {
+		switch c {
+		case '<': // stands in no attribute (XML 1.0 2.3)
+			l.n = 0
+		case '=':
+			if l.n++; l.n > maxEquals {
+				return 0, &Error{Op: "xml", Offset: -1, Reason: "a tag with too many attributes", Kind: ErrTooLarge}
+			}
+		}
+	}
+	return n, err
 }
 
 type xmlReader struct {

@@ -208,6 +208,7 @@ func TestFromXMLRefuses(t *testing.T) {
 		{el("LO", `<Value number="1">`+strings.Repeat("x", 70<<10)+`</Value>`), dicom.ErrTooLarge},
 		{el("LO", `<Value number="2000000000">x</Value>`), dicom.ErrTooLarge},
 		{in(strings.Repeat(`<DicomAttribute tag="00091001" vr="CS"/>`, 1001)), dicom.ErrTooLarge},
+		{"<NativeDicomModel " + strings.Repeat(`a="" `, 70_000), dicom.ErrTooLarge},
 	} {
 		_, err := dicom.FromXML(strings.NewReader(c.in), dicom.Limits{HeadBytes: 64 << 10, Elements: 1000}, nil)
 		if !errors.Is(err, c.kind) {

@@ -24,6 +24,7 @@ const (
 	maxModels    = 16 << 20 // bytes of metadata of one request
 	maxApart     = 32 << 20 // bytes of bulk values of one request that wait for others
 	maxElements  = 500_000  // of the metadata of one part
+	maxCopied    = 64 << 20 // bytes of values that several instances of a request share, counted for each but the first
 )
 
 // apart puts instances together whose metadata and bulk values come in parts of their own (PS3.18 10.5.1.4). Metadata, and values that others have to be waited for, are held
@@ -36,8 +37,10 @@ type apart struct {
 	waiting map[string][]*bulkValue // by address
 	order   []*model
 	held    int64 // bytes of values
+	copied  int64 // bytes of values that were shared
 	text    int64 // bytes of metadata
-	broken  bool  // some metadata could not be read: values without an owner are to be expected
+	scratch []byte
+	broken  bool // some metadata could not be read: values without an owner are to be expected
 	mark    []byte
 	marks   uint64
 	working sync.WaitGroup
@@ -49,6 +52,7 @@ type model struct {
 	result *stored
 	data   *dicom.Dataset
 	values []*bulkValue
+	absent int  // values that have not come
 	gone   bool // handed over, or refused
 }
 
@@ -57,8 +61,8 @@ type bulkValue struct {
 	of   *model
 	elem int // in the model's data set, where a mark stands for it
 	raw  []byte
+	held int64 // bytes that are counted for it
 	form bulkForm
-	have bool
 }
 
 // bulkForm is what the Content-Type of a part makes of a value.
@@ -192,6 +196,7 @@ func (a *apart) metadata(ctx context.Context, src io.Reader, media string) {
 			}
 			v := &bulkValue{of: m, elem: i}
 			m.values = append(m.values, v)
+			m.absent++
 			a.waiting[addresses[n]] = append(a.waiting[addresses[n]], v)
 		}
 		if len(m.values) == 0 {
@@ -249,15 +254,25 @@ func (a *apart) value(ctx context.Context, p *part, src io.Reader) {
 		return
 	}
 	// An instance whose other values are all there takes this one as it comes.
-	if v := owners[0]; len(owners) == 1 && v.last() && v.of.data.At(v.elem).Parent == dicom.Root {
+	if v := owners[0]; len(owners) == 1 && v.of.absent == 1 && v.of.data.At(v.elem).Parent == dicom.Root {
 		v.form = form
 		a.send(ctx, v.of, v, src, size)
 		return
 	}
-	raw, whole, err := custody.FromReader(src).ReadAll(nil, int(maxApart-a.held)+1)
+	if a.scratch == nil {
+		a.scratch = make([]byte, 0, 64<<10)
+	}
+	raw, whole, err := custody.FromReader(src).ReadAll(a.scratch, int(maxApart-a.held)+1)
+	if len(raw) < cap(raw)/2 {
+		raw = bytes.Clone(raw)
+	} else if cap(raw) == cap(a.scratch) {
+		a.scratch = nil
+	}
 	switch {
 	case err != nil:
 		return // the body's, which the caller sees
+	case int64(len(raw))*int64(len(owners)-1) > maxCopied-a.copied:
+		refusal = refusedAs("resources", "", "too many instances share a bulk value of this length", fault.TooLarge)
 	case !whole || a.held+int64(len(raw)) > maxApart:
 		refusal = refusedAs("resources", "", "its bulk values are too long to wait for each other", fault.TooLarge)
 	case size >= 0 && size != int64(len(raw)):
@@ -270,17 +285,18 @@ func (a *apart) value(ctx context.Context, p *part, src io.Reader) {
 		return
 	}
 	a.held += int64(len(raw))
-	for _, v := range owners {
-		v.raw, v.form, v.have = raw, form, true
-		if !slices.ContainsFunc(v.of.values, func(x *bulkValue) bool { return !x.have }) {
+	a.copied += int64(len(raw)) * int64(len(owners)-1)
+	for i, v := range owners {
+		v.raw, v.form = raw, form
+		if i > 0 {
+			v.held = 0 // it is there once
+		} else {
+			v.held = int64(len(raw))
+		}
+		if v.of.absent--; v.of.absent == 0 {
 			a.send(ctx, v.of, nil, nil, 0)
 		}
 	}
-}
-
-// last reports whether every other value of the instance is there.
-func (v *bulkValue) last() bool {
-	return !slices.ContainsFunc(v.of.values, func(x *bulkValue) bool { return x != v && !x.have })
 }
 
 // formOf reads what the Content-Type of a part says of its value.
@@ -323,8 +339,8 @@ func (a *apart) refuse(m *model, err *custody.Refusal) {
 func (a *apart) leave(m *model) {
 	m.gone = true
 	for _, v := range m.values {
-		a.held -= int64(len(v.raw))
-		v.raw = nil
+		a.held -= v.held
+		v.raw, v.held = nil, 0
 	}
 	m.values = nil
 }
