@@ -29,7 +29,8 @@ type setup struct {
 	data     string   // folder; one of the test's own if empty
 	database string   // PostgreSQL instead of SQLite
 	wrap     []string // a program that runs it, such as strace
-	args     []string // further ones of serve
+	command  string   // serve, unless given
+	args     []string // further ones of it
 	limit    string   // a shell command to run before it, such as ulimit
 }
 
@@ -84,7 +85,11 @@ func serve(t testing.TB, s setup) *served {
 // start starts the process, and returns when it is ready.
 func (n *served) start() {
 	n.t.Helper()
-	args := append([]string{vitrine(n.t), "serve", "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
+	command := "serve"
+	if n.setup.command != "" {
+		command = n.setup.command
+	}
+	args := append([]string{vitrine(n.t), command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
 	if n.setup.database != "" {
 		args = append(args, "--database", n.setup.database)
 	}
