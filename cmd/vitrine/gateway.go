@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/client"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
+	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
@@ -22,14 +24,15 @@ type gatewayCmd struct {
 
 type gatewayRunCmd struct {
 	serveFlags
-	Node       string `placeholder:"URL" help:"The node that is sent to, such as https://images.example.org."`
-	Collection string `placeholder:"ID" help:"The node's collection that is cleaned for."`
-	TokenFile  string `placeholder:"FILE" help:"File that holds the node's token for this gateway: vitrine token create --role gateway."`
-	Secret     string `enum:"node,site" default:"node" help:"Whose secret names the subjects: the node's, so that they are called as it calls them, or the site's own, which never leaves. It cannot be changed later. Default: ${default}."`
-	AET        string `name:"aet" default:"VITRINE" placeholder:"TITLE" help:"Called AE title. Default: ${default}."`
-	NodeCA     string `name:"node-ca" placeholder:"FILE" help:"Certificates (PEM) that vouch for the node, in place of this machine's."`
-	PlainHTTP  bool   `name:"plain-http" help:"Send over http:// beyond this machine."`
-	Rate       int64  `placeholder:"BYTES" help:"Send no more than so many bytes a second."`
+	Node       string   `placeholder:"URL" help:"The node that is sent to, such as https://images.example.org."`
+	Collection string   `placeholder:"ID" help:"The node's collection that is cleaned for."`
+	TokenFile  string   `placeholder:"FILE" help:"File that holds the node's token for this gateway: vitrine token create --role gateway."`
+	Secret     string   `enum:"node,site" default:"node" help:"Whose secret names the subjects: the node's, so that they are called as it calls them, or the site's own, which never leaves. It cannot be changed later. Default: ${default}."`
+	AET        string   `name:"aet" default:"VITRINE" placeholder:"TITLE" help:"Called AE title. Default: ${default}."`
+	NodeCA     string   `name:"node-ca" placeholder:"FILE" help:"Certificates (PEM) that vouch for the node, in place of this machine's."`
+	PlainHTTP  bool     `name:"plain-http" help:"Send over http:// beyond this machine."`
+	Allow      []string `placeholder:"OPTION" help:"Let the node's profile keep what leads back to somebody: retain-uids, retain-full-dates, retain-institution-identity. Without it a profile that would is not taken. May be given more than once."`
+	Rate       int64    `placeholder:"BYTES" help:"Send no more than so many bytes a second."`
 }
 
 func (c *gatewayRunCmd) Help() string {
@@ -62,7 +65,15 @@ func (c *gatewayRunCmd) Run(ctx context.Context, s *streams) error {
 	if c.Secret == custody.SecretSite {
 		secret = custody.SecretSite
 	}
-	cfg.Gateway = &gateway.Config{Node: c.Node, Collection: id, TokenFile: c.TokenFile, Secret: secret, AETitle: ae, CA: c.NodeCA, PlainHTTP: c.PlainHTTP, Bytes: c.Rate}
+	var allow deid.Option
+	for _, name := range c.Allow {
+		o, ok := deid.ParseOption(name)
+		if !ok || !slices.Contains(gateway.Outward(), name) {
+			return usage("--allow: %q is none of %s", name, strings.Join(gateway.Outward(), ", "))
+		}
+		allow |= o
+	}
+	cfg.Gateway = &gateway.Config{Node: c.Node, Collection: id, TokenFile: c.TokenFile, Secret: secret, AETitle: ae, CA: c.NodeCA, PlainHTTP: c.PlainHTTP, Bytes: c.Rate, Allow: allow}
 	return serveNode(ctx, s, cfg)
 }
 

@@ -605,6 +605,45 @@ func TestProfileChangesMeanwhile(t *testing.T) {
 	eventually(t, "it passes", func() bool { return x.states()[policy.Admitted] == 3 })
 }
 
+// A node cannot have a gateway let out what leads back to somebody: the site has to allow it.
+func TestGatewayLetsOutWhatItsSiteAllows(t *testing.T) {
+	x := newPair(t, Config{}, custody.SecretNode)
+	steward := admin.Caller{Actor: "test", Grants: []policy.Grant{{Role: policy.Steward, Collection: policy.AllCollections}}}
+	put := func(profile string) {
+		t.Helper()
+		if _, err := x.node.Stores.Desk().PutProfile(t.Context(), steward, "default", []byte(profile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, profile := range []string{"research+retain-uids", "basic+retain-full-dates", "research+retain-institution-identity", "name: lantern\nversion: 1\nbase: research+retain-uids\nrules:\n  - {id: age, reason: bands, match: {keyword: PatientAge}, action: generalise, bands: 10}\ntests:\n  - name: bands\n    given: {PatientAge: 067Y}\n    expect: {PatientAge: 060Y}\n"} {
+		put(profile)
+		if err := x.gate.Gateway.Refresh(t.Context()); !fault.Is(err, fault.Denied) {
+			t.Errorf("%.30s: %v", profile, err)
+		}
+		c, err := x.gate.Stores.Collections.Get(t.Context(), "default")
+		if err != nil || c.Profile != "research" {
+			t.Errorf("%.30s: %s is in force, %v", profile, c.Profile, err)
+		}
+	}
+	x.gate.end(t)
+	fresh := x.cfg
+	fresh.Data, fresh.Demo, fresh.DICOM = t.TempDir(), true, "127.0.0.1:0"
+	if n, err := New(t.Context(), fresh); !fault.Is(err, fault.Denied) {
+		t.Errorf("the first time: %v", err)
+		if err == nil {
+			n.close()
+		}
+	}
+	put("research+retain-uids")
+	g := *x.cfg.Gateway
+	g.Allow = deid.RetainUIDs
+	x.cfg.Gateway = &g
+	x.gate = launch(t, x.cfg)
+	if c, err := x.gate.Stores.Collections.Get(t.Context(), "default"); err != nil || c.Profile != "research+retain-uids" {
+		t.Errorf("allowed: %s, %v", c.Profile, err)
+	}
+}
+
 // metaOf is what stands behind DICM in the file of an instance that the node keeps.
 func metaOf(t *testing.T, x *pair, l catalogue.Located) []byte {
 	t.Helper()

@@ -298,3 +298,40 @@ func TestRingWantsDurability(t *testing.T) {
 		}
 	}
 }
+
+// A collection's key that was made elsewhere is taken once, by a ring that has none of it, and never exchanged.
+func TestAdopt(t *testing.T) {
+	eachRing(t, func(t *testing.T, address string, m *Master, open func(*Master) (*Ring, error)) {
+		r, err := open(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := Key{1, 2, 3}
+		for range 2 {
+			if err := r.Adopt(t.Context(), "breast", key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Adopt(t.Context(), "breast", Key{4}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("another: %v", err)
+		}
+		again, err := open(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := again.Collection(t.Context(), "breast"); err != nil || got != key {
+			t.Errorf("another key is kept: %v", err)
+		}
+		own, err := again.Collection(t.Context(), "lung")
+		if err != nil || own == key {
+			t.Fatal(err)
+		}
+		if err := again.Adopt(t.Context(), "lung", key); !fault.Is(err, fault.Conflict) {
+			t.Errorf("over one that was made here: %v", err)
+		}
+		var stored []byte
+		if err := r.d.QueryRow(t.Context(), `SELECT wrapped FROM collection_key WHERE id = ?`, "breast").Scan(&stored); err != nil || bytes.Contains(stored, key[:]) {
+			t.Errorf("it lies in clear: %v", err)
+		}
+	})
+}

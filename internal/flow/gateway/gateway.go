@@ -45,6 +45,8 @@ type Config struct {
 	CA         string // PEM file of the certificates that vouch for the node; empty: the machine's
 	PlainHTTP  bool   // send over http beyond this machine all the same
 	Bytes      int64  // a second; 0: as many as can be
+	// Allow are the options of PS3.15 E.3, of those that keep what identifies, which the site lets a profile of the node have.
+	Allow deid.Option
 }
 
 // Parts are what a gateway works with.
@@ -148,6 +150,9 @@ func (g *Gateway) Settle(ctx context.Context) error {
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, attempt, "the first time the node has to say by what to clean", err)
 	}
+	if _, err := e.profile(g.cfg.Allow); err != nil {
+		return err
+	}
 	if err := g.secret(short); err != nil {
 		return err
 	}
@@ -185,8 +190,35 @@ func (g *Gateway) ask(ctx context.Context) (e equipment, err error) {
 	return e, nil
 }
 
-// profile reads the profile that the node names, and proves that it is the one that it has.
-func (e *equipment) profile() (*deid.Profile, error) {
+// outward are the options that let something out of the hospital which leads back to somebody, or to the hospital: the site has to want it, not the node alone.
+const outward = deid.RetainUIDs | deid.RetainFullDates | deid.RetainInstitution
+
+// Outward are the names of the options that a site has to allow.
+func Outward() []string {
+	var names []string
+	for _, o := range outward.Describe() {
+		names = append(names, o.Name)
+	}
+	return names
+}
+
+// profile reads the profile that the node names, and proves that it is the one that it has, and one that the site lets out by.
+func (e *equipment) profile(allow deid.Option) (*deid.Profile, error) {
+	p, err := e.read()
+	if err != nil {
+		return nil, err
+	}
+	if more := p.Options & outward &^ allow; more != 0 {
+		var names []string
+		for _, o := range more.Describe() {
+			names = append(names, o.Name)
+		}
+		return nil, fault.New(fault.Denied, "take a profile from the node", "", "it keeps what leads back to somebody, which this site has not allowed: "+strings.Join(names, ", "))
+	}
+	return p, nil
+}
+
+func (e *equipment) read() (*deid.Profile, error) {
 	const attempt = "take a profile from the node"
 	if e.Digest == "" {
 		p, err := deid.Lookup(e.Profile)
@@ -234,7 +266,7 @@ func (g *Gateway) secret(ctx context.Context) error {
 
 // found makes the collection here, and the line to the node. Nothing else takes images here.
 func (g *Gateway) found(ctx context.Context, e equipment) error {
-	p, err := e.profile()
+	p, err := e.profile(g.cfg.Allow)
 	if err != nil {
 		return err
 	}
@@ -307,7 +339,7 @@ func (g *Gateway) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := e.profile()
+	p, err := e.profile(g.cfg.Allow)
 	if err != nil {
 		return err
 	}
@@ -362,7 +394,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		short, cancel := context.WithTimeout(ctx, patience)
 		if err := g.Refresh(short); err != nil && ctx.Err() == nil {
-			g.Log.Debug("the node does not say by what to clean", "error", err)
+			level := slog.LevelDebug // that the node is away is told where what waits is
+			if fault.Is(err, fault.Denied) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Corrupt) {
+				level = slog.LevelError
+			}
+			g.Log.Log(ctx, level, "the gateway goes on by the profile that it has", "error", err)
 		}
 		cancel()
 	}
