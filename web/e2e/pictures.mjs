@@ -55,6 +55,7 @@ const help = [
   { name: "publish", at: (page) => linked(page, "/collections/lantern?state=admitted", ".card h3 a"), cut: [".crumb", ".cols.study"], high: 440 },
   { name: "signin", at: () => "/signin", anybody: true, cut: ["main .wrap"] },
   { name: "people", at: () => "/people", cut: ["main .wrap"], high: 640 },
+  { name: "outside", at: () => "/collections/lantern/links", cut: ["main .wrap"], high: 640 },
   { name: "get", at: study, cut: [".crumb", "main .ph"] },
   { name: "ask", at: () => "/ask?about=/directory/lantern", anybody: true, cut: ["main .wrap"], high: 640 },
   { name: "status", at: () => "/status", across: 1000, cut: ["main .wrap"], high: 520 },

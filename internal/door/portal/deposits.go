@@ -44,6 +44,8 @@ func (r *request) rowOf(x catalogue.Deposit, titles map[collection.ID]string) de
 	row := rowOf(x, titles)
 	if row.From = x.Actor; x.Actor == r.caller.Actor {
 		row.From = "you"
+	} else if strings.HasPrefix(x.Actor, "link-") {
+		row.From = "somebody outside, by " + x.Actor
 	}
 	return row
 }

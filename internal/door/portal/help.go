@@ -170,6 +170,19 @@ var topics = []topic{
 		},
 	},
 	{
+		Key: "outside", Title: "Let somebody outside send images", For: "stewards",
+		Alt:     "The page of links of a collection: a list with the state of each and how much came by it, and beside it the form for a new one.",
+		Caption: "Links that were made, how they stand, and the form for another.",
+		Steps: []template.HTML{
+			`On the collection's page open <b>Links for people outside</b>. Write for your own eyes what the link is for, and the address of whom it is for; both are kept encrypted.`,
+			`Choose how long it works and how much may come by it. Where the node has a mail server the link is sent; otherwise it is shown once, and you hand it over.`,
+			`They open it in a browser, on a phone too, and choose files, a folder or a zip archive. They need no account, see what became of their own files, and nothing else.`,
+			`What comes is cleaned, held and admitted like everything else, under the link's name. <b>End</b> stops it at once; what has come stays.`,
+		},
+		Command: "vitrine link create --collection ID --for ADDRESS --mail --server URL",
+		More:    `Whoever has the link can send until it ends. A link cannot be shown again: end it, and make another.`,
+	},
+	{
 		Key: "people", Title: "Let somebody in", For: "administrators",
 		Alt:     "The page People: one account with its roles, and beside it the form to invite somebody by a link or a code.",
 		Caption: "Who may sign in, and the form that lets somebody in.",

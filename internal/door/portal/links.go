@@ -60,7 +60,7 @@ func (d *Door) linksWith(r *request, p linksPage) (*page, error) {
 	if n, err := strconv.Atoi(p.Form.Get("days")); err == nil {
 		p.DaysChosen = n
 	}
-	out := &page{file: "links", title: "Links into " + p.Title, section: "/collections", help: "deposit", data: p}
+	out := &page{file: "links", title: "Links into " + p.Title, section: "/collections", help: "outside", data: p}
 	if p.Error != "" {
 		out.status = http.StatusUnprocessableEntity
 	}
