@@ -73,6 +73,8 @@ type Association struct {
 	started   time.Time
 	stats     struct{ echoes, stored, queries, matches, given, failed, dataSet, received, sent atomic.Int64 }
 
+	reports map[uint16]func(error) // N-EVENT-REPORTs without an answer yet, by Message ID; the acceptor's side
+
 	// the requestor's side
 	mu        sync.Mutex
 	dead      error

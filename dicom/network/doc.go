@@ -18,7 +18,7 @@
 //
 // # What it does not do
 //
-// The DIMSE-N services are answered with "unrecognized operation" (0211H); so are queries where a Server has no handler for them, and the default policy
-// refuses their abstract syntaxes. No asynchronous operations window is negotiated: one message at a time (PS3.7 D.3.3.3). Data sets are neither parsed nor converted. An AE title is
+// Of the DIMSE-N services there are N-ACTION and N-EVENT-REPORT, as storage commitment needs them; the others are answered with "unrecognized operation" (0211H), and so is
+// what a Server has no handler for. The default policy refuses all their abstract syntaxes. No asynchronous operations window is negotiated: one message at a time (PS3.7 D.3.3.3). Data sets are neither parsed nor converted. An AE title is
 // what a peer calls itself; who may do what is for Accept to decide, from addresses and certificates.
 package network

@@ -28,6 +28,12 @@ type Server struct {
 	// association, with the server, and with ErrCanceled as its cause when the peer cancels. A panic is answered with StatusProcessingFailure.
 	Query func(ctx context.Context, a *Association, op *Operation) Outcome
 
+	// Action answers N-ACTION; nil refuses it. Where it gives a report too, that goes out behind the answer.
+	Action func(ctx context.Context, a *Association, req *ActionRequest) (Status, *Report)
+
+	// Event answers N-EVENT-REPORT, from a requestor that is SCP of its SOP class; nil refuses it.
+	Event func(ctx context.Context, a *Association, r *EventReport) Status
+
 	// Echo answers C-ECHO; nil is success.
 	Echo func(ctx context.Context, a *Association) Status
 
@@ -217,6 +223,7 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 		return
 	}
 	err = s.serve(ctx, a)
+	a.unreported(err)
 	s.leave(from)
 	wait := w.farewell(err)
 	a.tally()
@@ -425,6 +432,8 @@ func (s *Server) message(ctx context.Context, a *Association, id byte, c *comman
 		data = &DataReader{c: a.w, id: id}
 	}
 	switch {
+	case c.isResponse() && a.reported(c):
+		return s.discard(data)
 	case c.isResponse():
 		return misuse("a response came to what was not asked")
 	case c.field == cmdCancel:
@@ -436,6 +445,15 @@ func (s *Server) message(ctx context.Context, a *Association, id byte, c *comman
 		status = s.store(ctx, a, pc, c, data)
 	case (c.field == cmdFind || c.field == cmdMove || c.field == cmdGet) && s.Query != nil:
 		return s.query(ctx, a, pc, c, data)
+	case c.field == cmdAction && s.Action != nil:
+		return s.action(ctx, a, pc, c, data)
+	case c.field == cmdEvent && s.Event != nil && pc.SCP && c.class == pc.AbstractSyntax:
+		r, err := a.event(id, c)
+		if err != nil {
+			return err
+		}
+		status = s.event(ctx, a, r)
+		data = nil // it has been read
 	default:
 		status = Status{Code: StatusUnrecognizedOperation}
 	}
@@ -487,6 +505,11 @@ func (s *Server) echo(ctx context.Context, a *Association, pc *Context, c *comma
 		return s.Echo(ctx, a)
 	}
 	return Status{}
+}
+
+func (s *Server) event(ctx context.Context, a *Association, r *EventReport) (status Status) {
+	defer s.recover(a, &status)
+	return s.Event(ctx, a, r)
 }
 
 func (s *Server) store(ctx context.Context, a *Association, pc *Context, c *command, data *DataReader) (status Status) {
