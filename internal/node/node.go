@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -160,9 +161,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.openReview()
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
-	n.forwards = jobs.NewRunner(n.queue, n.forwarder().Handlers(), jobs.Options{Workers: 4, Log: cfg.Log})
+	n.forwards = jobs.NewRunner(n.queue, n.outward(), jobs.Options{Workers: 4, Log: cfg.Log})
 	if n.dicom != nil {
-		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
+		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Commit: n.committer(), Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {
 			// The handshake proves that the peer has the key of its certificate; which certificate is a peer's, the register says.
 			n.dimse.TLS = n.secure.Clone()
@@ -371,6 +372,19 @@ func (n *Node) checkpoints(ctx context.Context) error {
 // sender calls other applications, with the node's own certificate where there is one.
 func (n *Node) sender() *transfer.Sender {
 	return &transfer.Sender{Delivery: n.Delivery, TLS: n.secure}
+}
+
+// committer brings reports of storage commitment.
+func (n *Node) committer() *transfer.Committer {
+	s := n.Stores
+	return &transfer.Committer{Sender: n.sender(), DB: s.DB, Jobs: n.queue, Identity: s.Identity, Keys: transfer.CommitKeys(s.Ring.Root()), Log: n.cfg.Log, Pause: n.cfg.ForwardPause}
+}
+
+// outward are the jobs that call other applications.
+func (n *Node) outward() map[string]jobs.Handler {
+	all := n.forwarder().Handlers()
+	maps.Copy(all, n.committer().Handlers())
+	return all
 }
 
 // forwarder does what forwarding rules say.

@@ -42,6 +42,7 @@ type Door struct {
 	Custody     *custody.Custody
 	Delivery    *delivery.Delivery
 	Sender      *transfer.Sender // sends to other peers
+	Commit      *transfer.Committer
 	Collections *collection.Record
 	Identity    *identity.Record
 	Log         *slog.Logger
@@ -76,6 +77,7 @@ func (d *Door) Server() *network.Server {
 		Accept:           d.accept,
 		Store:            d.store,
 		Query:            d.query,
+		Action:           d.action,
 		OnAssociationEnd: d.ended,
 		OnRefused:        func(_ net.Addr, err error) { d.refusals.log(d.Log, err) },
 		OnPanic: func(_ *network.Association, _ any, stack []byte) {
@@ -136,6 +138,9 @@ var queryClasses = map[string]policy.Action{
 	network.PatientRootGetUID: policy.GetAsPeer, network.StudyRootGetUID: policy.GetAsPeer,
 }
 
+// commits reports the SOP class of storage commitment, whose requests are those of a peer that may store.
+func commits(class string) bool { return class == network.StorageCommitmentUID }
+
 // serves reports whether anything of a SOP class is served to this caller.
 func (s *session) serves(class string) bool {
 	if class == network.VerificationUID {
@@ -144,12 +149,15 @@ func (s *session) serves(class string) bool {
 	if action, ok := queryClasses[class]; ok {
 		return s.may[action]
 	}
+	if commits(class) {
+		return s.may[policy.StoreAsPeer] && s.registered.AETitle != ""
+	}
 	return s.may[policy.StoreAsPeer] || s.may[policy.GetAsPeer]
 }
 
 // roles says in which roles a peer is served: whoever may store sends instances, whoever may get takes them (PS3.7 D.3.3.4).
 func (s *session) roles(p *network.ProposedContext) (scu, scp bool) {
-	if _, ok := queryClasses[p.AbstractSyntax]; ok || p.AbstractSyntax == network.VerificationUID {
+	if _, ok := queryClasses[p.AbstractSyntax]; ok || p.AbstractSyntax == network.VerificationUID || commits(p.AbstractSyntax) {
 		return s.serves(p.AbstractSyntax), false
 	}
 	return s.may[policy.StoreAsPeer], s.may[policy.GetAsPeer]
@@ -157,7 +165,7 @@ func (s *session) roles(p *network.ProposedContext) (scu, scp bool) {
 
 // negotiate answers a presentation context. What a caller may not do is the user's to refuse, since the service is not what is missing; [session.roles] does that.
 func (s *session) negotiate(p *network.ProposedContext) (string, network.ContextResult) {
-	if _, ok := queryClasses[p.AbstractSyntax]; !ok {
+	if _, ok := queryClasses[p.AbstractSyntax]; !ok && !commits(p.AbstractSyntax) {
 		return network.StoragePolicy{Private: true}.Negotiate(p)
 	}
 	for _, ts := range p.TransferSyntaxes {

@@ -27,7 +27,7 @@ const kept = "kept"
 
 func start(t testing.TB, database string, change ...func(*node.Config)) *rig {
 	t.Helper()
-	cfg := node.Config{Data: t.TempDir(), Database: database, Demo: true, DICOM: "127.0.0.1:0"}
+	cfg := node.Config{Data: t.TempDir(), Database: database, Demo: true, DICOM: "127.0.0.1:0", ForwardPause: 10 * time.Millisecond}
 	for _, f := range change {
 		f(&cfg)
 	}
