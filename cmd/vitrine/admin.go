@@ -11,9 +11,11 @@ import (
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
+	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/risk"
 	"github.com/vitrine-imaging/vitrine/internal/node"
+	"github.com/vitrine-imaging/vitrine/internal/record/pull"
 )
 
 // nodeFlags say where a node keeps its data.
@@ -84,6 +86,11 @@ type office interface {
 	MakeLink(ctx context.Context, key keyFlags, base, collection string, n link.NewLink) (link.View, error)
 	Links(ctx context.Context, key keyFlags, collection string) ([]link.View, error)
 	EndLink(ctx context.Context, key keyFlags, collection, id string) error
+	MakePull(ctx context.Context, key keyFlags, collection string, n pullflow.NewPull) (pullflow.View, error)
+	Pulls(ctx context.Context, key keyFlags, collection string) ([]pullflow.View, error)
+	Pull(ctx context.Context, key keyFlags, collection, id string) (pullflow.View, error)
+	PullFates(ctx context.Context, key keyFlags, collection, id string, after int64) ([]pullflow.Fate, error)
+	ChangePull(ctx context.Context, key keyFlags, collection, id string, to pull.State) (pullflow.View, error)
 	Close() error
 }
 

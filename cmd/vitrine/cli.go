@@ -32,6 +32,7 @@ type CLI struct {
 	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
 	Users       usersCmd       `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
 	Links       linksCmd       `cmd:"" name:"link" group:"node" help:"Let people outside send into a collection without an account: make, list, end links."`
+	Pulls       pullsCmd       `cmd:"" name:"pull" group:"node" help:"Collect images from other archives: lists, or whatever is new every night."`
 	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
 	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
 	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`

@@ -33,6 +33,7 @@ import (
 	linkflow "github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
+	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -59,6 +60,7 @@ type Node struct {
 	Links     *linkflow.Desk   // of people outside
 	Mail      *mailing.Queue   // nil: no mail is sent
 	Notices   *noticeflow.Desk // nil: nobody is told by mail
+	Pulls     *pullflow.Desk
 	Questions *askflow.Desk
 	Status    *status.Desk
 	Delivery  *delivery.Delivery
@@ -77,6 +79,7 @@ type Node struct {
 	runner *jobs.Runner
 	// forwards does the jobs that send to other archives: they take as long as those do, and keep no other job waiting.
 	forwards *jobs.Runner
+	pulling  *jobs.Runner // likewise of what is asked of other archives
 	dimse    *dimse.Door
 	sftp     *sftp.Door
 	web      *http.Server
@@ -160,6 +163,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.openReview()
+	if err := n.openPulls(ctx); err != nil {
+		return nil, err
+	}
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
 	n.forwards = jobs.NewRunner(n.queue, n.outward(), jobs.Options{Workers: 4, Log: cfg.Log})
 	if n.dicom != nil {
@@ -298,6 +304,9 @@ func (n *Node) Run(ctx context.Context) error {
 	behind.Go(func() { report("review", n.Review.Run(inner)) })
 	behind.Go(func() { report("jobs", n.runner.Run(inner)) })
 	behind.Go(func() { report("forwarding", n.forwards.Run(inner)) })
+	pulls, stopPulls := context.WithCancel(inner) // what they bring is catalogued: they end before the catalogue does
+	pulled := make(chan struct{})
+	go func() { defer close(pulled); report("pulls", n.pulling.Run(pulls)) }()
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
 
 	var doors sync.WaitGroup
@@ -322,6 +331,7 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case failed = <-errs:
 	}
+	stopPulls() // before the door closes that their images come by
 	until, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if server != nil {
@@ -339,6 +349,7 @@ func (n *Node) Run(ctx context.Context) error {
 		})
 	}
 	doors.Wait()
+	<-pulled
 	stopSpine()
 	<-catalogued
 	stop()

@@ -55,7 +55,7 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
-		Reidentify: who, Proof: proofs, Links: n.Links,
+		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls,
 		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			_, err := s.Audit.Size(ctx)
@@ -71,7 +71,7 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Links: n.Links, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Links: n.Links, Pulls: n.Pulls, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
+	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -47,6 +48,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	// Links are those by which people outside send; nil: the API has no routes of them.
 	Links *link.Desk
+	// Pulls collects from other archives; nil: the API has no routes of it.
+	Pulls *pullflow.Desk
 	// Proof says what was done to what came; nil: the API has no routes of it.
 	Proof *proof.Desk
 	// Ready says why the node cannot serve now; nil: it can.

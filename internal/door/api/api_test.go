@@ -168,6 +168,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/risk?k=3", "", in(policy.Steward, policy.Admin), 200, false},
 		{"GET", "/api/deposits/1/report", "", known, 404, false},
 		{"POST", "/api/collections/default/statements", "", in(policy.Steward, policy.Admin), 201, false},
+		{"GET", "/api/collections/default/pulls", "", in(policy.Steward, policy.Admin), 200, false},
+		{"POST", "/api/collections/default/pulls", `{"peer": "NOWHERE", "accessions": ["1"]}`, in(policy.Steward, policy.Admin), 400, false},
+		{"GET", "/api/collections/default/pulls/pull-1", "", in(policy.Steward, policy.Admin), 404, false},
+		{"PATCH", "/api/collections/default/pulls/pull-1", `{"state": "paused"}`, in(policy.Steward, policy.Admin), 404, false},
+		{"GET", "/api/collections/default/pulls/pull-1/fates", "", in(policy.Steward, policy.Admin), 404, false},
 		{"GET", "/api/collections/default/links", "", in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections/default/links", `{"label": "a disc", "for": "someone@example.org"}`, in(policy.Steward, policy.Admin), 201, false},
 		{"DELETE", "/api/collections/default/links/link-0123456789abcdef", "", in(policy.Steward, policy.Admin), 404, false},
@@ -237,7 +242,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		covered := map[string]bool{}
 		for _, r := range routes {
 			p, _, _ := strings.Cut(r.path, "?")
-			for _, v := range []string{"default", "link-0123456789abcdef", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "99", "north"} {
+			for _, v := range []string{"default", "link-0123456789abcdef", "pull-1", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "99", "north"} {
 				p = strings.ReplaceAll(p, "/"+v, "/{}")
 			}
 			covered[r.method+" "+p] = true
@@ -245,7 +250,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}", "{link}"} {
+				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}", "{link}", "{pull}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {

@@ -75,6 +75,9 @@ func (d *Door) routes() []route {
 	if d.Links != nil {
 		all = append(all, d.linkRoutes()...)
 	}
+	if d.Pulls != nil {
+		all = append(all, d.pullRoutes()...)
+	}
 	if d.Proof != nil {
 		all = append(all, d.proofRoutes()...)
 	}

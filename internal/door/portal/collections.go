@@ -114,17 +114,17 @@ func (d *Door) createCollection(r *request) (*page, error) {
 
 type collectionPage struct {
 	collection.Collection
-	Counts     *catalogue.Counts // nil: not for this caller
-	List       studyList
-	Studies    []*catalogue.Study
-	More       string // the address of the next page
-	First      string // the address of the first page; empty: this is it
-	Deposits   []catalogue.Deposit
-	MayPublish bool
-	MayDeposit bool
-	MayManage  bool
-	MayInvite  bool   // people outside, by links
-	Entry      string // the address of its page in the directory; empty: none is published
+	Counts             *catalogue.Counts // nil: not for this caller
+	List               studyList
+	Studies            []*catalogue.Study
+	More               string // the address of the next page
+	First              string // the address of the first page; empty: this is it
+	Deposits           []catalogue.Deposit
+	MayPublish         bool
+	MayDeposit         bool
+	MayManage          bool
+	MayPull, MayInvite bool   // people outside, by links
+	Entry              string // the address of its page in the directory; empty: none is published
 	// MayDescribe says that the caller writes the collection's entry.
 	MayDescribe bool
 	MayPick     bool
@@ -154,6 +154,7 @@ func (d *Door) collection(r *request) (*page, error) {
 	p.MayDescribe = may(policy.EditEntry, policy.NoState)
 	p.MayManage = admin.MayManage(r.admin(), id)
 	p.MayInvite = d.Links != nil && r.mayInvite(id)
+	p.MayPull = d.Pulls != nil && may(policy.ManagePulls, policy.NoState)
 	switch counts, err := d.Desk.Intake(r.Context(), r.admin(), id); {
 	case err == nil:
 		p.Counts = &counts

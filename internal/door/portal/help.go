@@ -80,6 +80,7 @@ var topics = []topic{
 			`Ask the node's administrator to register your system: its AE title and address.`,
 			`Add a destination with the collection's AE title, and the node's address and DICOM port.`,
 			`Send. A success means that the image is on stable storage; a warning, that it is held; a failure says why.`,
+			`What lies in a PACS already is fetched: <b>Collect from an archive</b> on the collection's page takes a list of accession numbers, patients or studies, or asks for what is new every night, with the same people's earlier studies. Hours and rate are yours to set.`,
 			`Where nothing but SSH gets out, there is <b>SFTP</b>: a steward registers your public key for the collection, and the collection's id is the user's name. Folders, files, zip and tar are taken; nothing is listed or given back.`,
 		},
 		Command: "storescu -aec COLLECTION-AET NODE 11112 *.dcm",

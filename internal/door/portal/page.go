@@ -384,6 +384,7 @@ var notices = []notice{
 	noticeRuled:       {"ok", "Decided once for all. What is held and alike is worked on now; what comes later follows by itself."},
 	noticeIdentifies:  {"ok", "It identifies from now on. What has it is being held, and loses it when it is accepted."},
 	noticeRulingEnded: {"ok", "Ended. What it accepted is being held again, and waits for a person."},
+	noticePulling:     {"ok", "It begins, or waits for its hours. What becomes of each request stands below."},
 	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
@@ -400,4 +401,5 @@ const (
 	noticeRuled
 	noticeRulingEnded
 	noticeIdentifies
+	noticePulling
 )

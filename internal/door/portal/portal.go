@@ -25,6 +25,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
+	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -46,6 +47,8 @@ type Parts struct {
 	Links *link.Desk
 	// Notices tells stewards by mail that something is held; nil: nobody is told so.
 	Notices *noticeflow.Desk
+	// Pulls collects from other archives; nil: there are no pages of it.
+	Pulls *pullflow.Desk
 	// Proof says what was done to what came; nil: nobody is told.
 	Proof *proof.Desk
 	// Directory is what is found and published.
@@ -108,6 +111,9 @@ func (d *Door) Register(mux web.Routes) {
 	d.registerDeposits(mux)
 	if d.Links != nil {
 		d.registerLinks(mux)
+	}
+	if d.Pulls != nil {
+		d.registerPulls(mux)
 	}
 	d.registerRecords(mux)
 	d.registerSignIn(mux)

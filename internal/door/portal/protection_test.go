@@ -14,11 +14,13 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/directorytest"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
 // watched looks at everything that a visitor is answered.
@@ -278,6 +280,13 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		}
 	}
 	const home = "/collections/" + string(collection.Default)
+	err = n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := n.Stores.Identity.AddPeer(tx, identity.Peer{AETitle: "PACS", Host: "127.0.0.1", Port: 1, May: identity.MayStore, Collection: policy.AllCollections})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range []struct {
 		path string
 		form url.Values
@@ -287,6 +296,8 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		{home + "/publish", url.Values{}, 200},
 		{home + "/links", url.Values{"do": {"make"}, "label": {"A disc"}, "for": {"imogen@example.org"}}, 200},
 		{home + "/links", url.Values{"do": {"make"}, "for": {"nobody"}}, 422},
+		{home + "/pulls", url.Values{"what": {"accessions"}, "peer": {"PACS"}, "way": {"move"}, "list": {"A1\nA2"}}, 200},
+		{home + "/pulls", url.Values{"what": {"accessions"}, "peer": {"PACS"}, "way": {"move"}, "list": {"*"}}, 422},
 		{home + "/pictures", picture, 200},
 		{home + "/texts", url.Values{"do": {"identifies"}, "text": {"Larkspur Ward"}, "note": {"a ward"}}, 200},
 		{home + "/settings", url.Values{"do": {"token"}, "name": {"Ward 7"}, "role": {"depositor"}}, 200},

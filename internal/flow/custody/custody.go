@@ -132,4 +132,5 @@ const (
 	DoorSFTP   Door = "sftp"
 	// DoorGateway is that of what was cleaned elsewhere.
 	DoorGateway Door = "gateway"
+	DoorPull    Door = "pull"
 )

@@ -6,6 +6,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -97,11 +98,13 @@ func (l own) Store(ctx context.Context, in *network.Instance) (network.Status, e
 type Sender struct {
 	Delivery *delivery.Delivery
 	TLS      *tls.Config // with the node's own certificate; nil: it has none
+	// Patience is how long a peer may take for an answer; 0: two minutes. An archive may say nothing while it sends a study.
+	Patience time.Duration
 }
 
 // Dial opens an association to a peer, to which it calls itself calling. A peer that does not answer, or is another, is a fault.Unavailable.
 func (s *Sender) Dial(ctx context.Context, to identity.Peer, calling string, contexts []network.Proposal, roles ...network.Role) (*network.Association, error) {
-	o := network.DialOptions{CallingAE: calling, CalledAE: string(to.AETitle), Contexts: contexts, Roles: roles, ConnectTimeout: 10 * time.Second, AssociateTimeout: 20 * time.Second, ResponseTimeout: 2 * time.Minute}
+	o := network.DialOptions{CallingAE: calling, CalledAE: string(to.AETitle), Contexts: contexts, Roles: roles, ConnectTimeout: 10 * time.Second, AssociateTimeout: 20 * time.Second, ResponseTimeout: cmp.Or(s.Patience, 2*time.Minute)}
 	if to.Certificate != nil {
 		o.TLS = pinned(s.TLS, *to.Certificate)
 	}

@@ -152,6 +152,7 @@ const (
 	ManageCollection               // a collection's title, addresses, profile
 	ManageLinks                    // links by which people outside give objects to a collection
 	SeeLinkHolder                  // whom such a link was made for
+	ManagePulls                    // what is collected for a collection from other archives
 	ManageTokens                   // tokens and SSH keys
 	ManagePeers                    // DICOM peers
 	ManageUsers                    // people
@@ -184,7 +185,7 @@ const (
 )
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
-	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage tokens",
+	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage pulls", "manage tokens",
 	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward"}
 
 func (a Action) String() string {

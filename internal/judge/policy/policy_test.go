@@ -55,6 +55,7 @@ deposit by a link     link                                       collection
 deposit               depositor steward                          collection
 manage links for people outside  steward admin operator          collection
 see whom a link is for  steward                                  collection
+manage pulls          steward admin operator                     collection
 see intake counts     depositor physicist custodian steward admin operator  collection
 create a collection   steward admin operator                     collection node
 manage a collection   steward admin operator                     collection node

@@ -123,6 +123,7 @@ var rules = []rule{
 	{action: ManageCollection, roles: []Role{Steward, Admin, Operator}, node: true, terms: actTerms, because: "manages the collection"},
 	{action: ManageLinks, roles: []Role{Steward, Admin, Operator}, terms: actTerms, because: "may invite people outside to give objects to the collection"},
 	{action: SeeLinkHolder, roles: []Role{Steward}, because: "knows whom the collection has invited"},
+	{action: ManagePulls, roles: []Role{Steward, Admin, Operator}, terms: actTerms, because: "has images collected for the collection from registered archives"},
 	{action: ManageTokens, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages tokens and SSH keys"},
 	{action: ManagePeers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages peers"},
 	{action: ManageUsers, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "manages people"},
