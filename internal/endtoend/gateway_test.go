@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
 
@@ -66,16 +68,66 @@ func told(t *testing.T, g *served) (w waiting) {
 	return w
 }
 
-// What a gateway has acknowledged is at the node once, whoever is killed in between.
-func TestGatewayAndNodeKilled(t *testing.T) {
-	n := serve(t, setup{})
-	line := newRelay(t, n.http)
+// hospital is a node, a gateway to it, and the line between them.
+func hospital(t *testing.T) (n, g *served, line *relay) {
+	t.Helper()
+	n = serve(t, setup{})
+	line = newRelay(t, n.http)
 	token := filepath.Join(t.TempDir(), "token")
 	secret := n.admin("token", "create", "--name", "north", "--role", "gateway", "--collection", research)
 	if err := os.WriteFile(token, secret, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := serve(t, setup{command: "gateway", args: []string{"--node", "http://" + line.Addr().String(), "--collection", research, "--token-file", token}})
+	return n, serve(t, setup{command: "gateway", args: []string{"--node", "http://" + line.Addr().String(), "--collection", research, "--token-file", token}}), line
+}
+
+// Ultrasound whose pixels say whose it is is painted over at the gateway; the node proves it, reads it once more, and admits it. Its record says who read it where.
+func TestGatewayPaints(t *testing.T) {
+	n, g, _ := hospital(t)
+	images := named(t, 6)
+	for _, st := range g.store("VITRINE", images) {
+		if !st.Done() {
+			t.Fatal(st, st.Comment)
+		}
+	}
+	eventually(t, 3*time.Minute, func() error {
+		if c := n.intake(research); c.Catalogued != len(images) {
+			return fmt.Errorf("at the node: %+v, at the site: %+v", c, g.intake(research))
+		}
+		return nil
+	})
+	if held := n.heldIDs(); len(held) > 0 {
+		t.Errorf("%d are held at the node", len(held))
+	}
+	g.stop()
+	n.stop()
+	met := 0
+	n.stored(research, func(l catalogue.Located, _ string, data []byte) {
+		met++
+		d, err := dicom.Parse(data, dicom.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		px := d.Data.Value(d.Data.PixelData())
+		for y := range 26 {
+			for x := range 400 {
+				if px[3*(y*640+x)] > 60 {
+					t.Fatalf("item %s has something of the name", l.ID)
+				}
+			}
+		}
+		if d.Data.String(dicom.TagBurnedInAnnotation) != "NO" || !strings.HasPrefix(d.Data.String(dicom.TagDeidentificationMethod), "Vitrine research") {
+			t.Errorf("item %s does not say what was done to it", l.ID)
+		}
+	})
+	if met != len(images) {
+		t.Errorf("%d images", met)
+	}
+}
+
+// What a gateway has acknowledged is at the node once, whoever is killed in between.
+func TestGatewayAndNodeKilled(t *testing.T) {
+	n, g, line := hospital(t)
 	set := sample.SmallSet(93)
 	const rounds, each = 4, 12
 	acked := 0

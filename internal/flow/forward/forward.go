@@ -125,8 +125,11 @@ func (f *Flow) Again() {
 // poll is how often to look for what no signal told of.
 const poll = 30 * time.Second
 
-// Run sends until ctx ends.
+// Run sends until ctx ends. What the other side has refused is tried once more first: whoever has mended something starts the gateway again.
 func (f *Flow) Run(ctx context.Context) error {
+	if err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Record.Again(tx, f.Line) }); err != nil && ctx.Err() == nil {
+		f.Log.Error("what was refused cannot be tried again", "error", err)
+	}
 	wait := f.First
 	for {
 		more := f.Record.Signalled()

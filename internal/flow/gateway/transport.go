@@ -111,7 +111,7 @@ func (s *session) Send(ctx context.Context, o *custody.Outgoing, ordinal int64) 
 func declined(err error) (forward.Fate, error) {
 	if p, ok := errors.AsType[*client.Problem](err); ok {
 		switch p.Status {
-		case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		case http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 			return forward.Fate{Outcome: "refused", Reasons: []catalogue.Reason{{Code: "http-" + strconv.Itoa(p.Status), Text: "the node does not take it"}}}, nil
 		}
 	}

@@ -173,6 +173,20 @@ func (r *Record) Note(tx *db.Tx, line string, s Sent) error {
 	return err
 }
 
+// Again has what was refused, or could not be read, sent once more.
+func (r *Record) Again(tx *db.Tx, line string) error {
+	const which = `outcome IN ('refused', 'unreadable')`
+	_, err := tx.Exec(`INSERT INTO forward_study (line, study, collection, uid, subject, asked, since)
+		SELECT DISTINCT s.line, t.id, t.collection, t.uid, t.subject, 1, CAST(? AS BIGINT) FROM forward_sent s JOIN study t ON t.id = s.study WHERE s.line = ? AND s.`+which+`
+		ON CONFLICT (line, study) DO UPDATE SET asked = forward_study.asked + 1`, db.Micros(time.Now()), line)
+	if err != nil {
+		return err
+	}
+	tx.Signal(asked)
+	_, err = tx.Exec(`DELETE FROM forward_sent WHERE line = ? AND `+which, line)
+	return err
+}
+
 // SentOf says of what was sent of a study where it lay then.
 func (r *Record) SentOf(ctx context.Context, line string, study catalogue.StudyID) (map[catalogue.InstanceID]catalogue.Ref, error) {
 	rows, err := r.d.Query(ctx, `SELECT instance, pack, pack_offset FROM forward_sent WHERE line = ? AND study = ?`, line, int64(study))

@@ -205,6 +205,20 @@ func TestSent(t *testing.T) {
 		if n := tally(); n.Waiting != 1 {
 			t.Errorf("%+v", n)
 		}
+		// What was refused is sent once more when that is asked for; what is held there is not.
+		note(2, "refused", catalogue.Reason{Code: "http-413", Text: "..."})
+		waiting, err := r.Waiting(t.Context(), "node", 1)
+		if err != nil || len(waiting) != 1 {
+			t.Fatal(waiting, err)
+		}
+		write(func(tx *db.Tx) error { _, err := r.Done(tx, "node", waiting[0]); return err })
+		write(func(tx *db.Tx) error { return r.Again(tx, "node") })
+		if again, err := r.Waiting(t.Context(), "node", 9); err != nil || len(again) != 1 || again[0].Study != l.StudyID || again[0].UID != l.Study || again[0].Collection != "breast" || again[0].Subject != 7 {
+			t.Error(again, err)
+		}
+		if n := tally(); n.Outcomes["refused"] != 0 || n.Outcomes["held"] != 1 {
+			t.Errorf("%+v", n)
+		}
 		note(0, "conflict")
 		if n := tally(); n.Waiting != 0 || n.Outcomes["conflict"] != 1 || n.Outcomes["kept"] != 0 {
 			t.Errorf("%+v", n)
