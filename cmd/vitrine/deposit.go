@@ -227,7 +227,7 @@ func (d *deposit) run(ctx context.Context) error {
 	for range d.cmd.Connections {
 		wg.Go(func() {
 			for b := range work {
-				err := error(nil)
+				var err error
 				if b.pieces {
 					err = d.sendPieces(ctx, b.index[0])
 				} else {

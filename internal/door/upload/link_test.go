@@ -251,13 +251,11 @@ func TestLinkQuota(t *testing.T) {
 			if a.code != 201 {
 				t.Fatalf("after one was taken back: %d %s", a.code, a.body)
 			}
-			at := a.header.Get("Location")
 			// The same ordinal again takes the place of what was announced, and of its room.
 			if a = announce(what, mine, 100, size); a.code != 201 {
 				t.Fatalf("the same once more: %d %s", a.code, a.body)
 			}
-			at = a.header.Get("Location")
-			if a := x.patch(what, at, 0, bytes.NewReader(f)); a.code != 204 || a.header.Get("Vitrine-Outcome") != "kept" && a.header.Get("Vitrine-Outcome") != "duplicate" {
+			if a := x.patch(what, a.header.Get("Location"), 0, bytes.NewReader(f)); a.code != 204 || a.header.Get("Vitrine-Outcome") != "kept" && a.header.Get("Vitrine-Outcome") != "duplicate" {
 				t.Fatalf("%d %s", a.code, a.body)
 			}
 			if a := announce(what, mine, 101, size); a.code != 413 {
