@@ -169,7 +169,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
 	n.forwards = jobs.NewRunner(n.queue, n.outward(), jobs.Options{Workers: 4, Log: cfg.Log})
 	if n.dicom != nil {
-		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Commit: n.committer(), Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
+		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Commit: n.committer(), Limits: cfg.PeerLimits, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {
 			// The handshake proves that the peer has the key of its certificate; which certificate is a peer's, the register says.
 			n.dimse.TLS = n.secure.Clone()

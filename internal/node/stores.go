@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/mail"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/backup"
 	"github.com/vitrine-imaging/vitrine/internal/flow/gateway"
@@ -65,6 +66,8 @@ type Config struct {
 	Version string // of the program
 	Demo    bool   // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
+	// PeerLimits bound what one registered DICOM application takes at a time; the zero value is the defaults.
+	PeerLimits dimse.Limits
 	// ForwardPause is how long a forwarding rule of which something is left waits at first; 0: a minute.
 	ForwardPause time.Duration
 	Uploads      upload.Limits // of uploads from a browser; the zero value is the defaults

@@ -53,7 +53,10 @@ type Door struct {
 	// Observe is told of every C-STORE: its status code and the bytes of its data set. It may be nil.
 	Observe func(status uint16, bytes int64)
 
+	Limits Limits // of each registered peer
+
 	refusals refusals
+	shares   shares
 }
 
 // maxAssociations is how many associations there are at a time, and how many connections without one beside them; one address gets a quarter of each.
@@ -117,6 +120,9 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 		return p.AbstractSyntax != network.VerificationUID && sess.serves(p.AbstractSyntax)
 	}) && wantsMore(req) {
 		d.Log.Info("association may do nothing of what it asks for", "collection", string(col.ID), "reason", doubt)
+	}
+	if registered.AETitle != "" && !d.shares.enter(ctx, registered.AETitle, d.Limits.settled()) {
+		return network.Decision{}, &network.Rejection{Result: network.RejectTransient, Source: network.RejectByPresentation, Reason: network.RejectLimit}
 	}
 	out := network.Decision{Negotiate: sess.negotiate, Roles: sess.roles, Value: sess}
 	out.Extended, sess.agreed = extended(req)

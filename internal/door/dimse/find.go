@@ -23,6 +23,9 @@ func (d *Door) query(ctx context.Context, a *network.Association, op *network.Op
 	if action := queryClasses[op.SOPClassUID]; op.IsFind() != (action == policy.FindAsPeer) || op.IsMove() != (action == policy.MoveAsPeer) {
 		return network.Outcome{Status: network.Status{Code: network.StatusSOPClassNotSupported, Comment: "this SOP class has another operation"}}
 	}
+	if err := d.shares.query(ctx, s.registered.AETitle); err != nil {
+		return d.unable(ctx, err)
+	}
 	// What was acknowledged before is found.
 	if err := d.Custody.Barrier(ctx); err != nil {
 		return d.unable(ctx, err)
@@ -30,6 +33,11 @@ func (d *Door) query(ctx context.Context, a *network.Association, op *network.Op
 	if op.IsFind() {
 		return d.find(ctx, s, op)
 	}
+	done, ok := d.shares.transfer(s.registered.AETitle, d.Limits.settled())
+	if !ok {
+		return network.Outcome{Status: network.Status{Code: network.StatusCannotPerform, Comment: "too many transfers of this application run: wait for one"}}
+	}
+	defer done()
 	return d.retrieve(ctx, s, op)
 }
 
