@@ -3,7 +3,7 @@
 // It promises: what it is given may be anything, and makes an error at worst; the same frame gives the same boxes; nothing that is read in a picture leaves the
 // package, for nothing is read: it knows where text is, not what it says. What it cannot decide it says to be unsure of, for a person to look at.
 //
-// Text is found by its texture, in views of the frame that together show what any window could (package view), by two small forests (package find) that were
+// Text is found by its texture, in views of the frame that together show what any window could (package view), by a small net and two forests (package find) that were
 // trained on drawn pictures alone. docs/burned-in-text.md tells how well, and where it fails.
 package burnin
 
@@ -19,8 +19,8 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
-// Version names what finds: its method, forests and thresholds. It changes with whatever changes what is found.
-const Version = "2"
+// Version names what finds: its method, net, forests and thresholds. It changes with whatever changes what is found.
+const Version = "3"
 
 // Source is why a box is to be masked.
 type Source uint8
@@ -69,19 +69,15 @@ const (
 	unsureMuch  = "much of the image looks like text"
 )
 
-//go:embed forest.bin
-var forests []byte
+//go:embed model.bin
+var trained []byte
 
 var model = func() *find.Model {
-	var f [3]*find.Forest
-	rest := forests
-	for i := range f {
-		var err error
-		if f[i], rest, err = find.ReadForest(rest); err != nil {
-			panic(err)
-		}
+	m, err := find.ReadModel(trained)
+	if err != nil {
+		panic(err)
 	}
-	return &find.Model{Cells: f[0], Regions: f[1], Conditional: f[2]}
+	return m
 }()
 
 // A judgement is what odds, as logarithms, lead to.
@@ -90,6 +86,7 @@ type judgement struct {
 	likely  float32 // that it is masked if there is other text in the frame
 	beyond  float32 // that it is masked outside the ultrasound regions
 	suspect float32 // that a person should look, if there is no other text
+	often   float32 // the same of images of a kind that often has text
 	support float32 // how much of the odds on other levels and in other views counts
 	lonely  float32 // what counts where nothing else supports it
 	keep    float32 // of a region's cells, what is no part of the text falls below it
@@ -101,7 +98,7 @@ type judgement struct {
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 3, likely: -1, beyond: -1, suspect: 1, support: 0, lonely: -3, keep: 0, grow: -1.5, wary: -0.5, side: 0.5, along: 1, across: 0.5}
+var judged = judgement{sure: 3, likely: -1, beyond: -1, suspect: 1, often: 0.5, support: 0, lonely: -3, keep: 0, grow: -1, wary: -0.5, side: 0.5, along: 1, across: 0.5}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.
@@ -168,6 +165,10 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 		}
 		return len(hints.Regions) > 0
 	}
+	suspect := j.suspect
+	if hints.Often {
+		suspect = j.often
+	}
 	odds := j.supported(regions)
 	top := float32(-30)
 	for _, o := range odds {
@@ -188,7 +189,7 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 			text.add(j, r, o)
 		case o >= j.beyond && outside(b):
 			beyond.add(j, r, o)
-		case o >= j.suspect:
+		case o >= suspect:
 			out.Unsure = unsureFaint
 			text.add(j, r, o)
 		}

@@ -11,6 +11,7 @@ import (
 type Hints struct {
 	Regions []image.Rectangle // of calibrated ultrasound, (0018,6011): what lies in them is image
 	Masks   []image.Rectangle // where the scanner is known to write
+	Often   bool              // of a kind of image that often has text: ultrasound, captures, what declares text
 	Likely  bool              // it says that text is in its pixels, or that it was taken of a screen, a film or paper
 }
 
@@ -47,6 +48,7 @@ func HintsOf(d *dicom.Dataset) Hints {
 	}
 	h.Likely = likely(d)
 	s := scannerOf(d)
+	h.Often = h.Likely || s.modality == "US" || s.modality == "IVUS"
 	for _, l := range layouts {
 		if l.fits(s) {
 			for _, m := range l.masks {

@@ -40,7 +40,7 @@ func TestSecondReader(t *testing.T) {
 		}
 		c, scene := q.Compose(r)
 		a, f := c.Frame(r, r.Chance(0.3))
-		found, err := Look(a, f, Hints{})
+		found, err := Look(a, f, hintsOf(scene))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,9 +38,9 @@ func TestSheets(t *testing.T) {
 			if k == 7 {
 				q.Lines = 0
 			}
-			c, _ := q.Compose(r)
+			c, scene := q.Compose(r)
 			a, f := c.Frame(r, r.Chance(0.3))
-			found, err := Look(a, f, Hints{})
+			found, err := Look(a, f, hintsOf(scene))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,6 +23,7 @@ func TestChooseJudgement(t *testing.T) {
 	}
 	type picture struct {
 		c       *plant.Canvas
+		h       Hints
 		a       *render.Attributes
 		f       codec.Frame
 		regions []find.Region
@@ -50,13 +51,13 @@ func TestChooseJudgement(t *testing.T) {
 				if i%3 == 0 {
 					q.Lines = 0
 				}
-				c, _ := q.Compose(r)
+				c, scene := q.Compose(r)
 				a, f := c.Frame(r, r.Chance(0.3))
 				regions, err := regionsOf(a, f)
 				if err != nil {
 					panic(err)
 				}
-				pictures[i] = picture{c, a, f, regions}
+				pictures[i] = picture{c, hintsOf(scene), a, f, regions}
 			}
 		})
 	}
@@ -68,7 +69,7 @@ func TestChooseJudgement(t *testing.T) {
 			wg.Go(func() {
 				for i := int(next.Add(1)) - 1; i < len(pictures); i = int(next.Add(1)) - 1 {
 					x := &pictures[i]
-					tallies[i].score("", x.c, j.decide(x.c.W, x.c.H, x.regions, Hints{}))
+					tallies[i].score(map[bool]string{true: "often"}[x.h.Often], x.c, j.decide(x.c.W, x.c.H, x.regions, x.h))
 				}
 			})
 		}
@@ -77,13 +78,17 @@ func TestChooseJudgement(t *testing.T) {
 		for _, o := range tallies {
 			l.lines, l.covered, l.frames, l.held, l.clean, l.altered = l.lines+o.lines, l.covered+o.covered, l.frames+o.frames, l.held+o.held, l.clean+o.clean, l.altered+o.altered
 			l.outside, l.away = l.outside+o.outside, l.away+o.away
+			if k := o.by["not held often"]; k[1] > 0 {
+				l.count("not held often", k[0] > 0)
+			}
 		}
 		s, _, _ := strings.Cut(l.String(), "; unsure")
-		fmt.Printf("%-60s: %s\n", name, s)
+		k := l.by["not held often"]
+		fmt.Printf("%-60s: %s; of kinds that often have text, held %d of %d\n", name, s, k[1]-k[0], k[1])
 	}
 	for i, x := range pictures { // those to look at: where something is missed, and where much is masked beside text
 		var l tally
-		found := judged.decide(x.c.W, x.c.H, x.regions, Hints{})
+		found := judged.decide(x.c.W, x.c.H, x.regions, x.h)
 		switch missed := l.score("", x.c, found); {
 		case missed:
 			show(t, fmt.Sprintf("tune_miss_%d", i), x.a, x.f, found)
@@ -100,7 +105,7 @@ func TestChooseJudgement(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			*map[string]*float32{"sure": &j.sure, "likely": &j.likely, "suspect": &j.suspect, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
+			*map[string]*float32{"sure": &j.sure, "suspect": &j.suspect, "often": &j.often, "likely": &j.likely, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
 				"across": &j.across}[name] = float32(v)
 		}
 		try(x, j)

@@ -229,6 +229,9 @@ func TestHints(t *testing.T) {
 		"00280010":{"vr":"US","Value":[600]},"00280011":{"vr":"US","Value":[800]},
 		"00186011":{"vr":"SQ","Value":[{"00186018":{"vr":"UL","Value":[100]},"0018601A":{"vr":"UL","Value":[60]},"0018601C":{"vr":"UL","Value":[700]},"0018601E":{"vr":"UL","Value":[9000]}},
 		{"00186018":{"vr":"UL","Value":[5]}}]}}`))
+	if !h.Often || h.Likely {
+		t.Errorf("an ultrasound image often has text: %t; it does not say so: %t", h.Often, !h.Likely)
+	}
 	if len(h.Regions) != 1 || h.Regions[0] != image.Rect(100, 60, 701, 600) {
 		t.Errorf("regions %v", h.Regions)
 	}
@@ -261,8 +264,8 @@ func TestLikely(t *testing.T) {
 		`{"00080008":{"vr":"CS","Value":["DERIVED","SECONDARY","OTHER","CT_SOM5 PROT"]},"00080060":{"vr":"CS","Value":["CT"]}}`:   true,
 		`{"0008103E":{"vr":"LO","Value":["Patient Protocol"]},"00080008":{"vr":"CS","Value":["ORIGINAL","PRIMARY","LOCALIZER"]}}`: true,
 	} {
-		if got := HintsOf(dataset(t, json)).Likely; got != want {
-			t.Errorf("%s: %t", json, got)
+		if h := HintsOf(dataset(t, json)); h.Likely != want || h.Often != want {
+			t.Errorf("%s: %t, often %t", json, h.Likely, h.Often)
 		}
 	}
 }

@@ -1,6 +1,5 @@
-// Package find finds text in a picture of 8-bit greys, by texture. The picture is halved several times; on each level, cells of 4x4 pixels get features that tell
-// strokes of synthetic sharpness from anatomy (how the gradients point, how many strokes cross, how much is one of two shades), a forest of small trees judges
-// each cell, and a second forest the regions that such cells make.
+// Package find finds text in a picture of 8-bit greys. The picture is halved several times; on each level a small net judges cells of 4x4 pixels, a forest of small trees the regions that such cells make, by
+// measures that tell strokes of synthetic sharpness from anatomy (how the gradients point, how many strokes cross, how much is one of two shades), and a second forest where their lines end.
 package find
 
 import (
@@ -11,14 +10,15 @@ import (
 
 // Grey is a picture, row by row.
 type Grey struct {
-	W, H int
-	Pix  []uint8
+	W, H   int
+	Pix    []uint8
+	Coarse bool // what is in it can be seen elsewhere too: it is looked at from half its size on
 }
 
 // Half is the picture at half the size.
 func (g Grey) Half() Grey {
 	w, h := g.W/2, g.H/2
-	o := Grey{w, h, make([]uint8, w*h)}
+	o := Grey{W: w, H: h, Pix: make([]uint8, w*h)}
 	for y := range h {
 		a, b, to := g.Pix[2*y*g.W:], g.Pix[(2*y+1)*g.W:], o.Pix[y*w:(y+1)*w]
 		a, b = a[:2*w], b[:2*w]
@@ -296,18 +296,6 @@ const perWindow = 18
 
 // Features is how many features a cell has.
 const Features = len(windows)*perWindow + 8 + 9
-
-// Worth tells whether there is anything in a cell's neighbourhood.
-func (c *Cells) Worth(i, j int) bool {
-	k := j*c.W + i
-	if int(c.hi[k])-int(c.lo[k]) < least {
-		return false
-	}
-	var t [channels]float32
-	n := c.window(i, j, 2, 2, &t)
-	r := float32(c.hi[k]) - float32(c.lo[k])
-	return t[brightX]+t[brightY]+t[darkX]+t[darkY] > 0.04*n*r
-}
 
 // Describe writes the features of a cell.
 func (c *Cells) Describe(i, j int, f *[Features]float32) {

@@ -9,7 +9,7 @@ import (
 // where what adjoins it is no part of it.
 
 // ConditionalFeatures is how many features a cell beside or within a region has.
-const ConditionalFeatures = Features + 2*perWindow + 8 + 6 + 10
+const ConditionalFeatures = Features + 2*perWindow + 8 + 6 + 12 + width
 
 // A Zone is where a region may go on.
 type Zone struct {
@@ -168,12 +168,28 @@ func (z *Zone) Describe(m *Model, p image.Point, f *[ConditionalFeatures]float32
 	if !z.along {
 		dx, dy, long, short = dy, dx, short, long
 	}
-	first := max(-12, m.Cells.Sum(own[:]))
+	// What the net says of it, and the most that it says along the line on either side.
+	first, before, after := max(-12, z.level.Odds[p.Y*c.W+p.X]), float32(-12), float32(-12)
+	for n := 1; n <= 4; n++ {
+		q, s := p.Add(image.Pt(n, 0)), p.Sub(image.Pt(n, 0))
+		if !z.along {
+			q, s = p.Add(image.Pt(0, n)), p.Sub(image.Pt(0, n))
+		}
+		if q.X < c.W && q.Y < c.H {
+			after = max(after, z.level.Odds[q.Y*c.W+q.X])
+		}
+		if s.X >= 0 && s.Y >= 0 {
+			before = max(before, z.level.Odds[s.Y*c.W+s.X])
+		}
+	}
 	typical := z.stroke
 	if z.dark {
 		typical = -typical
 	}
-	o = append(o, dx, dy, dx/short, long, short, r.Odds, float32(r.Level), first, typical, float32(len(r.Cells))/(long*short))
+	o = append(o, dx, dy, dx/short, long, short, r.Odds, float32(r.Level), first, typical, float32(len(r.Cells))/(long*short), min(before, after), max(before, after))
+	for _, v := range z.level.numbers[(p.Y*c.W+p.X)*width:][:width] {
+		o = append(o, float32(v))
+	}
 	_ = o
 }
 
@@ -183,7 +199,7 @@ func (z *Zone) Odds(m *Model, p image.Point) float32 {
 	if !z.asked[k] {
 		var f [ConditionalFeatures]float32
 		z.Describe(m, p, &f)
-		z.odds[k], z.asked[k] = m.Conditional.Sum(f[:]), true
+		z.odds[k], z.asked[k] = m.Conditional.Odds(f[:]), true
 	}
 	return z.odds[k]
 }

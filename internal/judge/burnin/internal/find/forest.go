@@ -13,7 +13,6 @@ type Forest struct {
 	Feature []uint8 // of each inner node, tree by tree, level by level
 	Split   []float32
 	Leaf    []float32
-	Stop    []float32 // below this sum after a tree, the rest is not asked
 }
 
 // Trees is how many there are.
@@ -24,62 +23,13 @@ func (f *Forest) Trees() int {
 	return len(f.Leaf) >> f.Depth
 }
 
-// Odds is the sum, or less where it is known early to be low.
+// Odds is the sum.
 func (f *Forest) Odds(v []float32) float32 {
 	s := f.Base
 	for t := range f.Trees() {
-		if s += f.tree(t, v); s < f.Stop[t] {
-			return s - gone
-		}
-	}
-	return s
-}
-
-// gone is taken from the sum of what left the forest early, so that nothing takes it for likely.
-const gone = 20
-
-// Sum is the sum, however low.
-func (f *Forest) Sum(v []float32) float32 {
-	s := f.Base
-	for t := range f.Trees() {
 		s += f.tree(t, v)
 	}
 	return s
-}
-
-// Sums writes the sum after each tree: what early stops are measured from.
-func (f *Forest) Sums(v, sums []float32) {
-	s := f.Base
-	for t := range f.Trees() {
-		s += f.tree(t, v)
-		sums[t] = s
-	}
-}
-
-// oddsOf is Odds of each of several cells, into odds. It asks tree by tree, so that a tree's nodes are at hand and cells do not wait for each other's comparisons; open is scratch for as many.
-func (f *Forest) oddsOf(cells [][Features]float32, odds []float32, open []int32) {
-	open = open[:len(cells)]
-	for i := range open {
-		open[i], odds[i] = int32(i), f.Base
-	}
-	inner := 1<<f.Depth - 1
-	for t := range f.Trees() {
-		feature, split, leaf, stop := f.Feature[t*inner:][:inner], f.Split[t*inner:][:inner], f.Leaf[t<<f.Depth:][:1<<f.Depth], f.Stop[t]
-		left := 0
-		for _, i := range open {
-			s := odds[i] + leaf[descend(feature, split, cells[i][:], f.Depth)]
-			open[left] = i
-			if s < stop {
-				s -= gone
-			} else {
-				left++
-			}
-			odds[i] = s
-		}
-		if open = open[:left]; left == 0 {
-			return
-		}
-	}
 }
 
 // descend is the leaf of a tree that a vector comes to. Which way it goes at a node cannot be foretold, so nothing branches.
@@ -101,7 +51,7 @@ func (f *Forest) tree(t int, v []float32) float32 {
 }
 
 // AppendBinary writes the forest.
-func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
+func (f *Forest) AppendBinary(b []byte) []byte {
 	b = append(b, byte(f.Depth))
 	b = binary.LittleEndian.AppendUint16(b, uint16(f.Trees()))
 	floats := func(v ...float32) {
@@ -113,8 +63,7 @@ func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, f.Feature...)
 	floats(f.Split...)
 	floats(f.Leaf...)
-	floats(f.Stop...)
-	return b, nil
+	return b
 }
 
 var errForest = errors.New("the forest is cut short")
@@ -128,7 +77,7 @@ func ReadForest(b []byte) (*Forest, []byte, error) {
 	n := int(binary.LittleEndian.Uint16(b[1:]))
 	b = b[3:]
 	inner := n * (1<<f.Depth - 1)
-	if f.Depth > 8 || len(b) < 4+inner+4*(inner+n<<f.Depth+n) {
+	if f.Depth > 8 || len(b) < 4+inner+4*(inner+n<<f.Depth) {
 		return nil, nil, errForest
 	}
 	floats := func(k int) []float32 {
@@ -141,6 +90,6 @@ func ReadForest(b []byte) (*Forest, []byte, error) {
 	}
 	f.Base = floats(1)[0]
 	f.Feature, b = b[:inner:inner], b[inner:]
-	f.Split, f.Leaf, f.Stop = floats(inner), floats(n<<f.Depth), floats(n)
+	f.Split, f.Leaf = floats(inner), floats(n<<f.Depth)
 	return f, b, nil
 }

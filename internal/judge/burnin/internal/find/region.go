@@ -3,6 +3,7 @@ package find
 import (
 	"image"
 	"math"
+	"slices"
 )
 
 // A Region is connected cells of a level that look like text.
@@ -10,7 +11,6 @@ type Region struct {
 	Level   int
 	View    int             // which picture of a frame it is in
 	Box     image.Rectangle // in cells of its level
-	Wide    image.Rectangle // Box with what continues it, in cells
 	Cells   []image.Point
 	Odds    float32 // that it is text, once judged
 	level   *Level
@@ -18,52 +18,43 @@ type Region struct {
 	feature [RegionFeatures]float32
 }
 
-// A Level is one size of a picture: its cells, and what the first forest says of each.
+// A Level is one size of a picture: what the net says of each cell, and the cells' measures once something is there that may be text.
 type Level struct {
-	Grey   Grey
-	Cells  *Cells
-	Odds   []float32
-	values [][Features]float32 // of those that are Likely
-	index  []int32
+	Grey    Grey
+	W, H    int
+	Odds    []float32
+	numbers []uint8 // the net's, width of each cell
+	Cells   *Cells
+	level   int // how often it was halved
 }
 
 // Likely is the least of a cell's odds by which it counts into a region, and seed what one cell of a region has to have.
 const (
-	Likely = -0.6
-	seed   = 0.5
+	Likely = -1.4
+	seed   = -0.4
 )
 
-// Judge asks the forest of each cell.
-func Judge(c *Cells, f *Forest) *Level {
-	l := &Level{Cells: c, Odds: make([]float32, c.W*c.H), index: make([]int32, c.W*c.H)}
-	at, row, odds, open := make([]int32, c.W), make([][Features]float32, c.W), make([]float32, c.W), make([]int32, c.W)
-	for j := range c.H {
-		n := 0
-		for i := range c.W {
-			k := j*c.W + i
-			l.Odds[k], l.index[k] = -30, -1
-			if c.Worth(i, j) {
-				c.Describe(i, j, &row[n])
-				at[n] = int32(k)
-				n++
-			}
-		}
-		f.oddsOf(row[:n], odds, open)
-		for q, k := range at[:n] {
-			if l.Odds[k] = odds[q]; odds[q] > Likely {
-				l.index[k] = int32(len(l.values))
-				l.values = append(l.values, row[q])
-			}
-		}
+// judge asks the net of each cell; nil if there are too few.
+func judge(g Grey, n *Net) *Level {
+	l := &Level{Grey: g, W: g.W / Cell, H: g.H / Cell}
+	if l.W < 3 || l.H < 3 {
+		return nil
 	}
+	l.Odds, l.numbers = n.Logits(g)
 	return l
 }
 
 // RegionFeatures is how many features a region has.
-const RegionFeatures = Features + 22 + inkFeatures
+const RegionFeatures = Features + 22 + inkFeatures + width
 
 // Regions are the groups of Likely cells, those within two cells of each other together.
-func (l *Level) Regions(level int) []Region {
+func (l *Level) Regions() []Region {
+	if !slices.ContainsFunc(l.Odds, func(o float32) bool { return o >= seed }) {
+		return nil
+	}
+	if l.Cells == nil {
+		l.Cells = Measure(l.Grey)
+	}
 	c := l.Cells
 	seen := make([]bool, c.W*c.H)
 	var regions []Region
@@ -73,7 +64,7 @@ func (l *Level) Regions(level int) []Region {
 			if k := j*c.W + i; seen[k] || l.Odds[k] < seed {
 				continue
 			}
-			r := Region{level: l, Level: level, Box: image.Rect(i, j, i+1, j+1)}
+			r := Region{level: l, Level: l.level, Box: image.Rect(i, j, i+1, j+1)}
 			stack = append(stack[:0], image.Pt(i, j))
 			seen[j*c.W+i] = true
 			for len(stack) > 0 {
@@ -91,50 +82,10 @@ func (l *Level) Regions(level int) []Region {
 				}
 			}
 			l.describe(&r)
-			r.Wide = l.continued(r.Box)
 			regions = append(regions, r)
 		}
 	}
 	return regions
-}
-
-// faint is the least of a cell's odds by which it continues a line.
-const faint = -2.5
-
-// continued is a region's box, longer by the cells at its ends that are less Likely: the last letters of a line lie over something else.
-func (l *Level) continued(b image.Rectangle) image.Rectangle {
-	c := l.Cells
-	some := func(r image.Rectangle) bool {
-		r = r.Intersect(image.Rect(0, 0, c.W, c.H))
-		for y := r.Min.Y; y < r.Max.Y; y++ {
-			for x := r.Min.X; x < r.Max.X; x++ {
-				if l.Odds[y*c.W+x] > faint {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	// reach is how far the box goes on, if step says which cells are n away from its end.
-	reach := func(long int, step func(n int) image.Rectangle) int {
-		far := 0
-		for n := 1; n <= 10+long/2 && n-far <= 4; n++ {
-			if some(step(n)) {
-				far = n
-			}
-		}
-		return far
-	}
-	o := b
-	if b.Dx()*4 >= b.Dy()*3 {
-		o.Min.X -= reach(b.Dx(), func(n int) image.Rectangle { return image.Rect(b.Min.X-n, b.Min.Y, b.Min.X-n+1, b.Max.Y) })
-		o.Max.X += reach(b.Dx(), func(n int) image.Rectangle { return image.Rect(b.Max.X+n-1, b.Min.Y, b.Max.X+n, b.Max.Y) })
-	}
-	if b.Dy()*4 >= b.Dx()*3 {
-		o.Min.Y -= reach(b.Dy(), func(n int) image.Rectangle { return image.Rect(b.Min.X, b.Min.Y-n, b.Max.X, b.Min.Y-n+1) })
-		o.Max.Y += reach(b.Dy(), func(n int) image.Rectangle { return image.Rect(b.Min.X, b.Max.Y+n-1, b.Max.X, b.Max.Y+n) })
-	}
-	return o.Intersect(image.Rect(0, 0, c.W, c.H))
 }
 
 // describe writes the features of a region.
@@ -142,9 +93,13 @@ func (l *Level) describe(r *Region) {
 	var weight, total, peak float32 = 0, 0, -30
 	var over [4]float32
 	var mean [Features]float32
+	var own [Features]float32
+	var numbers [width]float32
+	step := 1 + len(r.Cells)/2000 // of a large region, some
 	var sx, sy, sxx, syy, sxy float64
-	for _, p := range r.Cells {
-		k := p.Y*l.Cells.W + p.X
+	var described float32
+	for i, p := range r.Cells {
+		k := p.Y*l.W + p.X
 		o := l.Odds[k]
 		peak, total = max(peak, o), total+o
 		for q, t := range []float32{0, 1, 2, 4} {
@@ -154,14 +109,24 @@ func (l *Level) describe(r *Region) {
 		}
 		w := sigmoid(o)
 		weight += w
-		for q, v := range l.values[l.index[k]] {
-			mean[q] += w * v
+		if i%step == 0 {
+			described += w
+			l.Cells.Describe(p.X, p.Y, &own)
+			for q, v := range own {
+				mean[q] += w * v
+			}
+			for q, v := range l.numbers[k*width:][:width] {
+				numbers[q] += w * float32(v)
+			}
 		}
 		x, y := float64(p.X), float64(p.Y)
 		sx, sy, sxx, syy, sxy = sx+x, sy+y, sxx+x*x, syy+y*y, sxy+x*y
 	}
 	for q := range mean {
-		mean[q] /= weight
+		mean[q] /= described
+	}
+	for q, v := range numbers {
+		r.feature[Features+22+inkFeatures+q] = v / described
 	}
 	n := float32(len(r.Cells))
 	w, h := float32(r.Box.Dx()), float32(r.Box.Dy())
@@ -192,7 +157,7 @@ func (l *Level) describe(r *Region) {
 	} else {
 		f[20], f[21] = 1, 0
 	}
-	l.ink(r, f[22:])
+	l.ink(r, f[22:22+inkFeatures])
 }
 
 func (c *Cells) box(b image.Rectangle, t *[channels]float32) (area float32) {
@@ -218,20 +183,41 @@ func (r *Region) Bounds() image.Rectangle {
 // Levels is how often a picture is halved at most, and one; the last is for large pictures.
 const Levels = 4
 
-// A Model is the three forests.
-type Model struct{ Cells, Regions, Conditional *Forest }
+// A Model is the net and the two forests.
+type Model struct {
+	Net                  *Net
+	Regions, Conditional *Forest
+}
+
+// ReadModel reads what the trainer wrote.
+func ReadModel(b []byte) (*Model, error) {
+	m := &Model{}
+	var err error
+	if m.Net, b, err = ReadNet(b); err != nil {
+		return nil, err
+	}
+	if m.Regions, b, err = ReadForest(b); err != nil {
+		return nil, err
+	}
+	m.Conditional, _, err = ReadForest(b)
+	return m, err
+}
 
 // Pyramid judges every level of a picture.
-func Pyramid(g Grey, f *Forest) []*Level {
+func Pyramid(g Grey, n *Net) []*Level {
 	var levels []*Level
 	for k := range Levels {
-		c := Measure(g)
-		if c == nil || k >= 3 && min(g.W, g.H) < 150 {
+		if k >= 3 && min(g.W, g.H) < 150 {
 			break
 		}
-		l := Judge(c, f)
-		l.Grey = g
-		levels = append(levels, l)
+		if k > 0 || !g.Coarse {
+			l := judge(g, n)
+			if l == nil {
+				break
+			}
+			l.level = k
+			levels = append(levels, l)
+		}
 		g = g.Half()
 	}
 	return levels
@@ -240,8 +226,8 @@ func Pyramid(g Grey, f *Forest) []*Level {
 // Find is the regions of a picture, judged; view is told of each.
 func (m *Model) Find(g Grey, view int) []Region {
 	var all []Region
-	for k, l := range Pyramid(g, m.Cells) {
-		for _, r := range l.Regions(k) {
+	for _, l := range Pyramid(g, m.Net) {
+		for _, r := range l.Regions() {
 			r.View = view
 			r.Odds = m.Regions.Odds(r.feature[:])
 			all = append(all, r)

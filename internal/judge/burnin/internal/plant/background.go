@@ -16,6 +16,7 @@ type Scene struct {
 var Scenes = []Scene{
 	{"sector", sector}, {"slice", slice}, {"head", head}, {"breast", breast}, {"chest", chest}, {"hot spots", spots}, {"vessels", vessels}, {"photograph", photograph}, {"screen", screen},
 	{"plot", plot}, {"film", film}, {"tissue", tissue}, {"bone", trabecula}, {"noise", noisy}, {"flat", flat}, {"tiles", tiles}, {"report", report}, {"masks", masks}, {"glitter", glitter}, {"map", chart}, {"flow", flow},
+	{"probe", probe}, {"probe", probe}, {"probe", probe}, {"thin", thin}, {"thin", thin}, {"strips", strips}, {"levels", levels},
 }
 
 // sector is an ultrasound image: speckle within a sector or a strip, black around it, a bar of greys, ticks.

@@ -58,6 +58,27 @@ func (l *Line) Inked(b image.Rectangle) bool {
 	return false
 }
 
+// Contrast is how far the line's ink stands out from what is beside it, in a picture as wide as the canvas, row by row; 0 to 255.
+func (l *Line) Contrast(w int, pix []uint8) float64 {
+	var n, sum [2]float64
+	for y := range l.ink.H {
+		for x := range l.ink.W {
+			v, k := l.ink.Ink[y*l.ink.W+x], 0
+			switch {
+			case v >= 0.6:
+				k = 1
+			case v > 0.05:
+				continue
+			}
+			n[k], sum[k] = n[k]+1, sum[k]+float64(pix[(l.Box.Min.Y+y)*w+l.Box.Min.X+x])
+		}
+	}
+	if n[0] == 0 || n[1] == 0 {
+		return 255
+	}
+	return math.Abs(sum[1]/n[1] - sum[0]/n[0])
+}
+
 // NewCanvas is black.
 func NewCanvas(w, h, planes int) *Canvas {
 	c := &Canvas{W: w, H: h}

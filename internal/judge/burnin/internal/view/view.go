@@ -220,7 +220,7 @@ func colours(f codec.Frame) ([]find.Grey, error) {
 		}
 		return int(uint8(binary.LittleEndian.Uint32(f.Pixels[4*i:]) >> shift))
 	}
-	light, chroma := find.Grey{W: f.Columns, H: f.Rows, Pix: make([]uint8, n)}, find.Grey{W: f.Columns, H: f.Rows, Pix: make([]uint8, n)}
+	light, chroma := find.Grey{W: f.Columns, H: f.Rows, Pix: make([]uint8, n)}, find.Grey{W: f.Columns, H: f.Rows, Pix: make([]uint8, n), Coarse: true}
 	ybr := len(f.Photometric) > 3 && f.Photometric[:3] == "YBR"
 	coloured := 0
 	for i := range n {

@@ -28,8 +28,8 @@ func (s *set) append(o *set) {
 
 const bins = 64
 
-// boost makes a forest of trees of a depth by gradient boosting with second derivatives; lost is the part of the true rows that the forest may stop asking about early.
-func boost(s *set, trees, depth int, rate float64, lost float64, seed uint64) *find.Forest {
+// boost makes a forest of trees of a depth by gradient boosting with second derivatives.
+func boost(s *set, trees, depth int, rate float64, seed uint64) *find.Forest {
 	n, width := len(s.truth), s.width
 	r := plant.NewRand(seed)
 	// Columns of bins: rows of a column lie together.
@@ -168,19 +168,10 @@ func boost(s *set, trees, depth int, rate float64, lost float64, seed uint64) *f
 		for q := range leaf {
 			leaf[q] = float32(-rate * G[q] / (H[q] + 2))
 		}
-		var kept []float32
 		for i := range n {
 			score[i] += leaf[node[i]]
-			if s.truth[i] {
-				kept = append(kept, score[i])
-			}
 		}
-		slices.Sort(kept)
-		stop := float32(math.Inf(-1))
-		if lost > 0 && len(f.Stop) >= 4 {
-			stop = min(-0.5, kept[int(lost*float64(len(kept)))])
-		}
-		f.Feature, f.Split, f.Leaf, f.Stop = append(f.Feature, feature...), append(f.Split, split...), append(f.Leaf, leaf...), append(f.Stop, stop)
+		f.Feature, f.Split, f.Leaf = append(f.Feature, feature...), append(f.Split, split...), append(f.Leaf, leaf...)
 	}
 	return f
 }
