@@ -35,6 +35,13 @@ type storeFlags struct {
 	Store string `placeholder:"URL" help:"Bucket for sealed packs: s3://BUCKET?endpoint=...&region=..."`
 	Tier  bool   `help:"Move sealed packs to the bucket; without it they are copied there, and stay."`
 	Keep  int64  `placeholder:"BYTES" help:"With --tier: so much of the newest stays here as well."`
+
+	Mirror string `placeholder:"URL" help:"A second bucket or folder (file:///...), elsewhere: sealed packs are copied there, and read from there where the others lack or damage one."`
+}
+
+// into puts them into a configuration.
+func (f *storeFlags) into(cfg *node.Config) {
+	cfg.Bucket, cfg.Tier, cfg.Keep, cfg.Mirror = f.Store, f.Tier, f.Keep, f.Mirror
 }
 
 // adminFlags say which node to administer: on its own folder, or over its API.

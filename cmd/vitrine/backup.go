@@ -21,9 +21,10 @@ type backupCmd struct {
 type backupFlags struct {
 	nodeFlags
 	keyFlags
-	Store string `placeholder:"URL" help:"The node's bucket, where packs that are no longer on this machine are read from."`
-	To    string `placeholder:"PLACE" help:"Where backups lie: a folder, or a bucket such as s3://BUCKET?region=..."`
-	Keys  string `placeholder:"PLACE" help:"Where the keys lie, apart from the backups: another folder, or another bucket with other rights."`
+	Store  string `placeholder:"URL" help:"The node's bucket, where packs that are no longer on this machine are read from."`
+	Mirror string `name:"mirror" placeholder:"URL" help:"The node's mirror, where packs are read from that are nowhere else."`
+	To     string `placeholder:"PLACE" help:"Where backups lie: a folder, or a bucket such as s3://BUCKET?region=..."`
+	Keys   string `placeholder:"PLACE" help:"Where the keys lie, apart from the backups: another folder, or another bucket with other rights."`
 }
 
 type keepFlags struct {
@@ -34,7 +35,7 @@ type keepFlags struct {
 func (f *backupFlags) settings() (node.Config, node.Places, error) {
 	cfg := f.config()
 	f.keyFlags.into(&cfg)
-	cfg.Bucket, cfg.Version = f.Store, versionText()
+	cfg.Bucket, cfg.Mirror, cfg.Version = f.Store, f.Mirror, versionText()
 	if cfg.Data == "" {
 		return cfg, node.Places{}, usage("say where the node's data is: --data DIR")
 	}

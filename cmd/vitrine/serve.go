@@ -26,6 +26,7 @@ type serveFlags struct {
 	Proxies []string `name:"trusted-proxy" placeholder:"ADDRESS" help:"Address, or range such as 10.0.0.0/24, of proxies before HTTP: theirs is the X-Forwarded-For that is believed. May be given more than once."`
 	OCR     string   `name:"tesseract" default:"off" placeholder:"auto|off|PROGRAM" help:"Tesseract as a second reader of pixels: where it is installed, never, or a program of that kind. Default: ${default}."`
 	Demo    bool     `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
+	Traces  string   `placeholder:"URL" help:"Collector that traces are sent to, by OTLP over HTTP (OpenTelemetry): http://HOST:4318/v1/traces. Without it none are made."`
 	Log     string   `enum:"text,json" default:"text" help:"Form of the log on standard error: ${enum}."`
 	Level   string   `enum:"debug,info,warn,error" default:"info" help:"What is logged: ${enum} and worse."`
 }
@@ -55,7 +56,7 @@ func (c *serveFlags) node(s *streams) (cfg node.Config, err error) {
 	}
 	cfg = c.config()
 	c.keyFlags.into(&cfg)
-	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
+	c.storeFlags.into(&cfg)
 	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
 	cfg.SFTP, cfg.SFTPOptional = listen(c.SFTP), c.SFTP == usualSFTP
 	if cfg.HTTP == "" && cfg.DICOM == "" && (cfg.SFTP == "" || cfg.SFTPOptional) {
@@ -75,6 +76,7 @@ func (c *serveFlags) node(s *streams) (cfg node.Config, err error) {
 		return cfg, usage("--tls-cert and --tls-key belong together")
 	}
 	cfg.Log, cfg.Decoder, cfg.Documents, cfg.Video, cfg.ReadPixels, cfg.Version = c.logger(s), decoder(cfg.Data), documentReader(cfg.Data), videoWorker(), true, versionText()
+	cfg.Traces = c.Traces
 	cfg.Tesseract, cfg.Confine = c.OCR, confined()
 	return cfg, c.keyPlace(cfg)
 }

@@ -15,14 +15,15 @@ type verifyCmd struct {
 }
 
 func (c *verifyCmd) Help() string {
-	return `Works while the node runs. Exit code 1 says that something differs; the report names packs and record numbers, and nothing of a patient.`
+	return `Works while the node runs. With --store and --mirror, as the node has them, what lies there is compared too. Exit code 1 says that something differs; the report names packs and record numbers, and nothing of a patient.`
 }
 
 // Run verifies a node.
 func (c *verifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	cfg := c.config()
 	c.keyFlags.into(&cfg)
-	cfg.Bucket, cfg.Tier, cfg.Keep = c.Store, c.Tier, c.Keep
+	c.storeFlags.into(&cfg)
+	cfg.ReadOnly = true
 	if err := there(cfg); err != nil {
 		return err
 	}
@@ -59,6 +60,9 @@ func (c *verifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 
 func (c *verifyCmd) print(s *streams, r *verify.Report) error {
 	fmt.Fprintf(s.out, "%s (%s) in %s, %s of the audit log", count(int(r.Objects), "object"), bytesText(r.Bytes), count(int(r.Packs), "pack"), count(int(r.Audit), "entry"))
+	if r.Mirrored > 0 {
+		fmt.Fprintf(s.out, ", %s in the mirror", count(int(r.Mirrored), "pack"))
+	}
 	if r.Erased > 0 {
 		fmt.Fprintf(s.out, ", %d erased", r.Erased)
 	}

@@ -180,6 +180,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// Associations is how many associations are established now.
+func (s *Server) Associations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.places.established
+}
+
 // connection serves one connection from beginning to end.
 func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	defer nc.Close()

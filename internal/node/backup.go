@@ -114,7 +114,7 @@ func withBackup(ctx context.Context, cfg Config, at Places, w Watch, use func(ba
 		return err
 	}
 	defer lock.release()
-	cfg.reading = true
+	cfg.ReadOnly = true
 	s, err := OpenStores(ctx, cfg, nil)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func Restore(ctx context.Context, cfg Config, from Places, name string, who admi
 	if err != nil {
 		return nil, err
 	}
-	cfg.restoring, cfg.Bucket = true, ""
+	cfg.restoring, cfg.Bucket, cfg.Mirror = true, "", ""
 	s, err := OpenStores(ctx, cfg, nil)
 	if err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func Drill(ctx context.Context, cfg Config, from Places, name, scratch string, w
 	}
 	defer inUse.release()
 	d := &Drilled{Differences: []verify.Difference{}, Why: []string{}}
-	there := Config{Data: filepath.Join(top, "node"), Key: cfg.Key, Sealed: cfg.Sealed, Version: cfg.Version, Log: cfg.Log, HTTP: "127.0.0.1:0"}
+	there := Config{Data: filepath.Join(top, "node"), Key: cfg.Key, Sealed: cfg.Sealed, Version: cfg.Version, Log: cfg.Log, HTTP: "127.0.0.1:0", still: true}
 	if p := cfg.KeyPlace(); there.Key == "" {
 		there.Key = p.File
 	} else if p.Keeper != "" {

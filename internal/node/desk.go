@@ -59,7 +59,7 @@ func (r *Records) SignStatement(ctx context.Context, cfg Config, who admin.Calle
 // Verify is what a verification looks at.
 func (s *Stores) Verify() (verify.Parts, error) {
 	sign, err := signer(s.Ring.Root())
-	return verify.Parts{DB: s.DB, Audit: s.Audit, Signer: sign, Ring: s.Ring, Packs: s.Packs, Catalogue: s.Catalogue, Subjects: s.Subjects}, err
+	return verify.Parts{DB: s.DB, Audit: s.Audit, Signer: sign, Ring: s.Ring, Packs: s.Packs, Mirror: s.mirror != nil, Catalogue: s.Catalogue, Subjects: s.Subjects}, err
 }
 
 // VerifyAudit recomputes the audit log. Where the master key is at hand, the signatures of checkpoints are compared too.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/base/tesseract"
+	"github.com/vitrine-imaging/vitrine/internal/base/traces"
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
 	"github.com/vitrine-imaging/vitrine/internal/door/sftp"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
@@ -68,7 +70,11 @@ type Node struct {
 	Gateway   *gateway.Gateway  // nil: it is none
 	Forward   *forwardflow.Flow // nil: nothing is sent on
 
-	cfg    Config
+	cfg Config
+
+	associations atomic.Pointer[network.Server] // once it runs
+	traces       *traces.Traces                 // nil: nobody wants them
+
 	secure *tls.Config // nil: without TLS
 	place  web.Place
 	folder hold
@@ -106,6 +112,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		}
 	}()
 	if err := n.settle(); err != nil {
+		return nil, err
+	}
+	if n.traces, err = traces.Open(ctx, cfg.Traces, cfg.Version, cfg.Log); err != nil {
 		return nil, err
 	}
 	if err := n.openSecond(ctx); err != nil {
@@ -166,8 +175,8 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err
 	}
-	n.runner = jobs.NewRunner(n.queue, n.jobs(), jobs.Options{Log: cfg.Log})
-	n.forwards = jobs.NewRunner(n.queue, n.outward(), jobs.Options{Workers: 4, Log: cfg.Log})
+	n.runner = jobs.NewRunner(n.queue, n.tracedJobs(n.jobs()), jobs.Options{Log: cfg.Log})
+	n.forwards = jobs.NewRunner(n.queue, n.tracedJobs(n.outward()), jobs.Options{Workers: 4, Log: cfg.Log})
 	if n.dicom != nil {
 		n.dimse = &dimse.Door{Custody: spine, Delivery: n.Delivery, Sender: n.sender(), Commit: n.committer(), Limits: cfg.PeerLimits, Collections: s.Collections, Identity: s.Identity, Log: cfg.Log, Demo: cfg.Demo}
 		if n.secure != nil {
@@ -409,7 +418,9 @@ func (n *Node) dimseServer() *network.Server {
 	if n.dimse == nil {
 		return nil
 	}
-	return n.dimse.Server()
+	s := n.dimse.Server()
+	n.associations.Store(s)
+	return s
 }
 
 func (n *Node) close() error {
@@ -426,6 +437,12 @@ func (n *Node) close() error {
 	}
 	if n.codecs != nil {
 		errs = append(errs, n.codecs.Close())
+	}
+	// What waits for the collector is sent, if it takes it soon.
+	soon, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := n.traces.Close(soon); err != nil {
+		n.cfg.Log.Warn("the last traces were not sent", "error", err)
 	}
 	if n.Stores != nil {
 		errs = append(errs, n.Stores.Close())

@@ -31,7 +31,7 @@ func (n *Node) openPulls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.pulling = jobs.NewRunner(n.queue, n.Pulls.Handlers(), jobs.Options{Workers: pullers, Drain: time.Millisecond, Log: n.cfg.Log})
+	n.pulling = jobs.NewRunner(n.queue, n.tracedJobs(n.Pulls.Handlers()), jobs.Options{Workers: pullers, Drain: time.Millisecond, Log: n.cfg.Log})
 	return n.Pulls.Schedule(ctx)
 }
 

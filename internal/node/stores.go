@@ -48,6 +48,8 @@ type Config struct {
 	Bucket   string // where sealed packs go, s3://bucket?... or file:///...; empty: nowhere
 	Tier     bool   // sealed packs move to the bucket instead of being copied there
 	Keep     int64  // of Tier: bytes of sealed packs that stay local
+	Mirror   string // a second place for sealed packs, read where the others lack or damage one; as Bucket. Empty: none
+	ReadOnly bool   // Bucket and Mirror are read from, and nothing is copied there: for commands beside a running node
 
 	HTTP  string // listen address; empty: none
 	DICOM string // listen address; empty: none
@@ -63,6 +65,7 @@ type Config struct {
 	OIDC      *signin.Provider // who vouches for people; nil: nobody
 	Mail      *mail.Config     // the server that takes mails; nil: none is sent. It wants a PublicURL
 
+	Traces  string // where spans are sent, by OTLP over HTTP: http://HOST:4318/v1/traces; empty: nowhere
 	Version string // of the program
 	Demo    bool   // a demonstration: the key inside Data, C-STORE from this machine taken from anybody
 	Log     *slog.Logger
@@ -83,7 +86,7 @@ type Config struct {
 	Tesseract string   // a second reader of pixels: "auto" is Tesseract where it is installed, "off" or empty none, anything else its program
 	Confine   []string // the program that limits itself and becomes that one ("vitrine tesseract-worker"); empty: it runs without limits but that of time
 
-	reading   bool // the bucket is read from, and nothing is copied there
+	still     bool // the node answers, and does nothing by itself: a restored copy sends no mail a second time, and forwards nothing
 	restoring bool // the folder is being restored by this call
 }
 
@@ -181,6 +184,7 @@ type Stores struct {
 	ringDB *db.DB
 	whoDB  *db.DB
 	bucket *blob.Bucket
+	mirror *blob.Bucket
 }
 
 // OpenStores opens records, keys and packs. committed, which may be nil, is told of each record that becomes durable.
@@ -226,12 +230,21 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 			return nil, fault.New(fault.Unavailable, "open bucket", "", "its address is not one, or it does not answer")
 		}
 		opts.Bucket = s.bucket
-		switch {
-		case cfg.reading:
-			opts.Mode = pack.Read
-		case cfg.Tier:
+		if cfg.Tier {
 			opts.Mode = pack.Tier
 		}
+	}
+	if cfg.Mirror != "" {
+		if cfg.Mirror == cfg.Bucket {
+			return nil, fault.New(fault.Invalid, "open mirror", "", "it is the bucket itself: a mirror lies elsewhere")
+		}
+		if s.mirror, err = blob.OpenBucket(ctx, cfg.Mirror); err != nil {
+			return nil, fault.New(fault.Unavailable, "open mirror", "", "its address is not one, or it does not answer")
+		}
+		opts.Mirror = s.mirror
+	}
+	if cfg.ReadOnly {
+		opts.Mode = pack.Read
 	}
 	s.Packs, err = pack.OpenStore(ctx, cfg.Data, opts)
 	return s, err
@@ -243,8 +256,10 @@ func (s *Stores) Close() error {
 	if s.Packs != nil {
 		errs = append(errs, s.Packs.Close())
 	}
-	if s.bucket != nil {
-		errs = append(errs, s.bucket.Close())
+	for _, b := range []*blob.Bucket{s.bucket, s.mirror} {
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
 	}
 	if s.whoDB != nil {
 		errs = append(errs, s.whoDB.Close())

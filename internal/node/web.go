@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/api"
 	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
 	"github.com/vitrine-imaging/vitrine/internal/door/portal"
 	"github.com/vitrine-imaging/vitrine/internal/door/upload"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -45,6 +47,20 @@ func (n *Node) website() (*http.Server, error) {
 	if n.Gateway != nil {
 		metrics.Gateway(n.standing())
 	}
+	metrics.Node(n.Status.Measure)
+	if n.dimse != nil {
+		metrics.Associations(func() int {
+			if s := n.associations.Load(); s != nil {
+				return s.Associations()
+			}
+			return 0
+		})
+		n.dimse.ObserveEnd, n.dimse.ObserveRefused = metrics.AssociationEnded, metrics.AssociationRefused
+		n.dimse.Observe = func(status uint16, bytes int64, took time.Duration) {
+			metrics.Stored(status, bytes)
+			n.tracedStore(status, bytes, took)
+		}
+	}
 	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Root: s.Ring.Root(), Mail: n.Mail, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
@@ -58,8 +74,10 @@ func (n *Node) website() (*http.Server, error) {
 		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls,
 		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
-			_, err := s.Audit.Size(ctx)
-			return err
+			if !n.Status.Up(ctx) {
+				return fault.New(fault.Unavailable, "ask the node", "", "its database or its keys do not answer")
+			}
+			return nil
 		},
 		Secret: func(ctx context.Context, who admin.Caller, id collection.ID) (string, error) {
 			key, err := desk.TakeSecret(ctx, who, id, s.Ring)
@@ -76,8 +94,8 @@ func (n *Node) website() (*http.Server, error) {
 		return nil, err
 	}
 	pages.Register(mux)
-	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: metrics.Observe, Show: pages.Show, Place: n.place}
-	server := web.Server(n.settled(front.Handler(mux.ServeMux)), n.cfg.Log)
+	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: n.observed(metrics.Observe), Show: pages.Show, Place: n.place}
+	server := web.Server(n.traced(mux.ServeMux, n.settled(front.Handler(mux.ServeMux))), n.cfg.Log)
 	n.routes = mux.Patterns()
 	server.RegisterOnShutdown(uploads.Drain)
 	server.RegisterOnShutdown(pages.Drain)

@@ -262,10 +262,10 @@ func (l *Log) Verify(ctx context.Context, s *Signer) (int64, error) {
 			return next, differs(next, "it is missing")
 		}
 	}
-	return size, l.verifyCheckpoints(ctx, s, size, r)
+	return size, l.verifyCheckpoints(ctx, s, r)
 }
 
-func (l *Log) verifyCheckpoints(ctx context.Context, s *Signer, size int64, r tlog.HashReader) error {
+func (l *Log) verifyCheckpoints(ctx context.Context, s *Signer, r tlog.HashReader) error {
 	rows, err := l.d.Query(ctx, `SELECT size, note FROM audit_checkpoint ORDER BY size`)
 	if err != nil {
 		return err
@@ -286,6 +286,11 @@ func (l *Log) verifyCheckpoints(ctx context.Context, s *Signer, size int64, r tl
 	rows.Close()
 	if err := rows.Err(); err != nil {
 		return db.Fault("verify audit log", err)
+	}
+	// Asked after them: a node goes on logging and signing beside this.
+	size, err := l.Size(ctx)
+	if err != nil {
+		return err
 	}
 	youngest := -1
 	for _, c := range all {

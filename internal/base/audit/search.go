@@ -169,6 +169,19 @@ func (l *Log) Latest(ctx context.Context, action string, among int64) (Logged, b
 	return all[0], true, nil
 }
 
+// LatestGood is Latest among the entries whose outcome is "done".
+func (l *Log) LatestGood(ctx context.Context, action string, among int64) (Logged, bool, error) {
+	size, err := l.Size(ctx)
+	if err != nil {
+		return Logged{}, false, err
+	}
+	all, err := l.fitting(ctx, Search{Action: action, Outcome: "done"}, max(0, size-among), size, 1, ` ORDER BY seq DESC`)
+	if err != nil || len(all) == 0 {
+		return Logged{}, false, err
+	}
+	return all[0], true, nil
+}
+
 // Signed is the checkpoint that was signed last.
 type Signed struct {
 	Size int64

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"sort"
 	"strings"
 	"sync"
@@ -18,11 +19,12 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
-// bucket copies sealed packs to an object store, and reads them from there. It keeps no state of its own: what is to be done follows from the two
+// bucket copies sealed packs to an object store, and reads them from there. It keeps no state of its own: what is to be done follows from the
 // listings.
 type bucket struct {
-	s  *Store
-	to *blob.Bucket
+	s      *Store
+	to     *blob.Bucket
+	second bool // it is the mirror: it has what the folder and the first bucket have
 
 	wake chan struct{} // something was sealed
 
@@ -31,6 +33,9 @@ type bucket struct {
 	round    uint64        // counts begun rounds
 	settled  uint64        // the last round after which nothing was left to copy
 	changed  chan struct{} // closed and renewed with either
+	there    map[ID]int64  // as last listed, and what was copied since; nil: not listed yet
+	wanted   map[ID]int64  // as last listed: what the first bucket has, where this is the mirror
+	failing  time.Time     // since when copying fails; zero: it does not
 }
 
 const prefix = "packs/"
@@ -64,6 +69,13 @@ func (b *bucket) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		b.mu.Lock()
+		if err == nil {
+			b.failing = time.Time{}
+		} else if b.failing.IsZero() {
+			b.failing = time.Now()
+		}
+		b.mu.Unlock()
 		if err == nil {
 			b.mu.Lock()
 			b.settled = round
@@ -78,7 +90,7 @@ func (b *bucket) run(ctx context.Context) {
 			}
 			continue
 		}
-		b.s.log.Warn("sealed packs are not in the bucket yet", "again", pause.String(), "error", err)
+		b.s.log.Warn("sealed packs are not in the "+b.String()+" yet", "again", pause.String(), "error", err)
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -90,13 +102,30 @@ func (b *bucket) run(ctx context.Context) {
 	}
 }
 
-// Shipped returns when every pack that was sealed before the call is in the bucket and, in a Tier, what exceeds KeepLocal is gone from the folder.
-// Without a bucket it returns at once.
+func (b *bucket) String() string {
+	if b.second {
+		return "mirror"
+	}
+	return "bucket"
+}
+
+// Shipped returns when every pack that was sealed before the call is in the bucket and in the mirror and, in a Tier, what exceeds KeepLocal is gone from the folder.
+// Without either it returns at once.
 func (s *Store) Shipped(ctx context.Context) error {
-	b := s.bucket
-	if b == nil || s.opts.Mode == Read {
+	if s.opts.Mode == Read {
 		return nil
 	}
+	for _, b := range []*bucket{s.bucket, s.mirror} {
+		if b != nil {
+			if err := b.shipped(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bucket) shipped(ctx context.Context) error {
 	b.mu.Lock()
 	want := b.round + 1 // a round that begins after now
 	b.mu.Unlock()
@@ -122,6 +151,11 @@ func (b *bucket) ship(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.second && b.s.bucket != nil {
+		if local, err = b.withFirst(ctx, local); err != nil {
+			return err
+		}
+	}
 	remote, err := b.list(ctx)
 	if err != nil {
 		return err
@@ -139,7 +173,7 @@ func (b *bucket) ship(ctx context.Context) error {
 		}
 		kept += p.size
 	}
-	if b.s.opts.Mode != Tier {
+	if b.s.opts.Mode != Tier || b.second {
 		return errors.Join(errs...)
 	}
 	for _, p := range local {
@@ -171,6 +205,72 @@ func (b *bucket) ship(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
+
+// withFirst adds what is in the first bucket and no longer here.
+func (b *bucket) withFirst(ctx context.Context, local []sealedPack) ([]sealedPack, error) {
+	first, err := b.s.bucket.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.wanted = maps.Clone(first)
+	b.mu.Unlock()
+	for _, p := range local {
+		delete(first, p.id)
+	}
+	for id, size := range first {
+		local = append(local, sealedPack{id: id, size: size})
+	}
+	return local, nil
+}
+
+// Lag is how far a copy of the packs is behind.
+type Lag struct {
+	Packs   int       // that are there
+	Behind  int       // sealed packs that are not there yet
+	Bytes   int64     // of these
+	Since   time.Time // since when the oldest of them is sealed; zero: not known, or none
+	Failing time.Time // since when copying fails; zero: it does not
+}
+
+// MirrorLag is how far the mirror is behind, as last seen; false without a mirror, or before it was seen.
+func (s *Store) MirrorLag() (l Lag, ok bool, err error) {
+	b := s.mirror
+	if b == nil {
+		return l, false, nil
+	}
+	local, err := b.sealed()
+	if err != nil {
+		return l, false, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.Packs, l.Failing = len(b.there), b.failing
+	behind := func(id ID, size int64, at time.Time) {
+		if got, ok := b.there[id]; ok && got == size {
+			return
+		}
+		l.Behind++
+		l.Bytes += size
+		if !at.IsZero() && (l.Since.IsZero() || at.Before(l.Since)) {
+			l.Since = at
+		}
+	}
+	here := map[ID]bool{}
+	for _, p := range local {
+		here[p.id] = true
+		behind(p.id, p.size, p.mtime)
+	}
+	for id, size := range b.wanted {
+		if !here[id] {
+			behind(id, size, time.Time{})
+		}
+	}
+	return l, b.there != nil || !b.failing.IsZero(), nil
+}
+
+// FellBack is how often something had to be read elsewhere than where it should have been whole.
+func (s *Store) FellBack() int64 { return s.fellBack.Load() }
 
 type sealedPack struct {
 	id    ID
@@ -214,6 +314,9 @@ func (b *bucket) list(ctx context.Context) (map[ID]int64, error) {
 	for {
 		o, err := it.Next(ctx)
 		if errors.Is(err, io.EOF) {
+			b.mu.Lock()
+			b.there = maps.Clone(out)
+			b.mu.Unlock()
 			return out, nil
 		}
 		if err != nil {
@@ -242,18 +345,14 @@ func bucketFault(attempt, object string, err error) error {
 // copy uploads a pack, reads it back, and compares.
 func (b *bucket) copy(ctx context.Context, id ID) error {
 	const attempt = "copy pack to bucket"
-	f, err := b.s.disk.open(id.String() + ".pack")
+	from, size, err := b.original(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, attempt, id.String(), err)
 	}
-	defer f.Close()
-	size, err := f.size()
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, attempt, id.String(), err)
-	}
+	defer from.Close()
 	// Given up, the object never appears: the writer is closed after its context has ended.
 	uploading, giveUp := context.WithCancel(ctx)
 	defer giveUp()
@@ -265,7 +364,7 @@ func (b *bucket) copy(ctx context.Context, id ID) error {
 	}
 	sum := sha256.New()
 	buf := getBuffer(1 << 20)
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(w, sum)}, struct{ io.Reader }{io.NewSectionReader(f, 0, size)}, buf.b)
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(w, sum)}, struct{ io.Reader }{from}, buf.b)
 	buf.free()
 	if err == nil && n != size {
 		err = io.ErrUnexpectedEOF
@@ -286,6 +385,32 @@ func (b *bucket) copy(ctx context.Context, id ID) error {
 		}
 	}
 	return err
+}
+
+// original is a sealed pack in the folder or, for the mirror, in the first bucket. fs.ErrNotExist: it has gone from the folder since.
+func (b *bucket) original(ctx context.Context, id ID) (io.ReadCloser, int64, error) {
+	f, err := b.s.disk.open(id.String() + ".pack")
+	if errors.Is(err, fs.ErrNotExist) && b.second && b.s.bucket != nil {
+		src := &remote{b: b.s.bucket, id: id}
+		size, err := src.size(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		r, err := src.stream(ctx, 0, size)
+		return r, size, err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := f.size()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, 0, size), f}, size, nil
 }
 
 // compare reads a pack in both places. When they differ nobody can tell here which is right, so both stay.
@@ -326,8 +451,23 @@ func (b *bucket) match(ctx context.Context, id ID, size int64, want [32]byte) er
 	}
 	b.mu.Lock()
 	b.verified[id] = true
+	if b.there != nil {
+		b.there[id] = size
+	}
 	b.mu.Unlock()
 	return nil
+}
+
+// has reports whether a pack is there. What is not known is asked.
+func (b *bucket) has(ctx context.Context, id ID) bool {
+	b.mu.Lock()
+	_, ok := b.there[id]
+	b.mu.Unlock()
+	if ok {
+		return true
+	}
+	ok, err := b.to.Exists(ctx, b.key(id))
+	return err == nil && ok
 }
 
 func (b *bucket) source(_ context.Context, id ID) (source, error) {

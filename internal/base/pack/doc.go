@@ -12,6 +12,7 @@
 //   - When Append or Commit returns a place, the record is on stable storage and Committed was told of it; a crash or a failing disk loses none of
 //     these. A group of which a write or sync fails is acknowledged to nobody, and its pack takes no more.
 //   - What is read is what was written, or the error is of kind Corrupt: bytes altered, exchanged, cut off or moved are never handed out.
+//   - With a mirror, every sealed pack is there too in the end; what the folder or the bucket lacks or damages is read from it, and counted.
 //   - On disk and in the bucket a record is undecipherable without its subject's key. Digests are keyed. An aborted stream is undecipherable to
 //     everybody.
 //   - Memory: a record of up to 16 MiB is encrypted whole, InFlight bounds how many at once; anything larger passes through a little over a megabyte.

@@ -140,32 +140,108 @@ func (s *Store) openLocal(id ID) (file, error) {
 	return nil, err
 }
 
-// source finds a pack: here, else in the bucket.
+// level says where a source is: the further, the later it is asked.
+type level int
+
+const (
+	levelFolder level = iota
+	levelBucket
+	levelMirror
+	levelNone
+)
+
+// source finds a pack: here, else in the bucket, else in the mirror.
 func (s *Store) source(ctx context.Context, id ID) (source, error) {
-	h, err := s.files.acquire(id)
-	if err == nil {
-		return h, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		if fault.KindOf(err) == fault.Unavailable {
-			return nil, err
+	src, _, err := s.sourceFrom(ctx, id, levelFolder)
+	return src, err
+}
+
+// sourceFrom finds a pack at a level or beyond it. That a pack is not in a bucket shows when it is read.
+func (s *Store) sourceFrom(ctx context.Context, id ID, from level) (source, level, error) {
+	missing := fault.New(fault.NotFound, "open pack", id.String(), "there is no such pack")
+	if from <= levelFolder {
+		h, err := s.files.acquire(id)
+		if err == nil {
+			return h, levelFolder, nil
 		}
-		return nil, fault.Wrap(fault.Unavailable, "open pack", id.String(), err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			missing = err
+			if fault.KindOf(err) != fault.Unavailable {
+				missing = fault.Wrap(fault.Unavailable, "open pack", id.String(), err)
+			}
+			if s.mirror == nil {
+				return nil, levelNone, missing
+			}
+		}
 	}
-	if s.bucket != nil {
-		return s.bucket.source(ctx, id)
+	if from <= levelBucket && s.bucket != nil {
+		src, err := s.bucket.source(ctx, id)
+		if err == nil && (s.mirror == nil || s.bucket.has(ctx, id)) {
+			return src, levelBucket, nil
+		}
 	}
-	return nil, fault.New(fault.NotFound, "open pack", id.String(), "there is no such pack")
+	if from <= levelMirror && s.mirror != nil {
+		src, err := s.mirror.source(ctx, id)
+		if err == nil && s.mirror.has(ctx, id) {
+			s.noteFallback(id)
+			return src, levelMirror, nil
+		}
+	}
+	return nil, levelNone, missing
+}
+
+// noteFallback counts that something was not where it should be, and says so once for each pack.
+func (s *Store) noteFallback(id ID) {
+	s.fellBack.Add(1)
+	if _, said := s.told.LoadOrStore(id, true); !said {
+		s.log.Error("a pack is missing or damaged, and is read from the mirror; put the mirror's copy in its place", "pack", id.String())
+	}
+}
+
+// elsewhere reports whether another copy may have what could not be read.
+func elsewhere(err error) bool {
+	return fault.Is(err, fault.Corrupt) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Unavailable)
 }
 
 // Object is an open record. Its methods may be called at the same time, but for Close, which comes last.
 type Object struct {
 	Header
 	ctx   context.Context
-	src   source
+	s     *Store
 	c     *cryptor
 	first *buffer // the first bytes of the record
 	nf    int
+	begun level // where these were read
+
+	mu   sync.Mutex // guards what follows
+	src  source
+	at   level
+	used []source // that were given up, and may be read from still
+}
+
+// source is where the object is read from now.
+func (o *Object) source() (source, level) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.src, o.at
+}
+
+// another is a copy beyond the level at which one failed.
+func (o *Object) another(failed level, pack ID) (source, level, bool) {
+	if o.s.mirror == nil {
+		return nil, levelNone, false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at <= failed {
+		src, at, err := o.s.sourceFrom(o.ctx, pack, failed+1)
+		if err != nil {
+			return nil, levelNone, false
+		}
+		o.used = append(o.used, o.src)
+		o.src, o.at = src, at
+	}
+	return o.src, o.at, true
 }
 
 // Open opens the record at ref with its subject's key. It reads no more than the first 16 KiB; the context serves all reads of the Object.
@@ -176,20 +252,32 @@ func (s *Store) Open(ctx context.Context, ref Ref, key keys.Key) (*Object, error
 	if end, ok := s.durable.Load(ref.Pack); ok && ref.Offset >= end.(interface{ Load() int64 }).Load() {
 		return nil, fault.New(fault.NotFound, "open record", ref.String(), "no record is there")
 	}
-	src, err := s.source(ctx, ref.Pack)
+	src, at, err := s.sourceFrom(ctx, ref.Pack, levelFolder)
 	if err != nil {
 		return nil, err
 	}
-	o := &Object{ctx: ctx, src: src, first: getBuffer(firstRead)}
-	if err := o.open(ref, &key); err != nil {
+	o := &Object{ctx: ctx, s: s, src: src, at: at, first: getBuffer(firstRead)}
+	err = o.open(ref, &key, src, at)
+	for failed := at; err != nil && elsewhere(err); {
+		src, at, ok := o.another(failed, ref.Pack)
+		if !ok {
+			break
+		}
+		if o.open(ref, &key, src, at) == nil {
+			err = nil
+		}
+		failed = at
+	}
+	if err != nil {
 		o.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func (o *Object) open(ref Ref, key *keys.Key) error {
-	n, err := o.src.readAt(o.ctx, o.first.b[:firstRead], ref.Offset)
+func (o *Object) open(ref Ref, key *keys.Key, src source, at level) error {
+	o.begun = at
+	n, err := src.readAt(o.ctx, o.first.b[:firstRead], ref.Offset)
 	if err != nil {
 		return readFault("open record", ref, err)
 	}
@@ -227,6 +315,10 @@ func (o *Object) Close() error {
 		o.src.release()
 		o.src = nil
 	}
+	for _, src := range o.used {
+		src.release()
+	}
+	o.used = nil
 	if o.first != nil {
 		o.first.free()
 		o.first = nil
@@ -275,6 +367,24 @@ func (o *Object) cipherSize(s Section, first, k int64) int64 {
 
 // readAt is io.ReaderAt over a section. Only bytes of chunks that proved genuine get into p.
 func (o *Object) readAt(s Section, p []byte, off int64) (int, error) {
+	src, at := o.source()
+	done, err := o.readFrom(src, at, s, p, off)
+	for failed := at; err != nil && elsewhere(err); {
+		src, at, ok := o.another(failed, o.Ref.Pack)
+		if !ok {
+			break
+		}
+		n, again := o.readFrom(src, at, s, p[done:], off+int64(done))
+		done += n
+		if again == nil || !elsewhere(again) {
+			err = again
+		}
+		failed = at
+	}
+	return done, err
+}
+
+func (o *Object) readFrom(src source, from level, s Section, p []byte, off int64) (int, error) {
 	length := o.Lengths[s]
 	if off < 0 {
 		return 0, fault.New(fault.Invalid, "read record", o.Ref.String(), "the position is negative")
@@ -301,7 +411,7 @@ func (o *Object) readAt(s Section, p []byte, off int64) (int, error) {
 		k := min((off+int64(want)-1)/c-first+1, max(1, window/c))
 		at, size := base+first*(c+tagSize), o.cipherSize(s, first, k)
 		var ct []byte
-		shared := at+size <= int64(o.nf)
+		shared := from == o.begun && at+size <= int64(o.nf)
 		if shared {
 			ct = o.first.b[at : at+size]
 		} else {
@@ -309,7 +419,7 @@ func (o *Object) readAt(s Section, p []byte, off int64) (int, error) {
 				buf = getBuffer(int(size))
 			}
 			ct = buf.b[:size]
-			n, err := o.src.readAt(o.ctx, ct, o.Ref.Offset+at)
+			n, err := src.readAt(o.ctx, ct, o.Ref.Offset+at)
 			if err != nil {
 				return done, readFault("read record", o.Ref, err)
 			}
@@ -361,7 +471,35 @@ func (o *Object) WriteBulk(w io.Writer, off, n int64) (int64, error) {
 	return o.write(w, Bulk, off, n)
 }
 
+// takeError is an error of who takes what is read.
+type takeError struct{ error }
+
 func (o *Object) write(w io.Writer, s Section, off, n int64) (written int64, err error) {
+	src, at := o.source()
+	written, err = o.writeFrom(src, w, s, off, n)
+	for failed := at; err != nil && elsewhere(err); {
+		if _, ok := err.(takeError); ok {
+			break
+		}
+		src, at, ok := o.another(failed, o.Ref.Pack)
+		if !ok {
+			break
+		}
+		// What was written proved genuine: the other copy goes on behind it.
+		m, again := o.writeFrom(src, w, s, off+written, n-written)
+		written += m
+		if _, taken := again.(takeError); again == nil || taken || !elsewhere(again) {
+			err = again
+		}
+		failed = at
+	}
+	if t, ok := err.(takeError); ok {
+		err = t.error
+	}
+	return written, err
+}
+
+func (o *Object) writeFrom(src source, w io.Writer, s Section, off, n int64) (written int64, err error) {
 	length := o.Lengths[s]
 	if off < 0 || n < 0 || off > length || n > length-off {
 		return 0, fault.New(fault.Invalid, "read record", o.Ref.String(), "the range lies outside of it")
@@ -372,7 +510,7 @@ func (o *Object) write(w io.Writer, s Section, off, n int64) (written int64, err
 	c := int64(o.Chunk)
 	first, last := off/c, (off+n-1)/c
 	at := o.Ref.Offset + o.sectionStart(s) + first*(c+tagSize)
-	r, err := o.src.stream(o.ctx, at, o.cipherSize(s, first, last-first+1))
+	r, err := src.stream(o.ctx, at, o.cipherSize(s, first, last-first+1))
 	if err != nil {
 		return 0, readFault("read record", o.Ref, err)
 	}
@@ -413,7 +551,7 @@ func (o *Object) write(w io.Writer, s Section, off, n int64) (written int64, err
 		m, err := w.Write(out)
 		written += int64(m)
 		if err != nil {
-			return written, err
+			return written, takeError{err}
 		}
 	}
 	return written, nil

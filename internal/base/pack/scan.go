@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"log/slog"
 	"sort"
 	"strings"
 
@@ -273,6 +274,41 @@ func (s *Store) Check(ctx context.Context, id ID) (int, error) {
 	return n, err
 }
 
+// CheckMirror is Check of the mirror's copy of a pack, and compares it with the pack's own seal, where that can be read. fault.NotFound: the mirror has none.
+func (s *Store) CheckMirror(ctx context.Context, id ID) error {
+	const attempt = "check pack in the mirror"
+	if s.mirror == nil {
+		return fault.New(fault.NotFound, attempt, id.String(), "there is no mirror")
+	}
+	only := &Store{opts: s.opts, disk: nowhere{}, log: slog.New(slog.DiscardHandler), mirror: s.mirror}
+	only.files.open = only.openLocal
+	n, err := only.Check(ctx, id)
+	if err != nil {
+		return err
+	}
+	var seals [2]*seal
+	for i, of := range []*Store{s, only} {
+		src, err := of.source(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, seals[i], err = of.extent(ctx, id, src)
+		src.release()
+		if err != nil && !fault.Is(err, fault.Corrupt) {
+			return err
+		}
+	}
+	if seals[1] == nil || seals[1].records != uint64(n) || seals[0] != nil && *seals[0] != *seals[1] {
+		return fault.New(fault.Corrupt, attempt, id.String(), "the copy is another pack's, or of another length")
+	}
+	return nil
+}
+
+// nowhere is a folder without packs.
+type nowhere struct{ disk }
+
+func (nowhere) open(string) (file, error) { return nil, fs.ErrNotExist }
+
 // bodyMatches compares a body with its checksum and its padding with zeros.
 func bodyMatches(ctx context.Context, src source, h *Header) (bool, error) {
 	left := h.bodySize()
@@ -309,6 +345,7 @@ type Where int
 const (
 	Local Where = 1 << iota
 	InBucket
+	InMirror
 )
 
 // PackInfo is a pack that the store can read.
@@ -339,6 +376,23 @@ func (s *Store) Packs(ctx context.Context) ([]PackInfo, error) {
 				p.Where |= InBucket
 			} else {
 				found[id] = &PackInfo{ID: id, Size: size, Sealed: true, Where: InBucket}
+			}
+		}
+	}
+	if s.mirror != nil {
+		second, err := s.mirror.list(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			// It is there for when the others fail, and keeps nothing from going on when it does.
+			s.log.Warn("the mirror cannot be listed", "error", err)
+		}
+		for id, size := range second {
+			if p, ok := found[id]; ok {
+				p.Where |= InMirror
+			} else {
+				found[id] = &PackInfo{ID: id, Size: size, Sealed: true, Where: InMirror}
 			}
 		}
 	}

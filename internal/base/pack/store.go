@@ -26,6 +26,8 @@ type Options struct {
 
 	Bucket    *blob.Bucket  // where sealed packs go; nil: nowhere. The caller closes it after the store
 	Mode      Mode          // what becomes of the local file then
+	Mirror    *blob.Bucket  // a second place for sealed packs, read where the others lack or damage one; nil: none. The caller closes it after the store
+	SealAfter time.Duration // of Mirror: a pack that has taken records for so long is sealed, so that it is copied; 0: an hour
 	KeepLocal int64         // of Tier: bytes of sealed packs that stay beside the bucket's, newest first
 	Retry     time.Duration // first pause after a failed copy; doubles up to a minute. 0: one second
 
@@ -43,7 +45,7 @@ type Mode int
 const (
 	Mirror Mode = iota // sealed packs are in both places
 	Tier               // sealed packs move to the bucket
-	Read               // packs are read from the bucket, and nothing is written there
+	Read               // packs are read from the bucket and from the mirror, and nothing is written there
 )
 
 // Committed is a record that is on stable storage, with the tag it came with.
@@ -75,8 +77,12 @@ type Store struct {
 	disk   disk
 	log    *slog.Logger
 	bucket *bucket // nil without
-	files  handles
-	flight *semaphore.Weighted
+	mirror *bucket // nil without
+
+	fellBack atomic.Int64 // how often something was read elsewhere than where it should be
+	told     sync.Map     // ID -> true: packs of which that was said
+	files    handles
+	flight   *semaphore.Weighted
 
 	mu      sync.Mutex // guards queue, leading, closed
 	queue   []*pending
@@ -126,6 +132,7 @@ type active struct {
 	prepared int64         // zeros are written up to here
 	records  uint64
 	headers  hash.Hash
+	began    time.Time
 }
 
 var zeros = sync.OnceValue(func() []byte {
@@ -143,6 +150,9 @@ func OpenStore(ctx context.Context, dir string, opts Options) (*Store, error) {
 		opts.InFlight = defaultInFlight
 	}
 	opts.InFlight = max(opts.InFlight, 2*maxRecord)
+	if opts.SealAfter <= 0 {
+		opts.SealAfter = time.Hour
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -161,8 +171,19 @@ func OpenStore(ctx context.Context, dir string, opts Options) (*Store, error) {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if opts.Bucket != nil {
 		s.bucket = newBucket(s, opts.Bucket)
-		if opts.Mode != Read {
-			s.wait.Go(func() { s.bucket.run(ctx) })
+	}
+	if opts.Mirror != nil {
+		s.mirror = newBucket(s, opts.Mirror)
+		s.mirror.second = true
+	}
+	if opts.Mode != Read {
+		for _, b := range []*bucket{s.bucket, s.mirror} {
+			if b != nil {
+				s.wait.Go(func() { b.run(ctx) })
+			}
+		}
+		if s.mirror != nil {
+			s.wait.Go(func() { s.sealOld(ctx) })
 		}
 	}
 	return s, nil
@@ -480,7 +501,7 @@ func (s *Store) newActive() (*active, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &active{id: id, f: f, end: new(atomic.Int64), prepared: block, headers: sha256.New()}
+	a := &active{id: id, f: f, end: new(atomic.Int64), prepared: block, headers: sha256.New(), began: time.Now()}
 	a.end.Store(block)
 	s.durable.Store(id, a.end)
 	return a, nil
@@ -547,8 +568,29 @@ func (s *Store) seal(f file, sl *seal, state string) error {
 
 // sealed wakes whoever copies sealed packs.
 func (s *Store) sealed() {
-	if s.bucket != nil {
-		s.bucket.notify()
+	for _, b := range []*bucket{s.bucket, s.mirror} {
+		if b != nil {
+			b.notify()
+		}
+	}
+}
+
+// sealOld seals the active pack in time, where few records come: what is not sealed is not copied.
+func (s *Store) sealOld(ctx context.Context) {
+	tick := time.NewTicker(max(s.opts.SealAfter/16, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_ = s.do(func() error { // a failure concerns that pack, and is logged
+			if a := s.active; a != nil && a.records > 0 && time.Since(a.began) >= s.opts.SealAfter {
+				return s.sealActive()
+			}
+			return nil
+		})
 	}
 }
 

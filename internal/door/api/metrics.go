@@ -19,6 +19,11 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 	in, out  *prometheus.CounterVec
+
+	stored      *prometheus.CounterVec
+	storedBytes prometheus.Counter
+	ended       prometheus.Counter
+	refused     *prometheus.CounterVec
 }
 
 // NewMetrics makes a registry of its own.
@@ -31,6 +36,11 @@ func NewMetrics() *Metrics {
 		in:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_http_request_bytes_total", Help: "Bytes of requests' bodies."}, []string{"route"}),
 		out: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_http_response_bytes_total", Help: "Bytes of answers' bodies."}, []string{"route"}),
 	}
+	m.stored = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_dicom_stores_total", Help: "C-STORE requests answered, by status, four hexadecimal digits."}, []string{"status"})
+	m.storedBytes = prometheus.NewCounter(prometheus.CounterOpts{Name: "vitrine_dicom_store_bytes_total", Help: "Bytes of data sets that came by C-STORE."})
+	m.ended = prometheus.NewCounter(prometheus.CounterOpts{Name: "vitrine_dicom_associations_total", Help: "Associations that have ended."})
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_dicom_refused_total", Help: "Connections that did not become associations, by a code of the reason."}, []string{"reason"})
+	m.registry.MustRegister(m.stored, m.storedBytes, m.ended, m.refused)
 	m.registry.MustRegister(m.requests, m.took, m.in, m.out, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

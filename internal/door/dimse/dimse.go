@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/dicom/network"
@@ -50,8 +51,11 @@ type Door struct {
 	Demo bool
 	// TLS is what associations are secured with; nil: not at all.
 	TLS *tls.Config
-	// Observe is told of every C-STORE: its status code and the bytes of its data set. It may be nil.
-	Observe func(status uint16, bytes int64)
+	// Observe is told of every C-STORE: its status code, the bytes of its data set, and how long it took. It may be nil.
+	Observe func(status uint16, bytes int64, took time.Duration)
+	// ObserveEnd is told of every association that has ended, and ObserveRefused, by a code of the reason, of every connection that became none. Either may be nil.
+	ObserveEnd     func()
+	ObserveRefused func(reason string)
 
 	Limits Limits // of each registered peer
 
@@ -82,7 +86,13 @@ func (d *Door) Server() *network.Server {
 		Query:            d.query,
 		Action:           d.action,
 		OnAssociationEnd: d.ended,
-		OnRefused:        func(_ net.Addr, err error) { d.refusals.log(d.Log, err) },
+		OnRefused: func(_ net.Addr, err error) {
+			d.refusals.log(d.Log, err)
+			if d.ObserveRefused != nil {
+				reason, _ := reasonOf(err)
+				d.ObserveRefused(reason)
+			}
+		},
 		OnPanic: func(_ *network.Association, _ any, stack []byte) {
 			d.Log.Error("a message panicked", "stack", string(stack))
 		},
@@ -263,9 +273,10 @@ func address(a net.Addr) netip.Addr {
 
 // store takes one instance. Success is said only when it is on stable storage. What is held is kept as well, and so a success; its sender is warned.
 func (d *Door) store(ctx context.Context, a *network.Association, req *network.StoreRequest) network.Status {
+	begun := time.Now()
 	status := d.receive(ctx, a, req)
 	if d.Observe != nil {
-		d.Observe(status.Code, req.Data.BytesRead())
+		d.Observe(status.Code, req.Data.BytesRead(), time.Since(begun))
 	}
 	return status
 }
@@ -320,6 +331,9 @@ func (s *session) begin(ctx context.Context, c *custody.Custody) (*custody.Depos
 }
 
 func (d *Door) ended(a *network.Association, err error) {
+	if d.ObserveEnd != nil {
+		d.ObserveEnd()
+	}
 	if s, ok := a.Value().(*session); ok {
 		s.mu.Lock()
 		dep := s.deposit

@@ -73,6 +73,8 @@ type Observation struct {
 	Took   time.Duration
 	In     int64
 	Out    int64
+
+	Context context.Context // of the request as it came
 }
 
 const (
@@ -133,7 +135,7 @@ func (f *Front) Handler(mux *http.ServeMux) http.Handler {
 }
 
 func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
-	begun := time.Now()
+	begun, came := time.Now(), r.Context()
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = a.control.SetWriteDeadline(time.Time{}) // that of the request before, on the same connection
 	if f.Show != nil && forReading(r) {
@@ -156,7 +158,7 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		if cut {
 			code = 0
 		}
-		f.note(r, Observation{Route: route, Status: code, Took: time.Since(begun), In: body.n.Load(), Out: a.n}, a.failed)
+		f.note(r, Observation{Route: route, Status: code, Took: time.Since(begun), In: body.n.Load(), Out: a.n, Context: came}, a.failed)
 		if cut {
 			panic(http.ErrAbortHandler)
 		}

@@ -27,8 +27,12 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/forward"
+	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/record/notice"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
+	"github.com/vitrine-imaging/vitrine/internal/record/pull"
 	"github.com/vitrine-imaging/vitrine/internal/record/question"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -292,8 +296,12 @@ func makeTables(ctx context.Context, d *db.DB) error {
 		func() error { _, err := directory.OpenPictures(ctx, d); return err },
 		func() error { _, err := directory.OpenCounts(ctx, d); return err },
 		func() error { _, err := directory.OpenFinder(ctx, d, nil, nil); return err },
+		func() error { _, err := forward.OpenRecord(ctx, d); return err },
+		func() error { _, err := forwarding.OpenRecord(ctx, d); return err },
 		func() error { _, err := identity.OpenRecord(ctx, d); return err },
+		func() error { _, err := notice.OpenRecord(ctx, d); return err },
 		func() error { _, err := proof.OpenRecord(ctx, d); return err },
+		func() error { _, err := pull.OpenRecord(ctx, d); return err },
 		func() error { _, err := question.OpenRecord(ctx, d); return err },
 		func() error { _, err := reidentification.OpenVault(ctx, d, nil); return err },
 		func() error { _, err := reidentification.OpenRequests(ctx, d); return err },

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
+	"github.com/vitrine-imaging/vitrine/internal/flow/backup"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
@@ -85,10 +86,44 @@ func (a *asking) packs(ctx context.Context) []Line {
 }
 
 func (a *asking) mirror(context.Context) []Line {
-	if a.f.Bucket {
-		return nil // told with the packs
+	if a.f.Bucket || a.f.Mirror {
+		return nil // told with the packs, and below
 	}
-	return one("mirror", "Bucket", Watch, "There is none: images are on this machine's disk alone.", "Name one with --store, or copy the data folder elsewhere: see "+guide+".")
+	return one("mirror", "Bucket", Watch, "There is none: images are on this machine's disk alone.", "Name one with --store, or a mirror with --mirror: see "+guide+".")
+}
+
+// slowMirror is how long a sealed pack may wait for its copy.
+const slowMirror = 3 * time.Hour
+
+func (a *asking) second(context.Context) []Line {
+	const name = "Mirror"
+	if !a.f.Mirror {
+		return nil
+	}
+	l, ok, err := a.Packs.MirrorLag()
+	switch {
+	case err != nil:
+		return one("second", name, Bad, "How far it is behind cannot be told.", "Look whether the data folder is there and can be read.")
+	case !ok:
+		return one("second", name, Watch, "It has not answered yet.", "If that stays, the node's log says why.")
+	}
+	says := fmt.Sprintf("%s there.", plural(int64(l.Packs), "pack is", "packs are"))
+	if l.Behind > 0 {
+		says += fmt.Sprintf(" %s (%s) not there yet.", plural(int64(l.Behind), "finished pack is", "finished packs are"), size(l.Bytes))
+	}
+	line := Line{Part: "second", Name: name, State: Well, Says: says}
+	switch {
+	case !l.Failing.IsZero():
+		line.State, line.Says, line.Do = Watch, says+" Copying has failed since "+moment(l.Failing)+".", "The node's log says why. It is tried again each minute."
+	case !l.Since.IsZero() && a.clock().Sub(l.Since) > slowMirror:
+		line.State, line.Do = Watch, "Copying takes long: look at the line to the mirror."
+	}
+	if n := a.Packs.FellBack(); n > 0 {
+		line.State = Bad
+		line.Says += fmt.Sprintf(" %s read from it, because the first copy is missing or damaged.", plural(n, "object or pack was", "objects or packs were"))
+		line.Do = "Run: vitrine verify --mirror URL --data DIR, stop the node, put the mirror's copies of the packs that it names into DIR/packs, and start again."
+	}
+	return []Line{line}
 }
 
 func (a *asking) disk(context.Context) []Line {
@@ -284,9 +319,44 @@ func (a *asking) verification(ctx context.Context) []Line {
 	return one("verify", "Verification", Well, "On "+moment(g.At)+" everything was as it was stored.", "")
 }
 
-func (a *asking) backups(context.Context) []Line {
-	return one("backups", "Backups", Watch, "Unknown: this node does not make them, and cannot see those that the system makes.",
-		"Back up the database and the ring of keys apart from each other, and keep a copy of the master key with neither: see "+guide+".")
+// backUpEvery is how old the last backup may be, and drillEvery the last proof that one can be restored.
+const (
+	backUpEvery = 2 * 24 * time.Hour
+	drillEvery  = 92 * 24 * time.Hour
+)
+
+func (a *asking) backups(ctx context.Context) []Line {
+	const name = "Backups"
+	const how = "Run: vitrine backup --data DIR --to PLACE --keys PLACE, from a timer, once a day: see " + guide + "."
+	g, ok, err := a.Audit.Latest(ctx, backup.Action, among)
+	switch {
+	case err != nil:
+		return one("backups", name, Bad, "When the last one was made cannot be looked up.", "The database has to answer first.")
+	case !ok:
+		return one("backups", name, Watch, "No backup is in the latest entries of the audit log; those that the system makes cannot be seen here.", how)
+	case g.Outcome != "done":
+		return one("backups", name, Bad, "The last one, on "+moment(g.At)+": "+g.Outcome+".", "Run: vitrine verify --data DIR and read what it names.")
+	case a.clock().Sub(g.At) > backUpEvery:
+		return one("backups", name, Watch, "The last one was made on "+moment(g.At)+".", how)
+	}
+	return one("backups", name, Well, "The last one was made on "+moment(g.At)+".", "")
+}
+
+func (a *asking) drills(ctx context.Context) []Line {
+	const name = "Restore drill"
+	const how = "Run: vitrine backup drill --data DIR --to PLACE --keys PLACE, once a month."
+	g, ok, err := a.Audit.Latest(ctx, backup.DrillAction, among)
+	switch {
+	case err != nil:
+		return one("drill", name, Bad, "When the last one was cannot be looked up.", "The database has to answer first.")
+	case !ok:
+		return one("drill", name, Watch, "That a backup can be restored has not been proven.", how)
+	case g.Outcome != "done":
+		return one("drill", name, Bad, "The last one, on "+moment(g.At)+", found "+g.Outcome+": that backup is not what it should be.", "Make another backup, into an empty place if need be, and have it proven.")
+	case a.clock().Sub(g.At) > drillEvery:
+		return one("drill", name, Watch, "The last one was on "+moment(g.At)+", and found everything as it was stored.", how)
+	}
+	return one("drill", name, Well, "On "+moment(g.At)+" a backup was restored, and everything was as it was stored.", "")
 }
 
 // renew is how long before its end a certificate should be renewed.

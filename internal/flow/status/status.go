@@ -97,6 +97,7 @@ type Facts struct {
 	Certificate time.Time // when it ends; zero: there is none
 	Exposed     bool      // some listener is open to other machines
 	Bucket      bool
+	Mirror      bool
 	KeyInside   bool   // the master key lies in the data folder
 	Reads       bool   // the pixels of what comes are read
 	Readers     string // what reads pixels for text, with versions; empty: nothing does
@@ -129,6 +130,10 @@ type Desk struct {
 	kept  *Report
 	until time.Time
 	now   func() time.Time // nil: time.Now
+
+	measuring     sync.Mutex
+	measured      *Measures
+	measuredUntil time.Time
 }
 
 // New makes the desk.
@@ -196,7 +201,7 @@ func (d *Desk) Report(ctx context.Context, who admin.Caller) (*Report, error) {
 	f := d.Facts()
 	r := &Report{State: Well, At: d.clock().UTC(), Version: f.Version, Since: f.Since.UTC()}
 	a := &asking{Desk: d, r: r, f: f}
-	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.jobs, a.forwarding, a.intake, a.gateway, a.reading, a.log, a.verification, a.backups, a.certificate, a.listeners, a.questions} {
+	for _, part := range []func(context.Context) []Line{a.database, a.packs, a.disk, a.keys, a.mirror, a.second, a.jobs, a.forwarding, a.intake, a.gateway, a.reading, a.log, a.verification, a.backups, a.drills, a.certificate, a.listeners, a.questions} {
 		r.Lines = append(r.Lines, part(ctx)...)
 	}
 	for _, l := range r.Lines {

@@ -89,6 +89,14 @@ func TestLines(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		acted := func(action, outcome string) {
+			t.Helper()
+			if err := s.DB.Write(t.Context(), func(tx *db.Tx) error {
+				return s.Audit.Append(tx, audit.Entry{Actor: "operator root", Action: action, Object: "backup x", Outcome: outcome})
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		facts := func(change func(*status.Facts)) func(*status.Parts) {
 			return func(p *status.Parts) {
 				f := p.Facts()
@@ -137,7 +145,21 @@ func TestLines(t *testing.T) {
 			{"verify", status.Bad, "3 differences", nil, func() { logged("3 differences") }},
 			{"verify", status.Well, "as it was stored", nil, func() { logged("done") }},
 			{"verify", status.Watch, "The last one was on", nil, func() { write(`UPDATE audit SET at = at - 3456000000000`) }},
-			{"backups", status.Watch, "Unknown", nil, nil},
+			{"backups", status.Watch, "No backup is in the latest entries", nil, nil},
+			{"backups", status.Well, "The last one was made on", nil, func() { acted("back up", "done") }},
+			{"backups", status.Bad, "1 packs were missing", nil, func() { acted("back up", "done, but 1 packs were missing and 0 damaged") }},
+			{"backups", status.Watch, "The last one was made on", nil, func() {
+				acted("back up", "done")
+				write(`UPDATE audit SET at = at - 400000000000 WHERE action = 'back up'`)
+			}},
+			{"drill", status.Watch, "has not been proven", nil, nil},
+			{"drill", status.Well, "a backup was restored", nil, func() { acted("restore a backup to prove it", "done") }},
+			{"drill", status.Bad, "found 2 differences", nil, func() { acted("restore a backup to prove it", "2 differences") }},
+			{"drill", status.Watch, "The last one was on", nil, func() {
+				acted("restore a backup to prove it", "done")
+				write(`UPDATE audit SET at = at - 9000000000000 WHERE action = 'restore a backup to prove it'`)
+			}},
+			{"second", status.Watch, "It has not answered yet", facts(func(f *status.Facts) { f.Mirror = true }), nil},
 			{"certificate", status.Well, "from this machine alone", nil, nil},
 			{"certificate", status.Bad, "without TLS", facts(func(f *status.Facts) { f.Exposed = true }), nil},
 			{"certificate", status.Well, "good until", facts(func(f *status.Facts) { f.Certificate = time.Now().AddDate(0, 2, 0) }), nil},

@@ -30,7 +30,8 @@ type Parts struct {
 	Packs     *pack.Store
 	Catalogue *catalogue.Record
 	Subjects  *subject.Record
-	Workers   int // 0: two
+	Mirror    bool // there is one: what is sealed has to be there, whole
+	Workers   int  // 0: two
 
 	// Step is told of each part with the number of things in it, and Done of each thing; both may be nil.
 	Step func(name string, n int64)
@@ -44,6 +45,7 @@ type Report struct {
 	Objects     int64        `json:"objects"`
 	Bytes       int64        `json:"bytes"` // of objects
 	Erased      int64        `json:"erased"`
+	Mirrored    int64        `json:"packs_in_mirror"` // compared there
 	Audit       int64        `json:"audit_entries"`
 	Differences []Difference `json:"differences"`
 }
@@ -123,6 +125,10 @@ func (r *run) packs(ctx context.Context) error {
 	}
 	r.step("packs", int64(len(all)))
 	for _, p := range all {
+		if p.Where == pack.InMirror {
+			// It is read from there, and not where it should be.
+			r.differs("pack "+p.ID.String(), "", "it is in the mirror alone")
+		}
 		n, err := r.Packs.Check(ctx, p.ID)
 		r.report.Records += int64(n)
 		r.report.Packs++
@@ -134,6 +140,31 @@ func (r *run) packs(ctx context.Context) error {
 			r.differs("pack "+p.ID.String(), "", why)
 		} else if err != nil {
 			return err
+		}
+		r.done()
+	}
+	return r.mirror(ctx, all)
+}
+
+// mirror compares what the mirror has.
+func (r *run) mirror(ctx context.Context, all []pack.PackInfo) error {
+	if !r.Mirror {
+		return nil
+	}
+	r.step("mirror", int64(len(all)))
+	for _, p := range all {
+		if p.Sealed {
+			err := r.Packs.CheckMirror(ctx, p.ID)
+			if why, ok := damage(err); ok {
+				if fault.Is(err, fault.NotFound) {
+					why = "it is not there yet"
+				}
+				r.differs("pack "+p.ID.String(), "mirror", why)
+			} else if err != nil {
+				return err
+			} else {
+				r.report.Mirrored++
+			}
 		}
 		r.done()
 	}
