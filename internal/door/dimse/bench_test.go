@@ -9,12 +9,13 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 )
 
 // BenchmarkFind asks an archive of 20,000 instances over an association, and tells the median.
 func BenchmarkFind(b *testing.B) {
-	x := start(b, "")
+	x := start(b, "", func(c *node.Config) { c.PeerLimits.Queries = 1e6 })
 	x.write(func(tx *db.Tx) error {
 		id, err := x.n.Stores.Catalogue.StartDeposit(tx, kept, "dimse", "bench")
 		if err != nil {
