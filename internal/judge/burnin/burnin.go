@@ -86,7 +86,7 @@ type judgement struct {
 	likely  float32 // that it is masked if there is other text in the frame
 	beyond  float32 // that it is masked outside the ultrasound regions
 	suspect float32 // that a person should look, if there is no other text
-	often   float32 // the same of images of a kind that often has text
+	often   float32 // the same of images of a kind that often has text: panels of screens look like it
 	support float32 // how much of the odds on other levels and in other views counts
 	lonely  float32 // what counts where nothing else supports it
 	keep    float32 // of a region's cells, what is no part of the text falls below it
