@@ -46,7 +46,7 @@ func (n *Node) openStatus(ctx context.Context) error {
 
 // facts are what the node knows of itself.
 func (n *Node) facts(since time.Time) status.Facts {
-	f := status.Facts{Reads: n.reads(), Version: n.cfg.Version, Since: since, HTTP: n.URL(), DICOM: n.DICOMAddr(), PublicURL: n.cfg.PublicURL, Bucket: n.cfg.Bucket != "", Mirror: n.cfg.Mirror != "", Readers: n.readers(),
+	f := status.Facts{Reads: n.reads(), Version: n.cfg.Version, Since: since, HTTP: n.URL(), DICOM: n.DICOMAddr(), SFTP: n.SFTPAddr(), PublicURL: n.cfg.PublicURL, Bucket: n.cfg.Bucket != "", Mirror: n.cfg.Mirror != "", Readers: n.readers(),
 		KeyInside: strings.HasPrefix(filepath.Clean(n.cfg.KeyPlace().File), filepath.Clean(n.cfg.Data)+string(filepath.Separator))}
 	if n.secure != nil && len(n.secure.Certificates) > 0 && len(n.secure.Certificates[0].Certificate) > 0 {
 		if c, err := x509.ParseCertificate(n.secure.Certificates[0].Certificate[0]); err == nil {

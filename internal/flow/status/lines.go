@@ -386,7 +386,7 @@ func (a *asking) listeners(context.Context) []Line {
 		}
 		return name + " at " + address
 	}
-	says := say("HTTP", a.f.HTTP) + "; " + say("DICOM", a.f.DICOM) + "."
+	says := say("HTTP", a.f.HTTP) + "; " + say("DICOM", a.f.DICOM) + "; " + say("SFTP", a.f.SFTP) + "."
 	if a.f.PublicURL != "" {
 		says += " People come by " + a.f.PublicURL + "."
 	}

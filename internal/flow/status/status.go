@@ -93,6 +93,7 @@ type Facts struct {
 	Since       time.Time
 	HTTP        string // addresses; empty: off
 	DICOM       string
+	SFTP        string
 	PublicURL   string
 	Certificate time.Time // when it ends; zero: there is none
 	Exposed     bool      // some listener is open to other machines

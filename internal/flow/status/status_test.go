@@ -53,7 +53,7 @@ func parts(t *testing.T, address string) (status.Parts, *node.Stores) {
 		Questions: func(context.Context) (int64, time.Time, error) { return 0, time.Time{}, nil },
 		Room:      func() (int64, int64, error) { return 500e9, 1000e9, nil },
 		Facts: func() status.Facts {
-			return status.Facts{Version: "1.2.3", Since: time.Now(), HTTP: "http://127.0.0.1:1", DICOM: "127.0.0.1:2"}
+			return status.Facts{Version: "1.2.3", Since: time.Now(), HTTP: "http://127.0.0.1:1", DICOM: "127.0.0.1:2", SFTP: "127.0.0.1:3"}
 		}}, s
 }
 
@@ -165,7 +165,7 @@ func TestLines(t *testing.T) {
 			{"certificate", status.Well, "good until", facts(func(f *status.Facts) { f.Certificate = time.Now().AddDate(0, 2, 0) }), nil},
 			{"certificate", status.Watch, "It ends on", facts(func(f *status.Facts) { f.Certificate = time.Now().AddDate(0, 0, 3) }), nil},
 			{"certificate", status.Bad, "It ended on", facts(func(f *status.Facts) { f.Certificate = time.Now().AddDate(0, 0, -3) }), nil},
-			{"listeners", status.Well, "HTTP at http://127.0.0.1:1; DICOM at 127.0.0.1:2.", nil, nil},
+			{"listeners", status.Well, "HTTP at http://127.0.0.1:1; DICOM at 127.0.0.1:2; SFTP at 127.0.0.1:3.", nil, nil},
 			{"listeners", status.Well, "HTTP is off", facts(func(f *status.Facts) { f.HTTP = "" }), nil},
 			{"questions", status.Well, "None waits", nil, nil},
 			{"questions", status.Well, "2 wait for an answer", asked(2, time.Hour, nil), nil},
