@@ -51,8 +51,8 @@ func TestForward(t *testing.T) {
 		}
 		x.publish(kept)
 		x.until("sent", func() bool { r := x.rule(k); return r.Sent == 2 && r.Waiting == 0 })
-		if released.uids() != "1.2.1.1.1 1.2.1.1.2" || released.as["1.2.1.1.2"] != jpegBaseline || released.from["1.2.1.1.1"] != "KEPT" {
-			x.Errorf("sent: %s %v", released.uids(), released.as)
+		if released.uids() != "1.2.1.1.1 1.2.1.1.2" || released.of("1.2.1.1.2").as != jpegBaseline || released.of("1.2.1.1.1").from != "KEPT" {
+			x.Errorf("sent: %s %v", released.uids(), released.of("1.2.1.1.2").as)
 		}
 		e := x.forward("EARLY", policy.Admitted)
 		x.until("sent what was there", func() bool { return x.rule(e).Sent == 2 })

@@ -25,18 +25,30 @@ const jpegBaseline = "1.2.840.10008.1.2.4.50"
 
 // receiver is another application that takes what it is sent.
 type receiver struct {
-	mu   sync.Mutex
-	got  map[string][]byte
-	as   map[string]string // transfer syntaxes
-	by   map[string]string // move originators
-	from map[string]string // calling AE titles
 	port int
+
+	mu  sync.Mutex
+	has map[string]received // by SOP Instance UID
+}
+
+// received is one instance as it came.
+type received struct {
+	got  []byte
+	as   string // transfer syntax
+	by   string // move originator
+	from string // calling AE title
+}
+
+func (r *receiver) of(sop string) received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.has[sop]
 }
 
 // receive starts one. takes says which transfer syntaxes it takes; refuse, by SOP Instance UID, what it answers with another status.
 func receive(t testing.TB, takes []string, refuse map[string]uint16) *receiver {
 	t.Helper()
-	r := &receiver{got: map[string][]byte{}, as: map[string]string{}, by: map[string]string{}, from: map[string]string{}}
+	r := &receiver{has: map[string]received{}}
 	s := &network.Server{
 		Accept: func(context.Context, *network.AssociateRequest) (network.Decision, error) {
 			return network.Decision{Negotiate: network.StoragePolicy{Readable: func(ts string) bool { return slices.Contains(takes, ts) }}.Negotiate}, nil
@@ -48,8 +60,7 @@ func receive(t testing.TB, takes []string, refuse map[string]uint16) *receiver {
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.got[req.SOPInstanceUID], r.as[req.SOPInstanceUID], r.by[req.SOPInstanceUID] = b, req.TransferSyntaxUID, req.MoveOriginatorAE+" "+strconv.Itoa(int(req.MoveOriginatorMessageID))
-			r.from[req.SOPInstanceUID] = a.CallingAE()
+			r.has[req.SOPInstanceUID] = received{b, req.TransferSyntaxUID, req.MoveOriginatorAE + " " + strconv.Itoa(int(req.MoveOriginatorMessageID)), a.CallingAE()}
 			return network.Status{Code: refuse[req.SOPInstanceUID]}
 		},
 	}
@@ -69,7 +80,7 @@ func (r *receiver) uids() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var s []string
-	for u := range r.got {
+	for u := range r.has {
 		s = append(s, u)
 	}
 	slices.Sort(s)
@@ -115,11 +126,11 @@ func TestMove(t *testing.T) {
 		if !done.Status.Success() || done.Sub != (network.SubOperations{Completed: 2}) || done.Identifier != nil || len(told) != 2 || told[0].Remaining != 1 {
 			x.Fatalf("%+v %+v", done, told)
 		}
-		if all.uids() != "1.2.5.1.1 1.2.5.1.2" || !bytes.Equal(all.got["1.2.5.1.1"], big.Bytes) || !bytes.Equal(all.got["1.2.5.1.2"], jpeg.Bytes) || all.as["1.2.5.1.1"] != dicom.ExplicitVRBigEndianUID || all.as["1.2.5.1.2"] != jpegBaseline {
-			x.Errorf("what came is not what was kept: %v", all.as)
+		if all.uids() != "1.2.5.1.1 1.2.5.1.2" || !bytes.Equal(all.of("1.2.5.1.1").got, big.Bytes) || !bytes.Equal(all.of("1.2.5.1.2").got, jpeg.Bytes) || all.of("1.2.5.1.1").as != dicom.ExplicitVRBigEndianUID || all.of("1.2.5.1.2").as != jpegBaseline {
+			x.Errorf("what came is not what was kept: %v", all.of("1.2.5.1.1").as)
 		}
-		if !strings.HasPrefix(all.by["1.2.5.1.1"], "ALL ") || strings.HasSuffix(all.by["1.2.5.1.1"], " 0") || all.from["1.2.5.1.1"] != "KEPT" {
-			x.Errorf("originator %q, calling %q", all.by["1.2.5.1.1"], all.from["1.2.5.1.1"])
+		if !strings.HasPrefix(all.of("1.2.5.1.1").by, "ALL ") || strings.HasSuffix(all.of("1.2.5.1.1").by, " 0") || all.of("1.2.5.1.1").from != "KEPT" {
+			x.Errorf("originator %q, calling %q", all.of("1.2.5.1.1").by, all.of("1.2.5.1.1").from)
 		}
 		// A receiver that takes implicit VR alone gets native objects rewritten; what is compressed, refused or taken with reserve is told.
 		done, _ = x.move(a, network.PatientRootMoveUID, "PLAIN", "QueryRetrieveLevel=PATIENT", "PatientID=D")
@@ -127,7 +138,7 @@ func TestMove(t *testing.T) {
 		if done.Status.Code != network.StatusSubOperations || done.Sub != (network.SubOperations{Completed: 1, Failed: 1}) || err != nil || d.UID(dicom.TagFailedSOPInstanceUIDList) != "1.2.5.1.2" {
 			x.Errorf("%+v %v", done, err)
 		}
-		got, err := dicom.ParseDataset(plain.got["1.2.5.1.1"], dicom.ImplicitVRLittleEndian, dicom.Limits{})
+		got, err := dicom.ParseDataset(plain.of("1.2.5.1.1").got, dicom.ImplicitVRLittleEndian, dicom.Limits{})
 		if err != nil || string(got.Value(got.PixelData())[:4]) != "1032" { // words the other way round
 			x.Errorf("rewritten: %v", err)
 		} else if n, _ := got.Int(dicom.TagRows); n != 4 {
