@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/node"
 )
@@ -24,6 +25,7 @@ type serveFlags struct {
 	TLSKey  string   `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
 	Public  string   `name:"public-url" placeholder:"URL" help:"Where people reach the portal, such as https://images.example.org, when something else ends TLS or goes by another name."`
 	Proxies []string `name:"trusted-proxy" placeholder:"ADDRESS" help:"Address, or range such as 10.0.0.0/24, of proxies before HTTP: theirs is the X-Forwarded-For that is believed. May be given more than once."`
+	Watch   []string `name:"watch" placeholder:"COLLECTION=DIR" help:"Take what is put into a folder, and remove it there; what is refused is moved to DIR/refused. Its files lie in clear until they are taken. May be given more than once."`
 	OCR     string   `name:"tesseract" default:"off" placeholder:"auto|off|PROGRAM" help:"Tesseract as a second reader of pixels: where it is installed, never, or a program of that kind. Default: ${default}."`
 	Demo    bool     `help:"A demonstration: the master key inside the data folder, images from this machine taken from anybody. Never with real images."`
 	Traces  string   `placeholder:"URL" help:"Collector that traces are sent to, by OTLP over HTTP (OpenTelemetry): http://HOST:4318/v1/traces. Without it none are made."`
@@ -58,6 +60,16 @@ func (c *serveFlags) node(s *streams) (cfg node.Config, err error) {
 	c.keyFlags.into(&cfg)
 	c.storeFlags.into(&cfg)
 	cfg.HTTP, cfg.DICOM, cfg.Demo = listen(c.HTTP), listen(c.DICOM), c.Demo
+	for _, w := range c.Watch {
+		id, dir, ok := strings.Cut(w, "=")
+		if !ok || id == "" || dir == "" {
+			return cfg, usage("--watch is COLLECTION=DIR")
+		}
+		if c.Data != "" && (within(dir, c.Data) || within(c.Data, dir)) {
+			return cfg, usage("a watched folder and the data folder cannot lie in each other")
+		}
+		cfg.Watch = append(cfg.Watch, node.WatchFolder{Path: dir, Collection: id})
+	}
 	cfg.SFTP, cfg.SFTPOptional = listen(c.SFTP), c.SFTP == usualSFTP
 	if cfg.HTTP == "" && cfg.DICOM == "" && (cfg.SFTP == "" || cfg.SFTPOptional) {
 		return cfg, usage("with --http off and --dicom off there is nothing to serve")

@@ -41,6 +41,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
 	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
+	"github.com/vitrine-imaging/vitrine/internal/flow/watch"
 )
 
 const (
@@ -85,6 +86,7 @@ type Node struct {
 	runner *jobs.Runner
 	// forwards does the jobs that send to other archives: they take as long as those do, and keep no other job waiting.
 	forwards *jobs.Runner
+	watches  []*watch.Folder
 	pulling  *jobs.Runner // likewise of what is asked of other archives
 	dimse    *dimse.Door
 	sftp     *sftp.Door
@@ -173,6 +175,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.openReview()
 	if err := n.openPulls(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openWatches(ctx); err != nil {
 		return nil, err
 	}
 	n.runner = jobs.NewRunner(n.queue, n.tracedJobs(n.jobs()), jobs.Options{Log: cfg.Log})
@@ -319,6 +324,9 @@ func (n *Node) Run(ctx context.Context) error {
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
 
 	var doors sync.WaitGroup
+	for _, w := range n.watches {
+		doors.Go(func() { report("a watched folder", w.Run(pulls)) })
+	}
 	server := n.dimseServer()
 	if server != nil {
 		doors.Go(func() { report("DICOM", server.Serve(inner, n.dicom)) })

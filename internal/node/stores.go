@@ -54,6 +54,8 @@ type Config struct {
 	HTTP  string // listen address; empty: none
 	DICOM string // listen address; empty: none
 	SFTP  string // listen address; empty: none
+	// Watch are folders whose files are taken; outside of the promise that nothing lies on a disk in clear.
+	Watch []WatchFolder
 	// SFTPOptional goes on without SFTP where its address is taken already.
 	SFTPOptional bool
 

@@ -21,7 +21,7 @@ type custodyStep struct {
 }
 
 // doors are what the ways in are called.
-var doors = map[string]string{"dimse": "by PACS push", "dicomweb": "by STOW-RS", "stow": "by STOW-RS", "upload": "by upload", "sftp": "by SFTP", "pull": "by C-GET from an archive", "portal": "in the portal"}
+var doors = map[string]string{"dimse": "by PACS push", "dicomweb": "by STOW-RS", "stow": "by STOW-RS", "upload": "by upload", "sftp": "by SFTP", "pull": "by C-GET from an archive", "folder": "from a watched folder", "portal": "in the portal"}
 
 // custodySteps writes the history of a study for people.
 func custodySteps(h *delivery.History) []custodyStep {

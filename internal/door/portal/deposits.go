@@ -27,7 +27,7 @@ func (d *Door) registerDeposits(mux web.Routes) {
 }
 
 // doorNames are how people call the doors.
-var doorNames = map[string]string{"dimse": "DICOM", "stow": "DICOMweb", "upload": "browser upload", "sftp": "SFTP", "pull": "an archive that was asked", "replay": "replay"}
+var doorNames = map[string]string{"dimse": "DICOM", "stow": "DICOMweb", "upload": "browser upload", "sftp": "SFTP", "pull": "an archive that was asked", "folder": "watched folder", "replay": "replay"}
 
 func doorName(door string) string { return cmp.Or(doorNames[door], door) }
 

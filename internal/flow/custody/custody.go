@@ -133,4 +133,5 @@ const (
 	// DoorGateway is that of what was cleaned elsewhere.
 	DoorGateway Door = "gateway"
 	DoorPull    Door = "pull"
+	DoorFolder  Door = "folder"
 )

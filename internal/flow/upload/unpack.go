@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vitrine-imaging/vitrine/internal/base/spool"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -173,19 +172,49 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
+// whole is a file that is there from its beginning to its end.
+type whole interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Take hands a file that lies elsewhere to custody, or what is in it if it is an archive: for doors whose files are whole already. Its fate is told as that of an upload.
+func (f *Flow) Take(ctx context.Context, dep *custody.Deposit, file whole) (fate string, reasons []catalogue.Reason, err error) {
+	return f.give(ctx, dep, custody.Incoming{}, file)
+}
+
+// give hands a file to custody, or what is in it.
+func (f *Flow) give(ctx context.Context, dep *custody.Deposit, in custody.Incoming, x whole) (fate string, reasons []catalogue.Reason, err error) {
+	head := make([]byte, min(512, x.Size()))
+	if _, err := x.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", nil, err
+	}
+	if kind := kindOf(head); kind != noArchive {
+		return f.unpack(ctx, dep, in.Ordinal, kind, x)
+	}
+	in.Data = custody.FromReader(io.NewSectionReader(x, 0, x.Size()))
+	receipt, err := dep.Receive(ctx, in)
+	if refusal, ok := errors.AsType[*custody.Refusal](err); ok && fault.KindOf(refusal) != fault.Unavailable {
+		return fateRefused, []catalogue.Reason{catalogue.Reason(refusal.Reason)}, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	for _, r := range receipt.Reasons {
+		reasons = append(reasons, catalogue.Reason(r))
+	}
+	return receipt.Outcome.String(), reasons, nil
+}
+
 // unpack hands what is in an archive to custody, and says what became of it. Again after an interruption, what was taken before is known, and does no harm.
-func (f *Flow) unpack(ctx context.Context, p *piece, kind archiveKind, x *spool.Random) (fate string, reasons []catalogue.Reason, err error) {
+func (f *Flow) unpack(ctx context.Context, dep *custody.Deposit, ordinal int64, kind archiveKind, x whole) (fate string, reasons []catalogue.Reason, err error) {
 	select { // an archive's directory lies in memory
 	case f.unpacking <- struct{}{}:
 		defer func() { <-f.unpacking }()
 	case <-ctx.Done():
 		return "", nil, ctx.Err()
 	}
-	dep, err := f.deposit(ctx, p.row.Batch)
-	if err != nil {
-		return "", nil, err
-	}
-	u := &unpacking{custody: f.Custody, dep: dep, limits: &f.Limits, ordinal: p.row.Ordinal, outcomes: map[custody.Outcome]int{}}
+	u := &unpacking{custody: f.Custody, dep: dep, limits: &f.Limits, ordinal: ordinal, outcomes: map[custody.Outcome]int{}}
 	switch kind {
 	case zipped:
 		err = u.zip(ctx, x)
@@ -203,7 +232,7 @@ func (f *Flow) unpack(ctx context.Context, p *piece, kind archiveKind, x *spool.
 }
 
 // zip unpacks by the directory at the archive's end.
-func (u *unpacking) zip(ctx context.Context, x *spool.Random) error {
+func (u *unpacking) zip(ctx context.Context, x whole) error {
 	at := &bounded{x: x, left: maxDirectory + 128<<10}
 	z, err := zip.NewReader(at, x.Size())
 	switch {
@@ -286,7 +315,7 @@ func archiveError(err error) bool {
 
 // bounded is the archive as its directory is read: not without end.
 type bounded struct {
-	x    *spool.Random
+	x    whole
 	left int64
 	free bool // it was read
 	err  error
@@ -306,7 +335,7 @@ func (b *bounded) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // stream unpacks what is read from its beginning to its end.
-func (u *unpacking) stream(ctx context.Context, x *spool.Random, kind archiveKind) error {
+func (u *unpacking) stream(ctx context.Context, x whole, kind archiveKind) error {
 	at := &bounded{x: x, free: true}
 	raw := &counting{Reader: io.NewSectionReader(at, 0, x.Size())}
 	u.packed = func() int64 { return raw.n }

@@ -792,33 +792,11 @@ func (f *Flow) hand(ctx context.Context, p *piece) (fate string, reasons []catal
 		return "", nil, err
 	}
 	defer x.Close()
-	head := make([]byte, min(512, x.Size()))
-	if _, err := x.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return "", nil, err
-	}
-	if kind := kindOf(head); kind != noArchive {
-		return f.unpack(ctx, p, kind, x)
-	}
 	dep, err := f.deposit(ctx, p.row.Batch)
 	if err != nil {
 		return "", nil, err
 	}
-	r, err := p.file.Open()
-	if err != nil {
-		return "", nil, err
-	}
-	defer r.Close()
-	receipt, err := dep.Receive(ctx, custody.Incoming{Ordinal: p.row.Ordinal, Data: custody.FromReader(r), Given: p.secret.Given})
-	if refusal, ok := errors.AsType[*custody.Refusal](err); ok && fault.KindOf(refusal) != fault.Unavailable {
-		return fateRefused, []catalogue.Reason{catalogue.Reason(refusal.Reason)}, nil
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	for _, r := range receipt.Reasons {
-		reasons = append(reasons, catalogue.Reason(r))
-	}
-	return receipt.Outcome.String(), reasons, nil
+	return f.give(ctx, dep, custody.Incoming{Ordinal: p.row.Ordinal, Given: p.secret.Given}, x)
 }
 
 // Remove takes an upload back. One that has its fate is not undone by it.
