@@ -26,6 +26,7 @@ type depositCmd struct {
 	Connections int      `default:"4" placeholder:"N" help:"Connections at a time. Default: ${default}."`
 	Report      string   `placeholder:"FILE" help:"Write what became of each file as JSON; files are named by their ordinals alone."`
 	Map         string   `placeholder:"FILE" help:"Write which ordinal is which file as TSV. CONFIDENTIAL: file names can name patients."`
+	Disc        bool     `help:"The source is a disc or stick as archives write them (DICOM media): its index (DICOMDIR) and what is no image on it, such as a viewer, are left aside."`
 	Again       bool     `help:"Send also what the node has acknowledged before; it takes no harm from it."`
 }
 
@@ -74,6 +75,12 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	files, err := inputs(c.Src)
 	if err != nil {
 		return err
+	}
+	if c.Disc {
+		aside := 0
+		if files, aside = images(files); aside > 0 && !cli.Quiet {
+			s.say("%s on the disc left aside: no images.", count(aside, "file"))
+		}
 	}
 	if len(files) == 0 {
 		return usage("there is no file in the sources")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -63,6 +65,37 @@ func inputs(sources []string) ([]input, error) {
 		}
 	}
 	return all, nil
+}
+
+// images are the files of a disc that are images (PS3.10 7.1), and how many others there are: the index (PS3.10 8), programs, notes. What cannot be read is not
+// passed over.
+func images(files []input) (kept []input, aside int) {
+	for _, f := range files {
+		if f.why == "" && !image(f.path) {
+			aside++
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept, aside
+}
+
+// mediaDirectory is the SOP class of a DICOMDIR.
+const mediaDirectory = "1.2.840.10008.1.3.10"
+
+func image(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true // it is told of when it is sent
+	}
+	defer f.Close()
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	head = head[:n]
+	return n >= 132 && string(head[128:132]) == "DICM" && !bytes.Contains(head, []byte(mediaDirectory))
 }
 
 // cause is an error of the file system without the path that it names.
