@@ -30,6 +30,9 @@ build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vitrine ./cmd/vitrine
 
 # Without npm the portal does without what needs script, its typeface and the viewers.
+# The packages whose tests take longest begin first, so that no core is idle at the end.
+LONGEST = ./internal/endtoend ./internal/door/portal ./cmd/vitrine ./internal/flow/reading
+
 web: web/dist/main.js web/dist/ohif.zip
 
 web/dist/main.js: $(wildcard web/src/*.ts web/src/*/*.ts) web/package-lock.json web/vite.config.ts
@@ -53,7 +56,7 @@ demo: bootstrap web build
 test: bootstrap
 	@$(MAKE) --no-print-directory web || echo "the portal's bundle could not be built; what tests it skips" >&2
 	go vet ./...
-	go test -p 2 -timeout 14m $(TESTFLAGS) ./...
+	go test -p 2 -timeout 14m $(TESTFLAGS) $(LONGEST) ./...
 
 race: bootstrap
 	CGO_ENABLED=1 go test -race -p 2 -timeout 60m $(TESTFLAGS) ./...

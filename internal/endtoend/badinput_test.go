@@ -139,7 +139,8 @@ func TestBadInput(t *testing.T) {
 	}{
 		"no media type":             {"/dicomweb/studies", "depositor", "", "x", 415},
 		"another media type":        {"/dicomweb/studies", "depositor", "text/plain", "x", 415},
-		"parts of JSON":             {"/dicomweb/studies", "depositor", `multipart/related; type="application/dicom+json"; boundary=edge`, "--edge--", 415},
+		"no metadata in parts":      {"/dicomweb/studies", "depositor", `multipart/related; type="application/dicom+json"; boundary=edge`, "--edge--", 400},
+		"parts of pictures":         {"/dicomweb/studies", "depositor", `multipart/related; type="image/jpeg"; boundary=edge`, "--edge--", 415},
 		"no boundary":               {"/dicomweb/studies", "depositor", `multipart/related; type="application/dicom"`, "--edge--", 400},
 		"no part":                   {"/dicomweb/studies", "depositor", stowType, "--edge--\r\n", 400},
 		"no end":                    {"/dicomweb/studies", "depositor", stowType, "--edge\r\nContent-Type: application/dicom\r\n\r\n", 400},

@@ -6,7 +6,7 @@
 //
 //   node web/e2e/outside.mjs --origin http://localhost:8080 --link URL --collection ID --folder DIR --out DIR
 //
-// It prints "ok" or "not ok" lines, and leaves a picture of each step, at two widths and in both themes, in --out.
+// It prints "ok" or "not ok" lines, and leaves pictures of each step in --out: with VITRINE_SOAK at two widths and in both themes.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -25,20 +25,19 @@ function check(what, holds, seen = "") {
 
 const browser = await launch();
 
-/** Looks at the page on a desk and a phone, light and dark, and asks axe. */
+/** Looks at the page on a desk and a phone, and asks axe: light on the one and dark on the other, or, in the long form, both on both. */
+const looks = [["light", 1280, 860], ["dark", 390, 844], ...(process.env.VITRINE_SOAK ? [["light", 390, 844], ["dark", 1280, 860]] : [])];
 let step = 0;
 async function look(page, name) {
   step++;
-  for (const theme of ["light", "dark"]) {
-    for (const [width, height] of [[1280, 860], [390, 844]]) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
-      await page.setViewportSize({ width, height });
-      await page.evaluate(() => window.scrollTo(0, 0));
-      await page.screenshot({ path: join(out, `${String(step).padStart(2, "0")}-${name}-${width}-${theme}.png`), fullPage: true });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      const found = await violations(page);
-      check(`${name}, ${width}, ${theme}: nothing for axe, and no wider than the screen`, found.length === 0 && wide <= 0, `${wide} px; ${found.join(" | ")}`);
-    }
+  for (const [theme, width, height] of looks) {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+    await page.setViewportSize({ width, height });
+    await page.evaluate(() => window.scrollTo(0, 0));
+    await page.screenshot({ path: join(out, `${String(step).padStart(2, "0")}-${name}-${width}-${theme}.png`), fullPage: true });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const found = await violations(page);
+    check(`${name}, ${width}, ${theme}: nothing for axe, and no wider than the screen`, found.length === 0 && wide <= 0, `${wide} px; ${found.join(" | ")}`);
   }
   await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
   await page.setViewportSize({ width: 1280, height: 860 });
@@ -132,7 +131,8 @@ try {
   await page.waitForFunction(() => /99,97\d files/.test(document.querySelector("[data-send=left]")?.textContent ?? "")).catch(() => undefined);
   check("the room that is left is told", /99,97\d files/.test(await page.locator("[data-send=left]").innerText()), await page.locator("[data-send=left]").innerText());
   await look(page, "sent");
-  fine(faults);
+  // What was on its way when the page was closed may have come after all: the node says so when it is begun anew, and it is not sent.
+  fine(faults.filter((f) => !/^409 for \/upload$|status of 409/.test(f)));
 
   // Another who holds the same link sees nothing of it.
   const other = await comes();
