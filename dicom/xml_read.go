@@ -40,11 +40,11 @@ func FromXML(r io.Reader, lim Limits, bulk func(uri string) ([]byte, error)) (*D
 		if err == io.EOF {
 			break
 		}
-		switch t.(type) {
+		switch t := t.(type) {
 		case xml.Comment, xml.ProcInst:
 			continue
 		case xml.CharData:
-			if strings.TrimSpace(string(t.(xml.CharData))) == "" {
+			if strings.TrimSpace(string(t)) == "" {
 				continue
 			}
 		}

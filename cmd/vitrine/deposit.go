@@ -77,7 +77,7 @@ func (c *depositCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		return err
 	}
 	if c.Disc {
-		aside := 0
+		var aside int
 		if files, aside = images(files); aside > 0 && !cli.Quiet {
 			s.say("%s on the disc left aside: no images.", count(aside, "file"))
 		}

@@ -152,7 +152,6 @@ func (x *inPieces) forward(ctx context.Context) error {
 	if x.at != "" {
 		switch u, err = x.d.client.FindUpload(ctx, x.at); {
 		case err == nil:
-			u.ID = x.at
 		case answered(err, http.StatusUnprocessableEntity): // it was refused, and an answer to HEAD does not say why
 			return x.refused(ctx, err)
 		case lost(err):

@@ -131,7 +131,7 @@ func (a *Association) answers(pc *Context, c *command, pending func(*command, []
 		var identifier []byte
 		if m.hasDataSet() {
 			data := DataReader{c: a.w, id: id}
-			whole := false
+			var whole bool
 			if identifier, whole, err = data.ReadAll([]byte{}, maxIdentifier); err != nil {
 				return Done{}, err
 			}

@@ -112,12 +112,6 @@ func (p *tap) sever(cut bool) {
 	}
 }
 
-func (p *tap) at(to string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.to = to
-}
-
 // said is all that went over it.
 func (p *tap) said() []byte {
 	p.mu.Lock()

@@ -125,12 +125,12 @@ func (e *Refused) Error() string { return attempt + ": " + e.Reason() }
 
 // Reason is why, in words for the steward.
 func (e *Refused) Reason() string {
-	switch {
-	case e.Code == 0:
+	switch e.Code {
+	case 0:
 		return "the mail server does not answer, or not over TLS"
-	case e.Code == 530 || e.Code == 534 || e.Code == 535:
+	case 530, 534, 535:
 		return fmt.Sprintf("the mail server does not let this node in (%d)", e.Code)
-	case e.Code == 550 || e.Code == 551 || e.Code == 553:
+	case 550, 551, 553:
 		return fmt.Sprintf("the mail server does not know the address (%d)", e.Code)
 	}
 	return fmt.Sprintf("the mail server did not take it (%d)", e.Code)

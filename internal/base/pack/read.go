@@ -478,7 +478,7 @@ func (o *Object) write(w io.Writer, s Section, off, n int64) (written int64, err
 	src, at := o.source()
 	written, err = o.writeFrom(src, w, s, off, n)
 	for failed := at; err != nil && elsewhere(err); {
-		if _, ok := err.(takeError); ok {
+		if _, ok := errors.AsType[takeError](err); ok {
 			break
 		}
 		src, at, ok := o.another(failed, o.Ref.Pack)
@@ -488,12 +488,12 @@ func (o *Object) write(w io.Writer, s Section, off, n int64) (written int64, err
 		// What was written proved genuine: the other copy goes on behind it.
 		m, again := o.writeFrom(src, w, s, off+written, n-written)
 		written += m
-		if _, taken := again.(takeError); again == nil || taken || !elsewhere(again) {
+		if _, taken := errors.AsType[takeError](again); again == nil || taken || !elsewhere(again) {
 			err = again
 		}
 		failed = at
 	}
-	if t, ok := err.(takeError); ok {
+	if t, ok := errors.AsType[takeError](err); ok {
 		err = t.error
 	}
 	return written, err

@@ -302,7 +302,7 @@ func (d *Door) album(w http.ResponseWriter, r *http.Request, wish *pictureWish, 
 		}
 	}
 	if pictures == 0 {
-		web.Fail(w, r, cmp.Or(refused, error(fault.New(fault.NotFound, "render", "", "there is no picture of this kind that you may see"))))
+		web.Fail(w, r, cmp.Or(refused, fault.New(fault.NotFound, "render", "", "there is no picture of this kind that you may see")))
 		return
 	}
 	if err = m.end(); err == nil {

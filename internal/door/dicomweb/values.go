@@ -60,7 +60,7 @@ func (d *Door) values(w http.ResponseWriter, r *http.Request, of func(*dicom.Dat
 		}
 	}
 	if v.m.parts == 0 {
-		web.Fail(w, r, cmp.Or(v.refused, error(fault.New(fault.NotFound, "retrieve bulk data", "", "there are no values of this kind that you may see"))))
+		web.Fail(w, r, cmp.Or(v.refused, fault.New(fault.NotFound, "retrieve bulk data", "", "there are no values of this kind that you may see")))
 		return
 	}
 	if err = v.m.end(); err == nil {

@@ -108,7 +108,7 @@ func (d *Door) fileOf(r *http.Request, o *delivery.Object, plain bool) (part10, 
 
 // undecoded tells that what is asked for uncompressed cannot be decoded here.
 func undecoded(attempt string, err error) error {
-	reason := ""
+	var reason string
 	if e, ok := errors.AsType[*render.Unsupported](err); ok {
 		reason = "this node does not decode " + e.Reason
 	} else if e, ok := errors.AsType[*render.Broken](err); ok {

@@ -41,8 +41,7 @@ type drop struct {
 }
 
 var (
-	errWriteOnly = errors.New("files are put here, and nothing is given back")
-	errTooMany   = errors.New("too many files at a time, or in one session: go on in another")
+	errTooMany = errors.New("too many files at a time, or in one session: go on in another")
 )
 
 // say gives an error to a client: what SFTP has a number for, by it.

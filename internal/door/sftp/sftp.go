@@ -231,10 +231,9 @@ func (d *Door) connection(ctx context.Context, raw net.Conn, config *ssh.ServerC
 // session waits for the subsystem to be asked for, and serves it.
 func (d *Door) session(ctx context.Context, who *visitor, ch ssh.Channel, asked <-chan *ssh.Request) {
 	defer ch.Close()
-	begun := false
 	for req := range asked {
 		var sub struct{ Name string }
-		ok := !begun && req.Type == "subsystem" && ssh.Unmarshal(req.Payload, &sub) == nil && sub.Name == "sftp"
+		ok := req.Type == "subsystem" && ssh.Unmarshal(req.Payload, &sub) == nil && sub.Name == "sftp"
 		if req.WantReply {
 			if err := req.Reply(ok, nil); err != nil {
 				return
@@ -247,7 +246,6 @@ func (d *Door) session(ctx context.Context, who *visitor, ch ssh.Channel, asked 
 			}
 			continue
 		}
-		begun = true
 		go ssh.DiscardRequests(asked)
 		s := &drop{visitor: who, ctx: ctx, files: map[string]int64{}, coming: map[string]*file{}, folders: map[string]bool{"/": true}}
 		server := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s}, sftp.WithStartDirectory("/"))

@@ -20,7 +20,7 @@ func TestLargeHead(t *testing.T) {
 			in := image(t, fmt.Sprintf("1.2.3.%d", size), func(b *dicom.Builder) {
 				for i := range size / (63 << 10) { // texts, none of which is bulk
 					b.String(dicom.Tag(0x00090010), "SOMEBODY 1.0")
-					b.Raw(dicom.Tag(0x00091000+dicom.Tag(i%0x1000)), dicom.VRLT, bytes.Repeat([]byte("x"), 63<<10))
+					b.Raw(0x00091000+dicom.Tag(i%0x1000), dicom.VRLT, bytes.Repeat([]byte("x"), 63<<10))
 				}
 			})
 			dep, err := s.Begin(t.Context(), collection.Default, DoorSTOW, "token-1")

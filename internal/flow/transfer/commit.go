@@ -122,8 +122,8 @@ func aead(k keys.Key) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(b)
 }
 
-func (x *Commitment) key() string {
-	sum := sha256.Sum256([]byte(x.Peer + "\x00" + x.Transaction + "\x00" + rand.Text()))
+func (c *Commitment) key() string {
+	sum := sha256.Sum256([]byte(c.Peer + "\x00" + c.Transaction + "\x00" + rand.Text()))
 	return hex.EncodeToString(sum[:16])
 }
 
