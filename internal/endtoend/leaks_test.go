@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -321,6 +322,12 @@ func leaks(t *testing.T, postgres bool) {
 	hear("PROPFIND", b)
 
 	t.Logf("%+v", n.settled(research, 5))
+	eventually(t, 2*time.Minute, func() error { // what is held for its pixels is read when its deposit has ended, and admitted then
+		if c := n.intake(research); c.Catalogued < len(cleaned)+1 {
+			return fmt.Errorf("%+v, want %d admitted", c, len(cleaned)+1)
+		}
+		return nil
+	})
 	n.admin("release", "publish", "--collection", research)
 	s, kept := newSearch(all), newSearch([]planted{raw})
 
