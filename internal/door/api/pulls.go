@@ -6,6 +6,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/pull"
 )
 
@@ -50,12 +51,16 @@ func (d *Door) makePull(r *request) (any, error) {
 	return d.Pulls.Make(r.Context(), r.who, id, w)
 }
 
-func (d *Door) pull(r *request) (any, error) {
-	c, err := r.collection()
-	if err != nil {
-		return nil, err
+// pullOf is the collection and the pull of a path.
+func (r *request) pullOf() (c collection.ID, id pull.ID, err error) {
+	if c, err = r.collection(); err == nil {
+		id, err = pull.ParseID(r.PathValue("pull"))
 	}
-	id, err := pull.ParseID(r.PathValue("pull"))
+	return c, id, err
+}
+
+func (d *Door) pull(r *request) (any, error) {
+	c, id, err := r.pullOf()
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +68,7 @@ func (d *Door) pull(r *request) (any, error) {
 }
 
 func (d *Door) changePull(r *request) (any, error) {
-	c, err := r.collection()
-	if err != nil {
-		return nil, err
-	}
-	id, err := pull.ParseID(r.PathValue("pull"))
+	c, id, err := r.pullOf()
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +82,7 @@ func (d *Door) changePull(r *request) (any, error) {
 }
 
 func (d *Door) fates(r *request) (any, error) {
-	c, err := r.collection()
-	if err != nil {
-		return nil, err
-	}
-	id, err := pull.ParseID(r.PathValue("pull"))
+	c, id, err := r.pullOf()
 	if err != nil {
 		return nil, err
 	}

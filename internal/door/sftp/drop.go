@@ -40,9 +40,7 @@ type drop struct {
 	folders map[string]bool
 }
 
-var (
-	errTooMany = errors.New("too many files at a time, or in one session: go on in another")
-)
+var errTooMany = errors.New("too many files at a time, or in one session: go on in another")
 
 // say gives an error to a client: what SFTP has a number for, by it.
 func say(err error) error {
@@ -149,13 +147,14 @@ func (s *drop) going(name string, st upload.State) *file {
 	f := &file{s: s, name: name, id: st.ID, next: st.Offset, waiting: map[int64][]byte{}, done: make(chan struct{})}
 	f.room.L = &f.mu
 	s.mu.Lock()
+	f.who = s.who
 	s.coming[name] = f
 	s.mu.Unlock()
 	r, w := io.Pipe()
 	f.w = w
 	go func() {
 		defer close(f.done)
-		_, f.kept = s.door.Uploads.Append(s.ctx, s.who, st.ID, st.Offset, r, nil)
+		_, f.kept = s.door.Uploads.Append(s.ctx, f.who, st.ID, st.Offset, r, nil)
 		r.CloseWithError(errors.New("no more is taken")) // who writes on learns it
 	}()
 	return f
@@ -164,6 +163,7 @@ func (s *drop) going(name string, st upload.State) *file {
 // file is one that is being put. Its bytes may come out of order, as clients have several messages under way and the server several hands.
 type file struct {
 	s    *drop
+	who  upload.Caller // as the key was found when it was begun
 	name string
 	id   string
 	w    *io.PipeWriter
@@ -273,7 +273,7 @@ func (f *file) Close() error {
 		broken = say(f.kept)
 	}
 	if fault.Is(f.kept, fault.TooLarge) { // everything else that has come of it can be gone on with
-		if err := flow.Remove(context.WithoutCancel(f.s.ctx), f.s.who, f.id); err != nil {
+		if err := flow.Remove(context.WithoutCancel(f.s.ctx), f.who, f.id); err != nil {
 			f.s.door.Log.Error("pieces of a file that is too large could not be removed", "error", err)
 		}
 	}
@@ -282,7 +282,7 @@ func (f *file) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.s.ctx), finishIn)
 	defer cancel()
-	if _, err := flow.Close(ctx, f.s.who, f.id); err != nil {
+	if _, err := flow.Close(ctx, f.who, f.id); err != nil {
 		return say(err)
 	}
 	f.s.mu.Lock()

@@ -32,10 +32,11 @@ const (
 	maxOfAddress   = 32
 	maxTries       = 6                // keys that one connection may show
 	handshakeIn    = 30 * time.Second // until a key is accepted
-	silentFor      = 10 * time.Minute // without a byte; a file that is judged is not silence, since its sender waits for us
 	writeIn        = time.Minute
-	finishIn       = 15 * time.Minute // in which a file is judged
-	keyExtension   = "key"            // of ssh.Permissions: the id of the key that was shown
+	finishIn       = 15 * time.Minute         // in which a file is judged
+	silentFor      = finishIn + 5*time.Minute // without a byte: longer than a sender waits for us while its file is judged
+	maxSessions    = 8                        // of one connection at a time
+	keyExtension   = "key"                    // of ssh.Permissions: the id of the key that was shown
 )
 
 // Door serves SFTP. Its fields are set before the first connection.
@@ -50,17 +51,6 @@ type Door struct {
 	open     map[net.Conn]bool
 	draining bool
 	working  sync.WaitGroup
-	refused  atomic.Int64
-}
-
-// Refused is how many connections came to nothing: no key that is known, or too many at a time.
-func (d *Door) Refused() int64 { return d.refused.Load() }
-
-// Open is how many connections there are.
-func (d *Door) Open() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.open)
 }
 
 func (d *Door) config() *ssh.ServerConfig {
@@ -99,7 +89,6 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		}
 		from := addressOf(c)
 		if !d.enter(c, from) {
-			d.refused.Add(1)
 			c.Close()
 			continue
 		}
@@ -197,7 +186,6 @@ func (d *Door) connection(ctx context.Context, raw net.Conn, config *ssh.ServerC
 	late := time.AfterFunc(handshakeIn, func() { raw.Close() }) // a byte now and then is no handshake
 	conn, channels, requests, err := ssh.NewServerConn(c, config)
 	if !late.Stop() || err != nil {
-		d.refused.Add(1)
 		return
 	}
 	defer conn.Close()
@@ -207,14 +195,14 @@ func (d *Door) connection(ctx context.Context, raw net.Conn, config *ssh.ServerC
 	who := &visitor{door: d, user: conn.User(), wire: wire, actor: "ssh-key " + conn.Permissions.Extensions[keyExtension]}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var open int
+	var open atomic.Int64
 	var sessions sync.WaitGroup
 	for ch := range channels {
 		if ch.ChannelType() != "session" {
 			_ = ch.Reject(ssh.UnknownChannelType, "files are put here by SFTP, and nothing else")
 			continue
 		}
-		if open++; open > 8 {
+		if open.Load() >= maxSessions {
 			_ = ch.Reject(ssh.ResourceShortage, "too many sessions")
 			continue
 		}
@@ -222,7 +210,11 @@ func (d *Door) connection(ctx context.Context, raw net.Conn, config *ssh.ServerC
 		if err != nil {
 			break
 		}
-		sessions.Go(func() { d.session(ctx, who, channel, asked) })
+		open.Add(1)
+		sessions.Go(func() {
+			defer open.Add(-1)
+			d.session(ctx, who, channel, asked)
+		})
 	}
 	cancel()
 	sessions.Wait()
