@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +68,26 @@ func (v *visitor) do(method, path string, form url.Values, header ...string) (in
 	return resp.StatusCode, string(b), resp.Request.URL.Path
 }
 
+// samples are a few instances of each kind of study; they are drawn once, which takes longer than a node takes to start.
+var samples = sync.OnceValues(func() ([][]byte, error) {
+	var files [][]byte
+	kinds := map[string]bool{}
+	for s := range sample.Studies(1) {
+		if kinds[s.Kind] {
+			continue
+		}
+		kinds[s.Kind] = true
+		for _, i := range slices.Compact([]int{0, min(1, s.Len()-1), s.Len() - 1}) { // the last belongs to another series, where there are two
+			in, err := s.Instance(i)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, in.File())
+		}
+	}
+	return files, nil
+})
+
 // start runs a demonstration with a few images and gives its address and the link of its steward.
 func start(t *testing.T, database string) (n *node.Node, base, link string) {
 	t.Helper()
@@ -87,20 +108,13 @@ func start(t *testing.T, database string) (n *node.Node, base, link string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[string]bool{}
-	for s := range sample.Studies(1) {
-		if kinds[s.Kind] {
-			continue
-		}
-		kinds[s.Kind] = true
-		for _, i := range slices.Compact([]int{0, min(1, s.Len()-1), s.Len() - 1}) { // the last belongs to another series, where there are two
-			in, err := s.Instance(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := dep.Receive(t.Context(), custody.Incoming{Data: custody.FromReader(bytes.NewReader(in.File()))}); err != nil {
-				t.Fatal(err)
-			}
+	files, err := samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if _, err := dep.Receive(t.Context(), custody.Incoming{Data: custody.FromReader(bytes.NewReader(f))}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	dep.End()
