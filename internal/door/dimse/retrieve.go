@@ -80,7 +80,7 @@ func (d *Door) give(ctx context.Context, s *session, op *network.Operation, item
 		lost := false
 		o, err := d.Delivery.Give(ctx, s.peer, l.ID, policy.GetAsPeer)
 		if err == nil {
-			st, lost, err = transfer.Send(ctx, lane{op}, o, transfer.Originator{})
+			st, lost, err = d.Sender.Send(ctx, lane{op}, o, transfer.Originator{})
 			o.Close()
 		}
 		if lost {
@@ -174,12 +174,16 @@ type retrieval struct {
 	left                  int
 	done, refused, warned int
 	list                  []string // SOP Instance UIDs of those that failed
+	why                   string   // the first reason of the node's own why one did
 }
 
 // sent counts one instance and tells how far it is; false where nobody wants more.
 func (t *retrieval) sent(l catalogue.Located, st network.Status, err error) bool {
 	switch {
 	case err != nil:
+		if t.why == "" {
+			t.why = transfer.Reason(err)
+		}
 		t.failed(l)
 	case st.Success():
 		t.left, t.done = t.left-1, t.done+1
@@ -200,6 +204,14 @@ func (t *retrieval) counts() *network.SubOperations {
 	return &network.SubOperations{Remaining: uint16(t.left), Completed: uint16(t.done), Failed: uint16(t.refused), Warnings: uint16(t.warned)}
 }
 
+// comment says what failed and, where it is known, why the first did.
+func (t *retrieval) comment(what string) string {
+	if t.why != "" {
+		what += ": " + t.why
+	}
+	return what[:min(len(what), network.MaxComment)]
+}
+
 // outcome is the final answer: success, a warning where some failed, a failure where all did (PS3.4 Tables C.4-2, C.4-3).
 func (t *retrieval) outcome() network.Outcome {
 	out := network.Outcome{Sub: t.counts()}
@@ -207,9 +219,9 @@ func (t *retrieval) outcome() network.Outcome {
 	case t.refused == 0 && t.warned == 0:
 		return out
 	case t.done == 0 && t.warned == 0:
-		out.Status = network.Status{Code: network.StatusCannotPerform, Comment: "none could be sent"}
+		out.Status = network.Status{Code: network.StatusCannotPerform, Comment: t.comment("none could be sent")}
 	default:
-		out.Status = network.Status{Code: network.StatusSubOperations, Comment: "some could not be sent"}
+		out.Status = network.Status{Code: network.StatusSubOperations, Comment: t.comment("some could not be sent")}
 	}
 	ts, ok := dicom.LookupTransferSyntax(t.op.TransferSyntaxUID)
 	if !ok || len(t.list) == 0 {

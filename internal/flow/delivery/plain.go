@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
+	"github.com/vitrine-imaging/vitrine/internal/record/object"
 )
 
 // encapsulatedUncompressedUID is the transfer syntax whose fragments are native frames (PS3.5 A.4.11).
@@ -155,6 +156,7 @@ type Plain struct {
 	head    *dicom.Rendered
 	meta    []byte
 	decoded *Decoded // nil: the pixels are native already
+	pixels  []byte   // all that is decoded, where that was done before
 }
 
 // Plain makes a plain form of an object. What cannot be made so is [*render.Unsupported] or [*render.Broken], told before anything is written: a frame behind
@@ -236,17 +238,69 @@ func (p *Plain) WriteFile(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.head.WriteTo(w, func(b dicom.BulkRef) (io.Reader, error) {
-		if p.decoded != nil && data.At(b.Elem).IsEncapsulated() {
-			return &decodedReader{ctx: ctx, x: p.decoded, left: b.Len}, nil
-		}
-		v, err := p.o.Value(b.Elem)
-		if word := data.VR(b.Elem).WordSize(); err == nil && data.At(b.Elem).BigEndian() && word > 1 {
-			return io.NewSectionReader(Swapped(v, v.Size(), word), 0, v.Size()), nil
-		}
-		return v, err
-	})
+	_, err = p.head.WriteTo(w, func(b dicom.BulkRef) (io.Reader, error) { return p.bulk(ctx, data, b) })
 	return err
+}
+
+// bulk reads a bulk value in little endian.
+func (p *Plain) bulk(ctx context.Context, data *dicom.Dataset, b dicom.BulkRef) (io.Reader, error) {
+	if p.decoded != nil && data.At(b.Elem).IsEncapsulated() {
+		if p.pixels != nil {
+			return bytes.NewReader(p.pixels), nil
+		}
+		return &decodedReader{ctx: ctx, x: p.decoded, left: b.Len}, nil
+	}
+	v, err := p.o.Value(b.Elem)
+	if word := data.VR(b.Elem).WordSize(); err == nil && data.At(b.Elem).BigEndian() && word > 1 {
+		return io.NewSectionReader(Swapped(v, v.Size(), word), 0, v.Size()), nil
+	}
+	return v, err
+}
+
+// maxAhead is how many bytes of frames are decoded before the first of them goes out on an association.
+const maxAhead = 16 << 20
+
+// Reader gives the data set alone, in Explicit or Implicit VR Little Endian. It has to be closed, before the object is. Frames of up to 16 MiB in all are decoded before it returns, so that one that
+// cannot be is told in time; of more, such a frame is an error of the reader, a fault.Corrupt.
+func (p *Plain) Reader(ctx context.Context, ts *dicom.TransferSyntax) (io.ReadCloser, error) {
+	if ts.UID != dicom.ExplicitVRLittleEndianUID && ts.UID != dicom.ImplicitVRLittleEndianUID {
+		return nil, dicom.ErrEncapsulated
+	}
+	data, err := p.o.Dataset()
+	if err != nil {
+		return nil, err
+	}
+	if p.decoded != nil && p.pixels == nil {
+		if n := p.decoded.size * int64(p.decoded.Count()); n <= maxAhead {
+			if p.pixels, err = io.ReadAll(&decodedReader{ctx: ctx, x: p.decoded, left: n + n%2}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	head, values := p.head, p.head.Bulk
+	if ts.UID == dicom.ImplicitVRLittleEndianUID {
+		explicit, err := p.head.Dataset()
+		if err != nil {
+			return nil, err
+		}
+		if head, err = explicit.Transcode(ts); err != nil {
+			return nil, err
+		}
+	}
+	if head.Size()%2 == 1 {
+		return nil, &render.Unsupported{Reason: "a value of odd length"}
+	}
+	return object.Piped(func(w io.Writer) error {
+		k := 0 // bulk values come in one order, whatever is around them
+		_, err := head.WriteTo(w, func(dicom.BulkRef) (io.Reader, error) {
+			k++
+			return p.bulk(ctx, data, values[k-1])
+		})
+		if _, ok := errors.AsType[*render.Broken](err); ok {
+			err = fault.Wrap(fault.Corrupt, "decode frames", "", err)
+		}
+		return err
+	}), nil
 }
 
 // All reads every frame, one behind the other.

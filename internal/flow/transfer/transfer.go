@@ -1,8 +1,8 @@
 // Package transfer sends objects to other DICOM applications: on the association of a C-GET, or on associations of its own to registered peers, for C-MOVE and for
 // forwarding.
 //
-// It promises: objects go out in the transfer syntax that they are kept in, or, if that is not taken and is native, in another native one; none is decoded, and none goes out cut. A peer that is
-// registered with a certificate is sent nothing but over TLS, to who shows that certificate. Package delivery decides on every object, when it is sent.
+// It promises: objects go out in the transfer syntax that they are kept in, or, if that is not taken, in a native one: rewritten if they are native, else decoded, where that can be done; none goes out cut, and
+// none is compressed. A peer that is registered with a certificate is sent nothing but over TLS, to who shows that certificate. Package delivery decides on every object, when it is sent.
 package transfer
 
 import (
@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
@@ -28,10 +30,16 @@ import (
 // natives are the transfer syntaxes that a native object is offered in, the first the most widely taken.
 var natives = []string{dicom.ExplicitVRLittleEndianUID, dicom.ImplicitVRLittleEndianUID, dicom.DeflatedExplicitVRLittleEndianUID, dicom.ExplicitVRBigEndianUID}
 
+// decodes are the transfer syntaxes that an object goes out in that has been decoded.
+var decodes = natives[:2]
+
 // Syntaxes are those in which an object that is kept in one may go out, best first.
 func Syntaxes(kept string) []string {
 	ts, ok := dicom.LookupTransferSyntax(kept)
-	if !ok || ts.Encapsulated || !slices.Contains(natives, kept) {
+	if ok && ts.Encapsulated {
+		return append([]string{kept}, decodes...)
+	}
+	if !ok || !slices.Contains(natives, kept) {
 		return []string{kept}
 	}
 	all := []string{kept}
@@ -56,8 +64,9 @@ type Originator struct {
 	MessageID uint16
 }
 
-// Send sends one open object. network.ErrNoContext says that the peer does not take it in any syntax that it can have; the lane goes on then. lost says that it does not.
-func Send(ctx context.Context, lane Lane, o *delivery.Object, by Originator) (st network.Status, lost bool, err error) {
+// Send sends one open object. network.ErrNoContext says that the peer does not take it in any syntax that it can have, [*render.Unsupported] or [*render.Broken] that it takes none but what the object would
+// have to be decoded for, which cannot be done; the lane goes on then. lost says that it does not.
+func (s *Sender) Send(ctx context.Context, lane Lane, o *delivery.Object, by Originator) (st network.Status, lost bool, err error) {
 	pc, ok := lane.Takes(o.SOPClass, Syntaxes(o.Syntax().UID))
 	if !ok {
 		return st, false, network.ErrNoContext
@@ -66,6 +75,9 @@ func Send(ctx context.Context, lane Lane, o *delivery.Object, by Originator) (st
 	if !ok {
 		return st, false, network.ErrNoContext
 	}
+	if ts.UID != o.Syntax().UID && o.Syntax().Encapsulated {
+		return s.decoded(ctx, lane, o, by, ts)
+	}
 	if n, err := o.DataSize(); err != nil || n > 0 && n%2 == 1 && !ts.Deflated && ts.UID == o.Syntax().UID {
 		return st, false, errors.Join(err, network.ErrOddLength) // it was kept as it came, and receivers abort over it
 	}
@@ -73,9 +85,40 @@ func Send(ctx context.Context, lane Lane, o *delivery.Object, by Originator) (st
 	if err != nil {
 		return st, false, err
 	}
+	return store(ctx, lane, o, by, ts, r)
+}
+
+func store(ctx context.Context, lane Lane, o *delivery.Object, by Originator, ts *dicom.TransferSyntax, r io.ReadCloser) (st network.Status, lost bool, err error) {
 	defer r.Close()
 	st, err = lane.Store(ctx, &network.Instance{SOPClassUID: o.SOPClass, SOPInstanceUID: string(o.SOP), TransferSyntaxUID: ts.UID, Reader: r, MoveOriginatorAE: by.AETitle, MoveOriginatorMessageID: by.MessageID})
 	return st, err != nil && !errors.Is(err, network.ErrNoContext), err
+}
+
+// decoded sends an object with its pixels uncompressed.
+func (s *Sender) decoded(ctx context.Context, lane Lane, o *delivery.Object, by Originator, ts *dicom.TransferSyntax) (st network.Status, lost bool, err error) {
+	p, err := s.Delivery.Plain(ctx, o)
+	if err != nil {
+		return st, false, err
+	}
+	r, err := p.Reader(ctx, ts)
+	if err != nil {
+		return st, false, err
+	}
+	return store(ctx, lane, o, by, ts, r)
+}
+
+// Reason says in a word why an instance could not be sent, for comments; empty if it is for another reason than the forms that it can have.
+func Reason(err error) string {
+	if errors.Is(err, network.ErrNoContext) {
+		return "no transfer syntax is taken"
+	}
+	if e, ok := errors.AsType[*render.Unsupported](err); ok {
+		return "not decoded: " + e.Reason
+	}
+	if _, ok := errors.AsType[*render.Broken](err); ok {
+		return "not decoded: damaged pixels"
+	}
+	return ""
 }
 
 // own is a lane of one's own.
@@ -218,7 +261,7 @@ func (s *Sender) run(ctx context.Context, b *Batch, r *run) (more bool, err erro
 		var st network.Status
 		lost := false
 		if err == nil {
-			st, lost, err = Send(ctx, own{a}, o, b.By)
+			st, lost, err = s.Send(ctx, own{a}, o, b.By)
 			o.Close()
 		}
 		if lost && ctx.Err() != nil {

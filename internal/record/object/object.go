@@ -225,7 +225,7 @@ func (x *Instance) Reader(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
 	case x.Layout.Deflated:
 		return io.NopCloser(x.raw()), nil
 	case x.syntax.Deflated:
-		return piped(x.WriteDataset), nil
+		return Piped(x.WriteDataset), nil
 	}
 	head, err := x.Head()
 	if err != nil {
@@ -260,7 +260,7 @@ func (x *Instance) transcoded(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
 		}
 		return d.BulkIn(ts, b.Elem, v), nil
 	}
-	return piped(func(w io.Writer) error {
+	return Piped(func(w io.Writer) error {
 		if !ts.Deflated {
 			_, err := r.WriteTo(w, bulk)
 			return err
@@ -274,8 +274,8 @@ func (x *Instance) transcoded(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
 	}), nil
 }
 
-// piped reads what is written. Closing it ends the writing.
-func piped(write func(io.Writer) error) io.ReadCloser {
+// Piped reads what is written. Closing it ends the writing.
+func Piped(write func(io.Writer) error) io.ReadCloser {
 	r, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
