@@ -79,6 +79,7 @@ func deposit(t *testing.T, n *node.Node, patient, name, date string) subject.Sub
 	if err != nil || receipt.Outcome != custody.Kept {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
+	dep.End()
 	if err := n.Custody.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (c *Custody) accept(ctx context.Context, l catalogue.Located, by Reviewer, 
 	case acc.left != nil:
 		return []Reason{{Code: codeUncatalogued, Text: "the catalogue does not take what describes it"}}, nil
 	}
-	c.admitSoon()
+	c.AdmitSoon()
 	return nil, nil
 }
 

@@ -27,8 +27,8 @@ import (
 // catalogue knows which. Its instances were gated one by one with what was known of the subject then; here they are searched for what is known now
 // (the whole-patient echo), and what shows an identifier is held.
 
-// admitSoon wakes admission.
-func (c *Custody) admitSoon() { signal(c.admission) }
+// AdmitSoon wakes admission: a study may have become due.
+func (c *Custody) AdmitSoon() { signal(c.admission) }
 
 // RunAdmission admits what is due until ctx ends.
 func (c *Custody) RunAdmission(ctx context.Context) error {

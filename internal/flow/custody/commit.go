@@ -291,7 +291,7 @@ func (c *Custody) catalogueBatch(ctx context.Context, batch []event) error {
 		ended = ended || ev.kind == eventEnd
 	}
 	if ended {
-		c.admitSoon()
+		c.AdmitSoon()
 		signal(c.completed)
 	}
 	return nil

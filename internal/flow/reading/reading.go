@@ -87,7 +87,10 @@ func (f *Flow) due(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			progress = progress || n > 0
+			if n > 0 { // what waited for its pixels to be read may be admitted now
+				progress = true
+				f.Custody.AdmitSoon()
+			}
 		}
 		if !progress {
 			return nil // what could not be read now is tried again later
