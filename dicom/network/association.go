@@ -149,7 +149,14 @@ func (a *Association) Abort() {
 	if !a.requestor {
 		return // the goroutine that serves the association sends the A-ABORT
 	}
-	a.mu.Lock()
+	if !a.mu.TryLock() { // an operation is under way: it ends by its connection's, or when its source gives something
+		go func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.fail(ErrStopped)
+		}()
+		return
+	}
 	defer a.mu.Unlock()
 	a.fail(ErrStopped)
 }

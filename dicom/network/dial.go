@@ -468,9 +468,9 @@ func (a *Association) sendReader(id byte, r io.Reader, pad bool) error {
 		at := len(b) + room
 		b = b[:at+size+1]
 		copy(b[at:], ahead[:have])
-		n, err := io.ReadFull(r, b[at+have:])
+		n, err := fill(r, b[at+have:])
 		n += have
-		if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil && err != io.EOF {
 			return fmt.Errorf("dicom/network: reading the data set to send: %w", err)
 		}
 		last := byte(0)
@@ -497,6 +497,20 @@ func (a *Association) sendReader(id byte, r io.Reader, pad bool) error {
 		}
 		b = b[:0]
 	}
+}
+
+// fill reads until b is full or r ends. Its error is io.EOF where r ended as it should, and r's own otherwise: io.ReadFull's io.ErrUnexpectedEOF could be that of a
+// source that broke off, whose beginning would then be sent as if it were the whole.
+func fill(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var k int
+		k, err = r.Read(b[n:])
+		n += k
+	}
+	if n == len(b) {
+		err = nil
+	}
+	return n, err
 }
 
 // response reads the answer to c.

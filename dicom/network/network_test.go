@@ -297,6 +297,48 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
+// A source that breaks off is not sent as if it were whole, whatever its error is; and who aborts meanwhile does not wait for it.
+func TestSourceBreaksOff(t *testing.T) {
+	stored := make(chan int, 1)
+	n := start(t, &Server{Store: func(_ context.Context, _ *Association, r *StoreRequest) Status {
+		if b, err := io.ReadAll(r.Data); err == nil {
+			stored <- len(b)
+		}
+		return Status{}
+	}})
+	for _, cause := range []error{io.ErrUnexpectedEOF, errors.New("enough")} {
+		for _, size := range []int{2, 5000, 500_000} {
+			a := dial(t, n, options())
+			source := io.MultiReader(bytes.NewReader(make([]byte, size)), badReader{cause})
+			if st, err := a.Store(t.Context(), &Instance{SOPClassUID: ctImage, SOPInstanceUID: "1.2", TransferSyntaxUID: explicitLE, Reader: source}); !errors.Is(err, cause) {
+				t.Errorf("%d bytes and then %v: %v, %v", size, cause, st, err)
+			}
+			<-n.ended
+		}
+	}
+	a := dial(t, n, options())
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.Store(t.Context(), &Instance{SOPClassUID: ctImage, SOPInstanceUID: "1.2", TransferSyntaxUID: explicitLE, Reader: pr})
+		done <- err
+	}()
+	if _, err := pw.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	a.Abort() // while the source says nothing
+	pw.CloseWithError(io.ErrUnexpectedEOF)
+	if err := <-done; err == nil {
+		t.Error("it was stored")
+	}
+	<-n.ended
+	select {
+	case size := <-stored:
+		t.Errorf("%d bytes came as if they were whole", size)
+	default:
+	}
+}
+
 type badReader struct{ err error }
 
 func (b badReader) Read([]byte) (int, error) { return 0, b.err }
