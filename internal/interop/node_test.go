@@ -393,9 +393,11 @@ func background(t testing.TB, port int, name string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
 			t.Logf("%s said: %.4000s", name, said.String())
 		}
@@ -409,6 +411,8 @@ func background(t testing.TB, port int, name string, args ...string) {
 		}
 		select {
 		case <-tick.C:
+		case <-ended:
+			t.Fatalf("%s ended", name)
 		case <-deadline:
 			t.Fatalf("%s does not listen", name)
 		}

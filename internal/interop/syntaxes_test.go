@@ -19,6 +19,7 @@ import (
 // What comes by C-STORE in a transfer syntax goes out in it by C-GET, C-MOVE and WADO-RS, to the byte; to who takes uncompressed objects alone, it is decoded: with the pixels that WADO-RS gives. What cannot
 // be decoded is named.
 func TestEveryTransferSyntax(t *testing.T) {
+	t.Parallel()
 	each, size := 1, 1<<20
 	if testdata.Soak() {
 		each, size = 40, 64<<20
