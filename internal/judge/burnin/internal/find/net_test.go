@@ -3,19 +3,36 @@ package find
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 // someNet is a net of weights by chance, as the trainer writes it, and its layers' numbers as they are in the file.
 func someNet(r *rand.Rand) (file []byte, layers []plainLayer) {
+	return randomNet(r, func(terms, most int) (weight, bias int, shift byte) {
+		switch {
+		case terms == 25:
+			return 40, 4000, 5
+		case terms == 9*firsts:
+			return 30, 4000, 6
+		case terms == 9:
+			return 60, 4000, 5
+		}
+		return 40, 4000, 6
+	})
+}
+
+// randomNet is a net of weights up to a number, biases from -3/8 to 5/8 of one, and shifts; by the terms of a layer, and the greatest of those.
+func randomNet(r *rand.Rand, of func(terms, most int) (weight, bias int, shift byte)) (file []byte, layers []plainLayer) {
 	file = []byte{firsts, width, spreads, 1, 2, 4, 8, 2}
-	add := func(outs, terms int, most int, shift byte) {
+	add := func(outs, terms, most int) {
+		weight, bias, shift := of(terms, most)
 		l := plainLayer{terms: terms}
 		for range outs * terms {
-			l.weights = append(l.weights, r.IntN(2*most+1)-most)
+			l.weights = append(l.weights, r.IntN(2*weight+1)-weight)
 		}
 		for range outs {
-			l.bias, l.shift = append(l.bias, r.IntN(4000)-1500), append(l.shift, int(shift)+r.IntN(2))
+			l.bias, l.shift = append(l.bias, r.IntN(bias+1)-bias*3/8), append(l.shift, int(shift)+r.IntN(2))
 		}
 		for _, w := range l.weights {
 			file = append(file, byte(int8(w)))
@@ -28,13 +45,13 @@ func someNet(r *rand.Rand) (file []byte, layers []plainLayer) {
 		}
 		layers = append(layers, l)
 	}
-	add(firsts, 25, 40, 5)
-	add(width, 9*firsts, 30, 6)
+	add(firsts, 25, 255)
+	add(width, 9*firsts, top)
 	for range spreads {
-		add(width, 9, 60, 5)
-		add(width, width, 40, 6)
+		add(width, 9, top)
+		add(width, width, top)
 	}
-	add(1, width, 60, 4)
+	add(1, width, top)
 	return file, layers
 }
 
@@ -131,5 +148,90 @@ func TestNet(t *testing.T) {
 				t.Errorf("a net of %d bytes is read", k)
 			}
 		}
+	}
+}
+
+// The instructions give what the loops do to the last bit, of any weights that a file may have and any size.
+func TestNetFast(t *testing.T) {
+	if !fastest {
+		t.Skip("this machine has no instructions for it")
+	}
+	for seed := range uint64(60) {
+		sameNumbers(t, seed)
+	}
+}
+
+func FuzzNetFast(f *testing.F) {
+	if !fastest {
+		f.Skip("this machine has no instructions for it")
+	}
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { sameNumbers(t, seed) })
+}
+
+// sameNumbers compares the two on a net and pictures by chance: weights up to the largest, biases and shifts of every size, pictures of all greys, of black and white, and even ones.
+func sameNumbers(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	file, _ := randomNet(r, func(terms, most int) (weight, bias int, shift byte) {
+		room := min(127, (1<<(lane-1)-3000)/(terms*most)) // what the sums leave
+		weight = room
+		if r.IntN(3) == 0 {
+			weight = 1 + r.IntN(room)
+		}
+		return weight, (1<<(lane-1) - 1100 - weight*terms*most) / (1 + 7*r.IntN(2)), byte(2 + r.IntN(9))
+	})
+	n, _, err := ReadNet(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.fast == nil {
+		t.Fatal("the instructions are not used")
+	}
+	slow := *n
+	slow.fast = nil
+	for range 4 {
+		g := Grey{W: 12 + r.IntN(150), H: 12 + r.IntN(150)}
+		g.Pix = make([]uint8, g.W*g.H)
+		kind := r.IntN(4)
+		for i := range g.Pix {
+			switch v := uint8(r.IntN(256)); kind {
+			case 0:
+				g.Pix[i] = v
+			case 1:
+				g.Pix[i] = v / 128 * 255
+			case 2:
+				g.Pix[i] = 255
+			case 3:
+				if g.Pix[i] = 90; i%g.W > g.W/2 {
+					g.Pix[i] = v
+				}
+			}
+		}
+		odds, numbers := n.Logits(g)
+		odds2, numbers2 := slow.Logits(g)
+		if !slices.Equal(odds, odds2) || !slices.Equal(numbers, numbers2) {
+			t.Fatalf("seed %d, %dx%d: the instructions give other numbers than the loops", seed, g.W, g.H)
+		}
+	}
+}
+
+func BenchmarkNet(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 6))
+	file, _ := someNet(r)
+	n, _, err := ReadNet(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	g := Grey{W: 1024, H: 1024, Pix: make([]uint8, 1<<20)}
+	for i := range g.Pix {
+		g.Pix[i] = uint8(r.IntN(256))
+	}
+	for _, name := range []string{"as it is", "loops"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				n.Logits(g)
+			}
+		})
+		n.fast = nil
 	}
 }
