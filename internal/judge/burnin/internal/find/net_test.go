@@ -9,13 +9,13 @@ import (
 
 // someNet is a net of weights by chance, as the trainer writes it, and its layers' numbers as they are in the file.
 func someNet(r *rand.Rand) (file []byte, layers []plainLayer) {
-	return randomNet(r, func(terms, most int) (weight, bias int, shift byte) {
-		switch {
-		case terms == 25:
+	return randomNet(r, func(terms, _ int) (weight, bias int, shift byte) {
+		switch terms {
+		case 25:
 			return 40, 4000, 5
-		case terms == 9*firsts:
+		case 9 * firsts:
 			return 30, 4000, 6
-		case terms == 9:
+		case 9:
 			return 60, 4000, 5
 		}
 		return 40, 4000, 6
