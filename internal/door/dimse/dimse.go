@@ -233,16 +233,41 @@ func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (peer 
 	}
 	link.Address = d.calledFrom(ctx, peer, from)
 	if peer.Certificate != nil {
-		link.Certificate = req.TLS != nil && len(req.TLS.PeerCertificates) > 0 && sha256.Sum256(req.TLS.PeerCertificates[0].Raw) == *peer.Certificate
-		if !link.Certificate { // a peer that has a certificate and does not show it is not that peer
-			return identity.Peer{}, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, "not-the-registered-certificate"
+		if doubt := d.shown(ctx, peer, req.TLS); doubt != "" { // a peer that has a certificate and does not show it is not that peer
+			return identity.Peer{}, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, doubt
 		}
+		link.Certificate = true
 	}
 	doubt = "not-granted"
 	if !link.Address && !link.Loopback {
 		doubt = "not-the-registered-address"
 	}
 	return peer, link, doubt
+}
+
+// shown compares the certificate of a connection with a peer's; empty: it is that one, and valid now. What it says of its holder counts for nothing, what it says of its time does.
+func (d *Door) shown(ctx context.Context, peer identity.Peer, state *tls.ConnectionState) (doubt string) {
+	if state == nil {
+		return "no-tls"
+	}
+	if len(state.PeerCertificates) == 0 {
+		return "no-certificate"
+	}
+	c := state.PeerCertificates[0]
+	if sum := identity.Digest(sha256.Sum256(c.Raw)); sum != *peer.Certificate {
+		all, err := d.Identity.Peers(ctx)
+		if err == nil && slices.ContainsFunc(all, func(p identity.Peer) bool { return p.Certificate != nil && *p.Certificate == sum }) {
+			return "certificate-of-another-peer"
+		}
+		return "not-the-registered-certificate"
+	}
+	switch now := time.Now(); {
+	case now.After(c.NotAfter):
+		return "certificate-expired"
+	case now.Before(c.NotBefore):
+		return "certificate-not-yet-valid"
+	}
+	return ""
 }
 
 // calledFrom reports whether the address is the one that the peer is registered with.

@@ -62,7 +62,14 @@ func (d *Door) retrieve(ctx context.Context, s *session, op *network.Operation) 
 	case op.Canceled():
 		return network.Outcome{Status: network.Status{Code: network.StatusCancel}, Sub: t.counts()}
 	case err != nil && ctx.Err() == nil && !errors.Is(err, network.ErrCanceled):
-		d.Log.Warn("instances could not be sent", "kind", fault.KindOf(err).String(), "left", t.left)
+		why := ""
+		if fault.Is(err, fault.Unavailable) && op.IsMove() {
+			why = transfer.Unreached(err)
+			if t.why == "" {
+				t.why = why
+			}
+		}
+		d.Log.Warn("instances could not be sent", "kind", fault.KindOf(err).String(), "reason", why, "left", t.left)
 	}
 	for _, l := range items[len(items)-t.left:] { // of which nothing was said
 		t.failed(l)

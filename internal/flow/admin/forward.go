@@ -21,7 +21,7 @@ type ForwardView struct {
 	Waiting    int64      `json:"waiting"`          // studies of which something may have to go
 	Tried      *time.Time `json:"tried,omitempty"`  // when last
 	Failures   int64      `json:"failures"`         // passes in a row that left something
-	Reason     string     `json:"reason,omitempty"` // why: peer-does-not-answer, not-taken, peer-unknown, not-readable
+	Reason     string     `json:"reason,omitempty"` // why: peer-does-not-answer and others of transfer.Unreached, not-taken, peer-unknown, not-readable
 }
 
 // ViewForward shows a rule.

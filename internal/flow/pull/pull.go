@@ -548,28 +548,30 @@ func (d *Desk) Fates(ctx context.Context, who admin.Caller, c collection.ID, id 
 
 // Codes of what keeps a pull or an item, and what to do about each.
 const (
-	whyAway      = "away"
-	whyNoPeer    = "no-peer"
-	whyClosed    = "closed"
-	whyNoQuery   = "no-query"
-	whyTooMany   = "too-many"
-	whyRefused   = "refused"
-	whyMissing   = "missing"
-	whyLost      = "lost"
-	whyForgotten = "unreadable"
+	whyAway        = "away"
+	whyCertificate = "certificate"
+	whyNoPeer      = "no-peer"
+	whyClosed      = "closed"
+	whyNoQuery     = "no-query"
+	whyTooMany     = "too-many"
+	whyRefused     = "refused"
+	whyMissing     = "missing"
+	whyLost        = "lost"
+	whyForgotten   = "unreadable"
 )
 
 var advice = map[string]string{
-	whyAway:      "The archive does not answer, or refuses the association. It is tried again every ten minutes; look at its address, and whether it knows this node's AE title.",
-	whyNoPeer:    "The archive is not registered for this collection any more.",
-	whyClosed:    "The collection is closed, or has no AE title.",
-	whyNoQuery:   "The archive takes no queries from this node: its administrator has to allow them.",
-	whyTooMany:   "The archive has too much that is like this: ask for less.",
-	whyRefused:   "The archive would not send it. Where it is to send to this node by C-MOVE, it has to know the collection's AE title, address and port; else fetch by get.",
-	whyMissing:   "Fewer images came than the archive says it has.",
-	whyLost:      "The line broke while it came.",
-	whyForgotten: "What was asked for cannot be read any more.",
-	"ended":      "The pull was ended before.",
+	whyAway:        "The archive does not answer, or refuses the association. It is tried again every ten minutes; look at its address, and whether it knows this node's AE title.",
+	whyCertificate: "The archive does not show the certificate that it is registered with, or one that is valid now, or does not take this node's; the node's log says which.",
+	whyNoPeer:      "The archive is not registered for this collection any more.",
+	whyClosed:      "The collection is closed, or has no AE title.",
+	whyNoQuery:     "The archive takes no queries from this node: its administrator has to allow them.",
+	whyTooMany:     "The archive has too much that is like this: ask for less.",
+	whyRefused:     "The archive would not send it. Where it is to send to this node by C-MOVE, it has to know the collection's AE title, address and port; else fetch by get.",
+	whyMissing:     "Fewer images came than the archive says it has.",
+	whyLost:        "The line broke while it came.",
+	whyForgotten:   "What was asked for cannot be read any more.",
+	"ended":        "The pull was ended before.",
 }
 
 // Archives are the AE titles of the registered peers that a collection may be collected from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
@@ -11,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
@@ -162,8 +164,12 @@ func (r *round) dial(ctx context.Context) (why string, err error) {
 	}
 	a, err := r.d.Dial(ctx, r.peer, calling, offer, roles...)
 	if err != nil {
+		reason := transfer.Unreached(err)
 		if ctx.Err() == nil {
-			r.d.Log.Info("an archive that is pulled from does not answer", "peer", string(r.peer.AETitle), "pull", r.p.ID.String())
+			r.d.Log.Info("an archive that is pulled from does not answer", "peer", string(r.peer.AETitle), "pull", r.p.ID.String(), "reason", reason)
+		}
+		if strings.Contains(reason, "certificate") || strings.Contains(reason, "tls") {
+			return whyCertificate, nil
 		}
 		return whyAway, nil
 	}

@@ -66,10 +66,9 @@ func (f *Forwarder) Handlers() map[string]jobs.Handler {
 	return map[string]jobs.Handler{ForwardKind: f.pass}
 }
 
-// Codes of why something is left.
+// Codes of why something is left, beside those of [Unreached].
 const (
 	reasonPeerUnknown  = "peer-unknown"
-	reasonNoAnswer     = "peer-does-not-answer"
 	reasonNotTaken     = "not-taken"
 	reasonStorageFault = "not-readable"
 )
@@ -177,7 +176,7 @@ func (f *Forwarder) studies(ctx context.Context, rule forwarding.Rule) (reason s
 		for _, w := range next {
 			left, err := f.study(ctx, rule, to, calling, w)
 			if fault.Is(err, fault.Unavailable) { // the others would not get through either
-				return reasonNoAnswer, nil
+				return Unreached(err), nil
 			}
 			if err != nil {
 				return "", err

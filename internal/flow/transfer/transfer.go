@@ -15,6 +15,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
@@ -152,6 +153,9 @@ func (s *Sender) Dial(ctx context.Context, to identity.Peer, calling string, con
 		o.TLS = pinned(s.TLS, *to.Certificate)
 	}
 	a, err := network.Dial(ctx, net.JoinHostPort(to.Host, strconv.Itoa(to.Port)), o)
+	if err != nil && o.TLS != nil && refused(err) {
+		err = errors.Join(errRefused, err)
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, "call peer", "peer "+string(to.AETitle), err)
 	}
@@ -166,11 +170,59 @@ func pinned(own *tls.Config, want identity.Digest) *tls.Config {
 	}
 	c.VerifyConnection = func(st tls.ConnectionState) error {
 		if len(st.PeerCertificates) == 0 || sha256.Sum256(st.PeerCertificates[0].Raw) != want {
-			return errors.New("the peer shows another certificate than the registered one")
+			return errOtherCertificate
+		}
+		if now := time.Now(); now.After(st.PeerCertificates[0].NotAfter) || now.Before(st.PeerCertificates[0].NotBefore) {
+			return errExpiredCertificate
 		}
 		return nil
 	}
 	return c
+}
+
+var (
+	errOtherCertificate   = errors.New("the peer shows another certificate than the registered one")
+	errExpiredCertificate = errors.New("the peer's certificate is not valid now")
+	errRefused            = errors.New("the peer ends TLS as one does that does not take our certificate")
+)
+
+// refused reports whether TLS ended by an alert of the peer, or by the end of the line before anything was answered: TLS 1.3 refuses a client's certificate behind the handshake, and the alert may be lost with
+// the line.
+func refused(err error) bool {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
+		return true
+	}
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// Codes of why a peer cannot be sent to.
+const (
+	reasonNoAnswer           = "peer-does-not-answer"
+	reasonOtherCertificate   = "peer-shows-another-certificate"
+	reasonExpiredCertificate = "peer-certificate-not-valid-now"
+	reasonNoTLS              = "peer-speaks-no-tls"
+	reasonRefusesCertificate = "peer-refuses-our-certificate"
+	reasonRejected           = "peer-rejects-association"
+)
+
+// Unreached is the code of why an association could not be opened.
+func Unreached(err error) string {
+	if errors.Is(err, errOtherCertificate) {
+		return reasonOtherCertificate
+	}
+	if errors.Is(err, errExpiredCertificate) {
+		return reasonExpiredCertificate
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return reasonNoTLS
+	}
+	if errors.Is(err, errRefused) {
+		return reasonRefusesCertificate
+	}
+	if _, ok := errors.AsType[*network.Rejection](err); ok {
+		return reasonRejected
+	}
+	return reasonNoAnswer
 }
 
 // maxContexts of one association (PS3.8 9.3.2.2).
