@@ -9,6 +9,15 @@ import (
 //go:embed vocabulary.txt
 var vocabularyText string
 
+// Prepare reads the lists of words, which would otherwise be read when the first text is judged. It takes some 50 ms once.
+func Prepare() {
+	english()
+	vocabulary()
+	defined()
+	equipmentWords()
+	contentTable()
+}
+
 // vocabulary are the words that text may keep, in lower case.
 var vocabulary = sync.OnceValue(func() map[string]struct{} { return wordsOf(vocabularyText) })
 
