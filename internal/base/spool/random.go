@@ -37,7 +37,7 @@ func (f *File) Random() (*Random, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, attempt, f.id.String(), causeOf(err))
 	}
-	x := &Random{r: &reader{f: w, at: int64(len(magic)), file: f, limit: size}, size: size}
+	x := &Random{r: &reader{f: w, at: int64(len(magic)), file: f}, size: size}
 	head := make([]byte, 4)
 	p := place{at: int64(len(magic))}
 	for n := 0; p.offset < size; n++ {

@@ -5,7 +5,7 @@
 //	n, err := f.Append(ctx, body, nil)       // what came before an error stays
 //	err = f.Sync()                           // now f.Size() may be told to whoever sends
 //	f, err = s.Load(id, key)                 // after a restart: the same bytes, to the last whole piece
-//	r, err := f.Open()                       // reads them all, in order
+//	r, err := f.Random()                     // reads them, from any place
 //	err = s.Remove(id)
 //
 // What it promises: nothing is written in clear; what was synced is found again after a crash, and nothing that was not sent; a file that was changed ends
@@ -226,7 +226,7 @@ func (s *Store) Load(ctx context.Context, id ID, key keys.Key) (*File, error) {
 			return nil, fault.Wrap(fault.Unavailable, attempt, id.String(), causeOf(err))
 		}
 	}
-	r := &reader{f: w, at: f.end, file: f, limit: -1}
+	r := &reader{f: w, at: f.end, file: f}
 	defer r.release()
 	for {
 		if err := ctx.Err(); err != nil {
@@ -393,18 +393,6 @@ func (s *Store) syncFolder() error {
 	return fault.Wrap(fault.Unavailable, "sync spool", "", causeOf(d.Sync()))
 }
 
-// Open reads the file from its beginning to where it ends now. A record that was changed is an error where it lies.
-func (f *File) Open() (io.ReadCloser, error) {
-	f.mu.Lock()
-	size := f.size
-	f.mu.Unlock()
-	r, err := os.Open(f.s.path(f.id))
-	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, "read spool", f.id.String(), causeOf(err))
-	}
-	return &reader{f: r, at: int64(len(magic)), file: f, limit: size}, nil
-}
-
 // errTorn is a record that is not there whole, or is not what was written.
 var errTorn = errors.New("torn")
 
@@ -414,9 +402,7 @@ type reader struct {
 	file   *File
 	at     int64   // in the file
 	offset int64   // in the plaintext
-	limit  int64   // of the plaintext; -1: to the last whole record
 	buf    *[]byte // of the record
-	rest   []byte
 }
 
 // next is the plaintext of the next record, until the next call.
@@ -456,29 +442,10 @@ func (r *reader) torn(err error) error {
 	return fault.Wrap(fault.Unavailable, "read spool", r.file.id.String(), causeOf(err))
 }
 
-func (r *reader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
-		if r.offset == r.limit {
-			return 0, io.EOF
-		}
-		b, err := r.next()
-		if errors.Is(err, errTorn) || errors.Is(err, io.EOF) {
-			err = fault.New(fault.Corrupt, "read spool", r.file.id.String(), "a piece of it is not what was written")
-		}
-		if err != nil {
-			return 0, err
-		}
-		r.rest = b
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
 func (r *reader) release() {
 	if r.buf != nil {
 		r.file.s.chunks.Put(r.buf)
-		r.buf, r.rest = nil, nil
+		r.buf = nil
 	}
 }
 
