@@ -170,10 +170,10 @@ func (a *asking) forwarding(ctx context.Context) []Line {
 	for _, r := range all {
 		sent, waiting = sent+r.Sent, waiting+r.Waiting
 		if r.Failures > 0 {
-			left = append(left, fmt.Sprintf("%s to %s (%s, %d times)", r.Collection, r.Peer, r.Reason, r.Failures))
+			left = append(left, fmt.Sprintf("%s to %s (%s, %s)", r.Collection, r.Peer, strings.ReplaceAll(r.Reason, "-", " "), plural(int64(r.Failures), "time", "times")))
 		}
 	}
-	says := fmt.Sprintf("%d rules, %d instances sent, %d studies waiting.", len(all), sent, waiting)
+	says := fmt.Sprintf("%s, %s sent, %s waiting.", plural(int64(len(all)), "rule", "rules"), plural(sent, "instance", "instances"), plural(waiting, "study", "studies"))
 	if len(left) > 0 {
 		return one("forwarding", "Forwarding", Watch, says+" Not everything gets there: "+strings.Join(left, "; ")+".",
 			"It is tried again for as long as it takes. Look whether the application runs, at its registered address, and takes what it is sent.")
@@ -327,7 +327,7 @@ const (
 
 func (a *asking) backups(ctx context.Context) []Line {
 	const name = "Backups"
-	const how = "Run: vitrine backup --data DIR --to PLACE --keys PLACE, from a timer, once a day: see " + guide + "."
+	const how = "Run: vitrine backup make --data DIR --to PLACE --keys PLACE, from a timer, once a day: see " + guide + "."
 	g, ok, err := a.Audit.Latest(ctx, backup.Action, among)
 	switch {
 	case err != nil:
