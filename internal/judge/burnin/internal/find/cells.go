@@ -84,9 +84,15 @@ func Measure(g Grey) *Cells {
 	}
 	c.at = make([]uint32, c.W*c.H*channels)
 	lo, hi := make([]uint8, c.W*c.H), make([]uint8, c.W*c.H)
+	c.shades(pad, stride, lo, hi)
 	for j := range c.H {
 		for i := range c.W {
-			lo[j*c.W+i], hi[j*c.W+i] = c.measure(pad, stride, i, j)
+			if j > 0 && i > 0 && j < c.H-1 && i < c.W-1 && c.even(lo, hi, j*c.W+i) {
+				t := c.at[(j*c.W+i)*channels:][:channels]
+				t[flat], t[sum] = Cell*Cell, Cell*Cell*uint32(lo[j*c.W+i])
+				continue
+			}
+			c.measure(pad, stride, i, j)
 		}
 	}
 	c.lo, c.hi = spread(lo, c.W, c.H, 3, false), spread(hi, c.W, c.H, 3, true)
@@ -96,16 +102,42 @@ func Measure(g Grey) *Cells {
 	return c
 }
 
-func (c *Cells) measure(pad []uint8, stride, i, j int) (lo, hi uint8) {
+// shades are the darkest and the brightest pixel of each cell.
+func (c *Cells) shades(pad []uint8, stride int, lo, hi []uint8) {
+	for j := range c.H {
+		for i := range c.W {
+			l, h := uint8(255), uint8(0)
+			for y := range Cell {
+				row := (*[Cell]uint8)(pad[(j*Cell+y+margin)*stride+i*Cell+margin:])
+				l, h = min(l, row[0], row[1], row[2], row[3]), max(h, row[0], row[1], row[2], row[3])
+			}
+			lo[j*c.W+i], hi[j*c.W+i] = l, h
+		}
+	}
+}
+
+// even tells whether a cell and those around it are of one shade, so that there is nothing to measure.
+func (c *Cells) even(lo, hi []uint8, k int) bool {
+	v := lo[k]
+	if hi[k] != v {
+		return false
+	}
+	for _, n := range [...]int{k - 1, k + 1, k - c.W, k + c.W, k - c.W - 1, k - c.W + 1, k + c.W - 1, k + c.W + 1} {
+		if lo[n] != v || hi[n] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Cells) measure(pad []uint8, stride, i, j int) {
 	var ex, ey, ed, eu, cu, bx, by, dx, dy, fl, su int
-	lo = 255
 	for y := range Cell {
 		o := (j*Cell+y+margin)*stride + i*Cell + margin
 		mid, up, down := pad[o-3:o+7:o+7], pad[o-stride:o-stride+4:o-stride+4], pad[o+stride:o+stride+4:o+stride+4]
 		up3, down3 := pad[o-3*stride:o-3*stride+4:o-3*stride+4], pad[o+3*stride:o+3*stride+4:o+3*stride+4]
 		for x := range Cell {
 			v := mid[x+3]
-			lo, hi = min(lo, v), max(hi, v)
 			p, l, r, u, d := int(v), int(mid[x+2]), int(mid[x+4]), int(up[x]), int(down[x])
 			su += p
 			gx, gy := r-l, d-u
@@ -134,7 +166,6 @@ func (c *Cells) measure(pad []uint8, stride, i, j int) (lo, hi uint8) {
 	t := c.at[k : k+channels : k+channels]
 	t[edgeX], t[edgeY], t[edgeD], t[edgeU], t[curved], t[brightX], t[brightY], t[darkX], t[darkY], t[flat], t[sum] = uint32(ex), uint32(ey), uint32(ed), uint32(eu), uint32(cu), uint32(bx),
 		uint32(by), uint32(dx), uint32(dy), uint32(fl), uint32(su)
-	return lo, hi
 }
 
 // bit is 1 for true, without a branch.

@@ -17,7 +17,7 @@ type Net struct {
 
 const (
 	firsts   = 8  // numbers of a place of half the size
-	width    = 20 // numbers of a cell
+	width    = 32 // numbers of a cell
 	spreads  = 5
 	farthest = 8 // of the distances
 )

@@ -18,6 +18,9 @@ type Plan struct {
 	Turns       float64 // chance of text by a quarter turn
 	Damage      float64 // chance of JPEG's damage
 	Treated     float64 // chance of a window, a curve, sharpening before the text is written
+	Short       float64 // chance of text of two to four signs
+	Inland      float64 // chance of text that stands anywhere, not rather in corners and margins
+	Leaning     float64 // chance of text by a small angle, whatever its face
 }
 
 // Compose makes a picture.
@@ -73,8 +76,16 @@ func (p *Plan) block(r *Rand, c *Canvas, n int) {
 	if (hand || style == Label) && r.Chance(0.5) {
 		angle = r.Norm() * 0.08
 	}
+	if p.Leaning > 0 && r.Chance(p.Leaning) {
+		angle = r.Norm() * 0.1
+	}
+	short := p.Short > 0 && r.Chance(p.Short)
 	at := image.Pt(r.Intn(c.W), r.Intn(c.H))
-	switch r.Intn(3) { // a corner, or the margin
+	where := r.Intn(3)
+	if p.Inland > 0 && r.Chance(p.Inland) {
+		at, where = image.Pt(r.Intn(c.W*3/4), r.Intn(c.H)), 2
+	}
+	switch where { // a corner, or the margin
 	case 0:
 		at = image.Pt(Pick(r, []int{2 + r.Intn(12), c.W - 2}), Pick(r, []int{2 + r.Intn(12), c.H - int(capital*1.5)}))
 	case 1:
@@ -90,6 +101,9 @@ func (p *Plan) block(r *Rand, c *Canvas, n int) {
 		if s == "" {
 			if s = Say(r); face.Script != "" {
 				return
+			}
+			if short {
+				s = label(r)
 			}
 		}
 		if r.Chance(0.15) {

@@ -40,6 +40,25 @@ func Say(r *Rand) string {
 	return Pick(r, given) + " " + Pick(r, family)
 }
 
+// label is a short text of two to four signs: a measure, a side, a name of a sequence or of a position.
+func label(r *Rand) string {
+	switch r.Intn(7) {
+	case 0:
+		return fmt.Sprintf("%d%%", 1+r.Intn(100))
+	case 1:
+		return fmt.Sprintf("%c%d", 'A'+r.Intn(26), r.Intn(100))
+	case 2:
+		return fmt.Sprintf("%d%s", 1+r.Intn(99), Pick(r, []string{"cm", "Hz", "s", "mm", "x", "y", "F", "M", "kV"}))
+	case 3:
+		return fmt.Sprintf("%d.%d", r.Intn(100), r.Intn(10))
+	case 4:
+		return Pick(r, jargon)
+	case 5:
+		return fmt.Sprintf("T%d%s", 1+r.Intn(2), Pick(r, []string{"w", "W", "*", ""}))
+	}
+	return fmt.Sprintf("%d", 10+r.Intn(9990))
+}
+
 // letters of scripts; Arabic in the forms that stand joined (Presentation Forms-B).
 var letters = map[string][]rune{
 	"Cyrillic": []rune("АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЭЮЯабвгдежзийклмнопрстуфхцчшщыэюя"),

@@ -54,7 +54,7 @@ func plan(fonts string) *plant.Plan {
 	faces = append(faces, files...)
 	// What is faint is hardest, and is often refused because it could not be seen: it is tried more often.
 	styles := append([]plant.Style{plant.Faint, plant.Faint, plant.FaintOff, plant.FaintOff, plant.FaintOff, plant.Dark}, plant.Styles...)
-	return &plant.Plan{Scenes: plant.Scenes, Faces: faces, Lines: 8, Least: 9, Most: 66, Styles: styles, Turns: 0.3, Damage: 0.35, Treated: 0.6}
+	return &plant.Plan{Scenes: plant.Scenes, Faces: faces, Lines: 8, Least: 9, Most: 66, Styles: styles, Turns: 0.35, Damage: 0.35, Treated: 0.6, Short: 0.2, Inland: 0.4, Leaning: 0.1}
 }
 
 // draw makes picture number i; of five, so many have text.
@@ -62,6 +62,9 @@ func draw(p *plant.Plan, seed uint64, i, text int) (*plant.Canvas, []find.Grey) 
 	r := plant.NewRand(seed<<32 + uint64(i))
 	q := *p
 	q.W, q.H = 256+r.Intn(300), 256+r.Intn(256)
+	if i%3 == 1 {
+		q.Scenes = plant.Grainy
+	}
 	if i%5 >= text {
 		q.Lines = 0
 	}
