@@ -2,7 +2,8 @@
 # make web      the portal's bundle, with npm; `make build` embeds it if it is there
 # make demo     a node on this machine with generated sample data; Ctrl-C stops it
 # make test     every test, in under 15 minutes on 2 cores
-# make soak     the same with longer runs, the race detector and a minute for each fuzz target
+# make soak     the same with longer runs, a mixed load for two hours (SOAK_TIME=30m for less), the race detector and a minute for each fuzz target
+# make load     the mixed load alone
 # make bench    measures this tree beside other archives and tools (docs/performance.md)
 # make lint     golangci-lint, in a pinned version
 # make fmt      formats the code
@@ -18,10 +19,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 GOLANGCI := v2.15.0
 FUZZTIME ?= 60s
+SOAK_TIME ?= 2h
 TESTFLAGS ?=
 BENCHFLAGS ?=
 
-.PHONY: all web build bootstrap demo test race soak fuzz bench microbench lint fmt clean
+.PHONY: all web build bootstrap demo test race soak load fuzz bench microbench lint fmt clean
 
 all: build
 
@@ -63,8 +65,11 @@ race: bootstrap
 
 # Tests read VITRINE_SOAK to choose their longer form.
 soak: bootstrap
-	VITRINE_SOAK=1 go test -p 1 -count 1 -timeout 180m $(TESTFLAGS) ./...
+	VITRINE_SOAK=1 VITRINE_SOAK_TIME=$(SOAK_TIME) go test -p 1 -count 1 -timeout 600m $(TESTFLAGS) ./...
 	$(MAKE) race fuzz
+
+load: bootstrap
+	VITRINE_SOAK=1 VITRINE_SOAK_TIME=$(SOAK_TIME) go test -count 1 -timeout 600m -run 'TestSteadyLoad$$' -v $(TESTFLAGS) ./internal/endtoend
 
 fuzz:
 	@for package in $$(go list ./...); do \

@@ -44,6 +44,7 @@ type served struct {
 	pid    int // of vitrine itself
 	http   string
 	dicom  string
+	sftp   string // empty: it does not listen
 	said   string // file of standard output
 	logged string // file of standard error
 	ended  chan struct{}
@@ -89,7 +90,7 @@ func (n *served) start() {
 	if n.setup.command != "" {
 		command = n.setup.command
 	}
-	args := append([]string{vitrine(n.t), command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
+	args := append([]string{vitrine(n.t), command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--sftp", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
 	if n.setup.database != "" {
 		args = append(args, "--database", n.setup.database)
 	}
@@ -136,6 +137,7 @@ func (n *served) start() {
 			n.kill()
 			n.t.Fatalf("serve said %q, and its log ends so:\n%s", line, tail(n.logged, 20))
 		}
+		_, n.sftp, _ = strings.Cut(strings.TrimSpace(line), " sftp=")
 	case <-time.After(2 * time.Minute):
 		n.kill()
 		n.t.Fatalf("serve was not ready in two minutes; its log ends so:\n%s", tail(n.logged, 20))
