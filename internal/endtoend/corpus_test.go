@@ -160,7 +160,7 @@ func TestEveryRealFile(t *testing.T) {
 // open opens the stores of a node that has ended.
 func (n *served) open() *node.Stores {
 	n.t.Helper()
-	s, err := node.OpenStores(context.Background(), node.Config{Data: n.setup.data, Database: n.setup.database}, nil)
+	s, err := node.OpenStores(context.Background(), node.Config{Data: n.setup.data, Database: n.setup.database, Bucket: n.setup.store}, nil)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func (l *ledger) count() (acked, open int) {
 func TestKilledWhileReceiving(t *testing.T) {
 	rounds := 5
 	if testdata.Soak() {
-		rounds = 20
+		rounds = 50
 	}
 	for _, engine := range []string{"sqlite", "postgresql"} {
 		t.Run(engine, func(t *testing.T) { killed(t, rounds, engine == "postgresql") })
@@ -55,7 +56,7 @@ func killed(t *testing.T, rounds int, postgres bool) {
 	n := serve(t, setup{database: database(t, postgres)})
 	rnd := rand.New(rand.NewPCG(20, uint64(rounds)))
 	books := map[collection.ID]*ledger{research: newLedger(), kept: newLedger()}
-	small, full := sample.SmallSet(77), sample.FullSet(77)
+	small, full, other := sample.SmallSet(77), sample.FullSet(77), sample.SmallSet(78)
 	next := map[*sample.Set]int{}
 	var mu sync.Mutex
 	took := func(s *sample.Set) (*image, error) {
@@ -107,6 +108,27 @@ func killed(t *testing.T, rounds int, postgres bool) {
 					}
 					book.note(key, true)
 					once.Do(func() { close(first) })
+				}
+			})
+		}
+		for _, door := range []string{"STOW-RS", "upload"} { // beside them, by other doors
+			wg.Go(func() {
+				book := books[kept]
+				for {
+					i, err := took(other)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					book.note(i.fingerprint(), false)
+					err = n.by(t.Context(), door, i, nil)
+					if r, ok := errors.AsType[refused](err); ok {
+						t.Errorf("round %d: %s: %v", round, door, r)
+					}
+					if err != nil {
+						return
+					}
+					book.note(i.fingerprint(), true)
 				}
 			})
 		}

@@ -32,6 +32,9 @@ type setup struct {
 	command  string   // serve, unless given
 	args     []string // further ones of it
 	limit    string   // a shell command to run before it, such as ulimit
+	env      []string // more of its environment
+	store    string   // a bucket, in which alone sealed packs are kept
+	program  string   // in place of vitrine
 }
 
 // served is a running `vitrine serve`.
@@ -90,16 +93,23 @@ func (n *served) start() {
 	if n.setup.command != "" {
 		command = n.setup.command
 	}
-	args := append([]string{vitrine(n.t), command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--sftp", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
+	program := n.setup.program
+	if program == "" {
+		program = vitrine(n.t)
+	}
+	args := append([]string{program, command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--sftp", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
 	if n.setup.database != "" {
 		args = append(args, "--database", n.setup.database)
+	}
+	if n.setup.store != "" {
+		args = append(args, "--store", n.setup.store, "--tier", "--keep", "0")
 	}
 	args = append(n.setup.wrap[:len(n.setup.wrap):len(n.setup.wrap)], args...)
 	if n.setup.limit != "" {
 		args = append([]string{"/bin/sh", "-c", n.setup.limit + ` && exec "$0" "$@"`}, args...)
 	}
 	c := exec.Command(args[0], args[1:]...)
-	c.Env = append(environment(), "TMPDIR="+n.tmp)
+	c.Env = append(append(environment(), "TMPDIR="+n.tmp), n.setup.env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	open := func(name string) *os.File {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -210,13 +220,17 @@ func (n *served) run(args ...string) ran {
 	if n.setup.database != "" {
 		args = append(args, "--database", n.setup.database)
 	}
-	return command(n.t, []string{"TMPDIR=" + n.tmp}, args...)
+	return command(n.t, append([]string{"TMPDIR=" + n.tmp}, n.setup.env...), args...)
 }
 
 // verify wants `vitrine verify` to find everything as it was stored, and gives the number of objects.
 func (n *served) verify() int {
 	n.t.Helper()
-	r := n.run("verify", "--output", "json")
+	args := []string{"verify", "--output", "json"}
+	if n.setup.store != "" {
+		args = append(args, "--store", n.setup.store)
+	}
+	r := n.run(args...)
 	var report struct {
 		Objects int `json:"objects"`
 	}

@@ -120,7 +120,10 @@ func (n *Node) settled(h http.Handler) http.Handler {
 		// Without a token or a session there is nothing to wait for: nothing will be told.
 		if r.Method == http.MethodGet && (r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "") && (strings.Contains(r.URL.Path, "/dicomweb/") || strings.HasPrefix(r.URL.Path, "/api/")) {
 			if err := n.Custody.Barrier(r.Context()); err != nil {
-				return // the client has gone
+				if r.Context().Err() == nil { // or the client has gone
+					web.Fail(w, r, err)
+				}
+				return
 			}
 		}
 		h.ServeHTTP(w, r)

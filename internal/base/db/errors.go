@@ -95,7 +95,7 @@ func faultPostgres(attempt string, err *pgconn.PgError) error {
 	case "42": // syntax and names: the message quotes the program's own text
 		f.Reason = err.Message + " (SQLSTATE " + err.Code + ")"
 	case "08", "53", "57", "58": // connection, resources, shutdown, input and output
-		f.Kind = fault.Unavailable
+		f.Kind, f.Reason = fault.Unavailable, "the database cannot answer now (SQLSTATE "+err.Code+")"
 	case "54":
 		f.Kind = fault.TooLarge
 	case "XX":

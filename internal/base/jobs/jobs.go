@@ -167,7 +167,18 @@ type Runner struct {
 	marks    string // a placeholder for each
 	opts     Options
 	owner    string
+
+	mu      sync.Mutex
+	busy    map[[2]string]bool // kind and key of what runs here
+	started time.Time
+	stepped time.Duration // how far the clock has been set since, forwards
 }
+
+// What lies further ahead was put there by a clock that has been set back since: leases are of minutes, and nothing is put off for more than a week.
+const (
+	farLease = 15 * time.Minute
+	farDue   = 8 * 24 * time.Hour
+)
 
 // NewRunner makes a runner for the kinds that have a handler.
 func NewRunner(q *Queue, handlers map[string]Handler, o Options) *Runner {
@@ -194,7 +205,7 @@ func NewRunner(q *Queue, handlers map[string]Handler, o Options) *Runner {
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // it never fails (crypto/rand)
-	r := &Runner{q: q, handlers: handlers, opts: o, owner: hex.EncodeToString(id[:])}
+	r := &Runner{q: q, handlers: handlers, opts: o, owner: hex.EncodeToString(id[:]), busy: map[[2]string]bool{}, started: time.Now()}
 	for _, kind := range slices.Sorted(maps.Keys(handlers)) {
 		r.kinds = append(r.kinds, kind)
 	}
@@ -264,8 +275,11 @@ type job struct {
 // claim takes the lease of a job that is due.
 func (r *Runner) claim(ctx context.Context) (*job, error) {
 	now := time.Now()
-	args := append([]any{db.Micros(now), db.Micros(now)}, r.kinds...)
-	due := ` FROM job WHERE failed = 0 AND due <= ? AND lease <= ? AND kind IN (` + r.marks + `) ORDER BY due LIMIT 1`
+	if err := r.follow(ctx, now); err != nil {
+		return nil, err
+	}
+	args := append([]any{db.Micros(now), db.Micros(now.Add(farDue)), db.Micros(now), db.Micros(now.Add(max(farLease, 10*r.opts.Lease)))}, r.kinds...)
+	due := ` FROM job WHERE failed = 0 AND (due <= ? OR due > ?) AND (lease <= ? OR lease > ?) AND kind IN (` + r.marks + `) ORDER BY due LIMIT 1`
 	var at int64
 	err := r.q.d.QueryRow(ctx, `SELECT due`+due, args...).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -290,6 +304,12 @@ func (r *Runner) claim(ctx context.Context) (*job, error) {
 			if err != nil {
 				return err
 			}
+			if r.runs(x.kind, x.key) { // its lease ran out because the clock was set: it is held on to, and not done twice
+				if _, err := tx.Exec(`UPDATE job SET lease = ?, due = ? WHERE kind = ? AND key = ?`, db.Micros(now.Add(r.opts.Lease)), db.Micros(now), x.kind, x.key); err != nil {
+					return err
+				}
+				continue
+			}
 			if x.attempts >= int64(r.opts.Attempts) {
 				if _, err := tx.Exec(`UPDATE job SET lease = 0, owner = '', due = ?, failed = 1, error = ? WHERE kind = ? AND key = ?`,
 					db.Micros(now), fmt.Sprintf("attempt %d: its process ended", x.attempts), x.kind, x.key); err != nil {
@@ -312,8 +332,51 @@ func (r *Runner) claim(ctx context.Context) (*job, error) {
 	return j, err
 }
 
+// note says that a job runs here, or no longer does.
+func (r *Runner) note(j *job, runs bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if runs {
+		r.busy[[2]string{j.kind, j.key}] = true
+	} else {
+		delete(r.busy, [2]string{j.kind, j.key})
+	}
+}
+
+func (r *Runner) runs(kind, key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.busy[[2]string{kind, key}]
+}
+
+// follow puts what waits where it was, seen from now, when the clock of this machine has been set back: or it would wait for as long as that again.
+func (r *Runner) follow(ctx context.Context, now time.Time) error {
+	r.mu.Lock()
+	stepped := now.Round(0).Sub(r.started.Round(0)) - now.Sub(r.started) // by the clock on the wall, less what has really passed
+	back := r.stepped - stepped
+	r.stepped = stepped
+	r.mu.Unlock()
+	if back < r.opts.Lease {
+		return nil
+	}
+	r.opts.Log.Warn("the clock was set back; what waits is done as soon as before", "by", back.Round(time.Second).String())
+	return r.put(ctx, now, back)
+}
+
+func (r *Runner) put(ctx context.Context, now time.Time, back time.Duration) error {
+	return r.q.d.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock("jobs"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE job SET due = due - ? WHERE failed = 0 AND due > ? AND kind IN (`+r.marks+`)`, append([]any{back.Microseconds(), db.Micros(now)}, r.kinds...)...)
+		return err
+	})
+}
+
 // do runs a job and settles it.
 func (r *Runner) do(ctx context.Context, j *job) {
+	r.note(j, true)
+	defer r.note(j, false)
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var keep sync.WaitGroup
 	keep.Go(func() { r.keep(ctx, inner, cancel, j) })

@@ -170,7 +170,7 @@ func TestStoppingAndLosingALeaseEndTheJob(t *testing.T) {
 		stop := run(t, q, h, Options{Lease: 60 * time.Millisecond, Drain: time.Millisecond, Poll: time.Hour})
 		<-started
 		if err := d.Write(t.Context(), func(tx *db.Tx) error {
-			_, err := tx.Exec(`UPDATE job SET owner = 'another', lease = ?`, db.Micros(time.Now().Add(time.Hour)))
+			_, err := tx.Exec(`UPDATE job SET owner = 'another', lease = ?`, db.Micros(time.Now().Add(5*time.Minute)))
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -293,5 +293,59 @@ func TestOverview(t *testing.T) {
 		}
 		close(held)
 		stop()
+	})
+}
+
+// What a clock that was ahead has leased or put off is not left until it is that late again; and what runs is not done twice because the clock was set forward.
+func TestClockIsSet(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		q := open(t, d)
+		set := func(column string, to time.Time, key string) {
+			t.Helper()
+			err := d.Write(t.Context(), func(tx *db.Tx) error {
+				_, err := tx.Exec(`UPDATE job SET `+column+` = ? WHERE key = ?`, db.Micros(to), key)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := time.Now()
+		for _, key := range []string{"leased", "put off", "later"} {
+			add(t, d, q, "k", key)
+		}
+		set("lease", now.Add(72*time.Hour), "leased")
+		set("due", now.Add(30*24*time.Hour), "put off")
+		set("due", now.Add(time.Hour), "later")
+		r := NewRunner(q, map[string]Handler{"k": nil}, Options{})
+		claimed := func() string {
+			t.Helper()
+			j, err := r.claim(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if j == nil {
+				return ""
+			}
+			return j.key
+		}
+		got := map[string]bool{claimed(): true, claimed(): true}
+		if !got["leased"] || !got["put off"] {
+			t.Errorf("done are %v", got)
+		}
+		if k := claimed(); k != "" {
+			t.Errorf("%q is done, which is for later", k)
+		}
+		r.note(&job{kind: "k", key: "leased"}, true)
+		set("lease", now.Add(-time.Minute), "leased") // as the clock has it that was set forward
+		if k := claimed(); k != "" {
+			t.Errorf("%q runs, and was taken again", k)
+		}
+		if err := r.put(t.Context(), now, 2*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if k := claimed(); k != "later" {
+			t.Errorf("after the clock was set back by more than it had to wait, %q is done", k)
+		}
 	})
 }

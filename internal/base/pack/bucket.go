@@ -44,6 +44,64 @@ func newBucket(s *Store, to *blob.Bucket) *bucket {
 	return &bucket{s: s, to: to, wake: make(chan struct{}, 1), verified: map[ID]bool{}, changed: make(chan struct{})}
 }
 
+// A store that takes a connection and says nothing is as good as none: nobody waits for it without end. Variables for tests.
+var (
+	silence  = 20 * time.Second // of who is to answer, or goes on with an answer
+	slowest  = int64(128 << 10) // bytes a second, below which sending a pack is given up
+	listing  = 2 * time.Minute  // for a list
+	errQuiet = errors.New("the bucket does not answer")
+)
+
+// waiting ends a context when nothing has happened for so long.
+type waiting struct {
+	timer *time.Timer
+	end   context.CancelCauseFunc
+}
+
+func waitFor(ctx context.Context, long time.Duration) (context.Context, *waiting) {
+	ctx, end := context.WithCancelCause(ctx)
+	return ctx, &waiting{time.AfterFunc(long, func() { end(errQuiet) }), end}
+}
+
+func (w *waiting) stop() {
+	w.timer.Stop()
+	w.end(nil)
+}
+
+// patient is a body whose reads do not wait without end.
+type patient struct {
+	io.ReadCloser
+	ctx context.Context
+	w   *waiting
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	p.w.timer.Reset(silence)
+	n, err := p.ReadCloser.Read(b)
+	p.w.timer.Stop()
+	if err != nil && err != io.EOF && context.Cause(p.ctx) == errQuiet {
+		err = errQuiet
+	}
+	return n, err
+}
+
+func (p *patient) Close() error {
+	defer p.w.stop()
+	return p.ReadCloser.Close()
+}
+
+// open begins to read an object, n bytes from off; n negative: to its end.
+func (b *bucket) open(ctx context.Context, attempt string, id ID, off, n int64) (io.ReadCloser, error) {
+	ctx, w := waitFor(ctx, silence)
+	body, err := b.to.NewRangeReader(ctx, b.key(id), off, n, nil)
+	w.timer.Stop()
+	if err != nil {
+		defer w.stop()
+		return nil, bucketFault(ctx, attempt, id.String(), err)
+	}
+	return &patient{body, ctx, w}, nil
+}
+
 func (b *bucket) key(id ID) string { return prefix + id.String() + ".pack" }
 
 func (b *bucket) notify() {
@@ -309,6 +367,8 @@ func (b *bucket) sealed() ([]sealedPack, error) {
 
 // list gives the packs in the bucket and their sizes.
 func (b *bucket) list(ctx context.Context) (map[ID]int64, error) {
+	ctx, w := waitFor(ctx, listing)
+	defer w.stop()
 	out := map[ID]int64{}
 	it := b.to.List(&blob.ListOptions{Prefix: prefix})
 	for {
@@ -320,7 +380,7 @@ func (b *bucket) list(ctx context.Context) (map[ID]int64, error) {
 			return out, nil
 		}
 		if err != nil {
-			return nil, bucketFault("list bucket", "", err)
+			return nil, bucketFault(ctx, "list bucket", "", err)
 		}
 		if name, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), ".pack"); ok {
 			if id, err := ParseID(name); err == nil {
@@ -331,7 +391,10 @@ func (b *bucket) list(ctx context.Context) (map[ID]int64, error) {
 }
 
 // bucketFault gives an error of the object store its kind. Its text names buckets, keys and hosts, all of which are the operator's own.
-func bucketFault(attempt, object string, err error) error {
+func bucketFault(ctx context.Context, attempt, object string, err error) error {
+	if errors.Is(err, errQuiet) || context.Cause(ctx) == errQuiet {
+		return fault.New(fault.Unavailable, attempt, object, errQuiet.Error())
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -339,7 +402,11 @@ func bucketFault(attempt, object string, err error) error {
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		kind = fault.NotFound
 	}
-	return fault.Wrap(kind, attempt, object, err)
+	f := &fault.Error{Kind: kind, Attempt: attempt, Object: object, Err: err}
+	if kind == fault.Unavailable {
+		f.Reason = "the bucket cannot be asked now"
+	}
+	return f
 }
 
 // copy uploads a pack, reads it back, and compares.
@@ -354,13 +421,14 @@ func (b *bucket) copy(ctx context.Context, id ID) error {
 	}
 	defer from.Close()
 	// Given up, the object never appears: the writer is closed after its context has ended.
-	uploading, giveUp := context.WithCancel(ctx)
-	defer giveUp()
+	uploading, limit := waitFor(ctx, listing+time.Duration(size/slowest)*time.Second)
+	defer limit.stop()
+	giveUp := limit.stop
 	w, err := b.to.NewWriter(uploading, b.key(id), &blob.WriterOptions{
 		ContentType: "application/octet-stream", DisableContentTypeDetection: true, BufferSize: 8 << 20, MaxConcurrency: 2,
 	})
 	if err != nil {
-		return bucketFault(attempt, id.String(), err)
+		return bucketFault(uploading, attempt, id.String(), err)
 	}
 	sum := sha256.New()
 	buf := getBuffer(1 << 20)
@@ -376,12 +444,12 @@ func (b *bucket) copy(ctx context.Context, id ID) error {
 		err = cerr
 	}
 	if err != nil {
-		return bucketFault(attempt, id.String(), err)
+		return bucketFault(uploading, attempt, id.String(), err)
 	}
 	err = b.match(ctx, id, size, [32]byte(sum.Sum(nil)))
 	if fault.Is(err, fault.Corrupt) { // what was just written from the file differs from it: away with it, so that it is written again
 		if derr := b.to.Delete(ctx, b.key(id)); derr != nil {
-			return bucketFault(attempt, id.String(), derr)
+			return bucketFault(ctx, attempt, id.String(), derr)
 		}
 	}
 	return err
@@ -434,9 +502,9 @@ func (b *bucket) compare(ctx context.Context, id ID) error {
 // match reads a pack back from the bucket and compares it with a digest.
 func (b *bucket) match(ctx context.Context, id ID, size int64, want [32]byte) error {
 	const attempt = "read pack back from bucket"
-	r, err := b.to.NewReader(ctx, b.key(id), nil)
+	r, err := b.open(ctx, attempt, id, 0, -1)
 	if err != nil {
-		return bucketFault(attempt, id.String(), err)
+		return err
 	}
 	sum := sha256.New()
 	n, err := io.Copy(sum, r)
@@ -444,7 +512,7 @@ func (b *bucket) match(ctx context.Context, id ID, size int64, want [32]byte) er
 		err = cerr
 	}
 	if err != nil {
-		return bucketFault(attempt, id.String(), err)
+		return bucketFault(ctx, attempt, id.String(), err)
 	}
 	if n != size || [32]byte(sum.Sum(nil)) != want {
 		return fault.New(fault.Corrupt, attempt, id.String(), "the copy differs from the file")
@@ -466,6 +534,8 @@ func (b *bucket) has(ctx context.Context, id ID) bool {
 	if ok {
 		return true
 	}
+	ctx, w := waitFor(ctx, silence)
+	defer w.stop()
 	ok, err := b.to.Exists(ctx, b.key(id))
 	return err == nil && ok
 }
@@ -483,9 +553,11 @@ type remote struct {
 func (r *remote) release() {}
 
 func (r *remote) size(ctx context.Context) (int64, error) {
+	ctx, w := waitFor(ctx, silence)
+	defer w.stop()
 	a, err := r.b.to.Attributes(ctx, r.b.key(r.id))
 	if err != nil {
-		return 0, bucketFault("read pack", r.id.String(), err)
+		return 0, bucketFault(ctx, "read pack", r.id.String(), err)
 	}
 	return a.Size, nil
 }
@@ -512,9 +584,5 @@ func (r *remote) readAt(ctx context.Context, b []byte, off int64) (int, error) {
 }
 
 func (r *remote) stream(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-	body, err := r.b.to.NewRangeReader(ctx, r.b.key(r.id), off, n, nil)
-	if err != nil {
-		return nil, bucketFault("read pack", r.id.String(), err)
-	}
-	return body, nil
+	return r.b.open(ctx, "read pack", r.id, off, n)
 }

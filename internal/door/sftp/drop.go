@@ -53,11 +53,14 @@ func say(err error) error {
 	if refusal, ok := errors.AsType[*custody.Refusal](err); ok {
 		return errors.New(refusal.Reason.Within(200))
 	}
-	if f, ok := errors.AsType[*fault.Error](err); ok && f.Reason != "" {
-		return errors.New(f.Reason)
-	}
 	if errors.Is(err, upload.ErrFull) {
-		return errors.New("there is no room for it now")
+		return errors.New("there is no room for it now; send it again later")
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Reason != "" {
+		if f.Kind == fault.Unavailable {
+			return errors.New(f.Reason + "; send it again later")
+		}
+		return errors.New(f.Reason)
 	}
 	return errors.New("it cannot be taken now; send it again later")
 }

@@ -112,7 +112,11 @@ func reason(f *fault.Error) string {
 		}
 		err = inner.Err
 	}
-	if why == "" {
+	switch {
+	case why != "":
+	case f.Kind == fault.Unavailable:
+		why = "a part that the node needs (its disk, its database or a store) does not answer now"
+	default:
 		why = f.Kind.String()
 	}
 	return why

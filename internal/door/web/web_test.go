@@ -61,7 +61,7 @@ func TestFailures(t *testing.T) {
 		{fault.New(fault.Corrupt, "read", "", "it differs"), 500, "It differs."},
 		{fault.New(fault.Internal, "read", "", secret), 500, "Something went wrong that was not foreseen."},
 		{errors.New(secret), 500, "Something went wrong that was not foreseen."},
-		{fault.Wrap(fault.Unavailable, "read", "", errors.New(secret)), 503, "Unavailable."},
+		{fault.Wrap(fault.Unavailable, "read", "", errors.New(secret)), 503, "A part that the node needs (its disk, its database or a store) does not answer now."},
 		{fault.Wrap(fault.Invalid, "add", "", fault.New(fault.Invalid, "read", "", "the inner reason")), 400, "The inner reason."},
 		{fmt.Errorf("%s: %w", secret, fault.New(fault.NotFound, "find", "", "there is none")), 404, "There is none."},
 		{Refuse(406, "read", "not so", "Ask otherwise."), 406, "Not so."},

@@ -57,8 +57,13 @@ type queue struct {
 	done  uint64
 	wake  chan struct{} // there is something
 	ready chan struct{} // there is enough, or somebody waits for it
-	moved chan struct{} // closed and replaced when done moves
+	moved chan struct{} // closed and replaced when done moves, or failed does
+	// failed counts the attempts since the catalogue last took something.
+	failed int
 }
+
+// patience is after how many attempts nobody is kept waiting for the catalogue any longer: one may fail for a moment's reason.
+const patience = 2
 
 func (q *queue) init() {
 	q.wake = make(chan struct{}, 1)
@@ -101,6 +106,16 @@ func (q *queue) drop(n int) {
 		q.items = nil
 	}
 	q.done += uint64(n)
+	q.failed = 0
+	close(q.moved)
+	q.moved = make(chan struct{})
+}
+
+// fail notes that the catalogue did not take a batch.
+func (q *queue) fail() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failed++
 	close(q.moved)
 	q.moved = make(chan struct{})
 }
@@ -111,17 +126,21 @@ func (c *Custody) waiting() int {
 	return len(c.queue.items)
 }
 
-// Barrier waits until everything that was acknowledged before it is in the catalogue: a sender finds what it has just sent.
+// Barrier waits until everything that was acknowledged before it is in the catalogue: a sender finds what it has just sent. Where the catalogue does not take it, because its
+// database does not answer, it is unavailable.
 func (c *Custody) Barrier(ctx context.Context) error {
 	c.queue.mu.Lock()
 	want := c.queue.added
 	c.queue.mu.Unlock()
 	for {
 		c.queue.mu.Lock()
-		done, moved := c.queue.done >= want, c.queue.moved
+		done, failing, moved := c.queue.done >= want, c.queue.failed >= patience, c.queue.moved
 		c.queue.mu.Unlock()
 		if done {
 			return nil
+		}
+		if failing {
+			return fault.New(fault.Unavailable, "ask the catalogue", "", "its database cannot answer now, and waits for what came last")
 		}
 		signal(c.queue.ready)
 		select {
@@ -180,6 +199,7 @@ func (c *Custody) Run(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
+		c.queue.fail()
 		// The records are safe in their packs; the catalogue gets them when it answers again, or from the packs at the next start.
 		c.log.Error("the catalogue does not take a batch", "instances", len(batch), "error", err)
 		select {

@@ -32,14 +32,19 @@ type person struct {
 	clean *deid.Subject // pseudonym, date shift, UIDs and the matcher of the lexicon
 }
 
-// maxPeople bounds the subjects kept in memory.
-const maxPeople = 4096
+const (
+	// maxPeople bounds the subjects kept in memory.
+	maxPeople = 4096
+	// maxAwake bounds those of them of whom everything is remembered that makes cleaning the next object of theirs cheaper: some hundred kilobytes each, up to megabytes.
+	maxAwake = 32
+)
 
 // people caches persons by collection and link.
 type people struct {
 	mu    sync.Mutex
 	order *list.List // of *peopleEntry, most recent first
 	by    map[peopleKey]*list.Element
+	awake *list.List // of *peopleEntry, likewise: the first maxAwake
 }
 
 type peopleKey struct {
@@ -55,25 +60,58 @@ type peopleEntry struct {
 	once  sync.Mutex
 	p     *person
 	ready bool
+	awake *list.Element // in people.awake, with whose lock
 }
 
-func newPeople() *people { return &people{order: list.New(), by: map[peopleKey]*list.Element{}} }
+func newPeople() *people {
+	return &people{order: list.New(), by: map[peopleKey]*list.Element{}, awake: list.New()}
+}
 
 func (c *people) entry(key peopleKey) *peopleEntry {
+	x, tired := c.find(key)
+	if tired != nil && tired.once.TryLock() { // or it is wanted again just now
+		if tired.ready {
+			tired.p.clean.Rest()
+			tired.p.seen.rest()
+		}
+		tired.once.Unlock()
+	}
+	return x
+}
+
+// find gives the entry of a key, and the one for which there is no room any more among those that are awake.
+func (c *people) find(key peopleKey) (x, tired *peopleEntry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.by[key]; ok {
 		c.order.MoveToFront(e)
-		return e.Value.(*peopleEntry)
+		x = e.Value.(*peopleEntry)
+	} else {
+		x = &peopleEntry{key: key}
+		c.by[key] = c.order.PushFront(x)
+		if c.order.Len() > maxPeople {
+			c.drop(c.order.Back())
+		}
 	}
-	x := &peopleEntry{key: key}
-	c.by[key] = c.order.PushFront(x)
-	if c.order.Len() > maxPeople {
-		last := c.order.Back()
-		delete(c.by, last.Value.(*peopleEntry).key)
-		c.order.Remove(last)
+	if x.awake != nil {
+		c.awake.MoveToFront(x.awake)
+		return x, nil
 	}
-	return x
+	x.awake = c.awake.PushFront(x)
+	if c.awake.Len() > maxAwake {
+		tired = c.awake.Remove(c.awake.Back()).(*peopleEntry)
+		tired.awake = nil
+	}
+	return x, tired
+}
+
+func (c *people) drop(e *list.Element) {
+	x := c.order.Remove(e).(*peopleEntry)
+	delete(c.by, x.key)
+	if x.awake != nil {
+		c.awake.Remove(x.awake)
+		x.awake = nil
+	}
 }
 
 // forget drops what is kept of a subject: the next instance reads what is stored of it.
@@ -81,8 +119,7 @@ func (c *people) forget(key peopleKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, ok := c.by[key]; ok {
-		delete(c.by, key)
-		c.order.Remove(e)
+		c.drop(e)
 	}
 }
 
@@ -169,6 +206,13 @@ type seen struct {
 }
 
 const maxSeen = 20_000
+
+// rest forgets them: the catalogue knows them too.
+func (s *seen) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uids = nil
+}
 
 // first reports that an instance of this UID certainly did not come before, and remembers it.
 func (s *seen) first(uid string) bool {

@@ -77,6 +77,18 @@ func (s *Subject) forget() {
 	s.words = s.profile.wordsOf(s.whole)
 }
 
+// Rest lets go of what can be worked out anew: what was remembered of values and UIDs, buffers, and the automaton, which together may take a megabyte or two. For a subject
+// of whom nothing has come for a while. While an object of its is being cleaned it does nothing.
+func (s *Subject) Rest() {
+	if !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	s.matcher = nil
+	s.memo, s.uids, s.seen = map[string]memoized{}, map[string]string{}, map[string]struct{}{}
+	s.work, s.doings, s.oldest = work{}, [maxDoings]doings{}, 0
+}
+
 // wordsOf decide on text in which the words of a lexicon do not stay.
 func (p *Profile) wordsOf(l *Lexicon) words {
 	w := words{echo: l.echoWords(), names: newNameIndex(l.nameParts()), ages: p.Generalise}

@@ -194,6 +194,18 @@ func TestAddAdmitRelease(t *testing.T) {
 		if due, err := f.r.DueStudies(f.Context(), time.Now().Add(-time.Hour), 0); err != nil || len(due) != 0 {
 			f.Errorf("due %v, %v", due, err)
 		}
+		// What was touched by a clock that has been set back since does not wait until it is that late again.
+		touch := func(by string) {
+			f.write(func(tx *db.Tx) error {
+				_, err := tx.Exec(`UPDATE study SET touched = touched ` + by + ` 86400000000`)
+				return err
+			})
+		}
+		touch("+")
+		if due, err := f.r.DueStudies(f.Context(), time.Now().Add(-time.Hour), 0); err != nil || len(due) != 2 {
+			f.Errorf("touched a day ahead: due %v, %v", due, err)
+		}
+		touch("-")
 		f.write(func(tx *db.Tx) error { return f.r.EndDeposit(tx, id) })
 		due, err := f.r.DueStudies(f.Context(), time.Now().Add(-time.Hour), 0)
 		if err != nil || len(due) != 2 || due[0].Pending != 3 || due[0].Subject != 7 {

@@ -39,7 +39,7 @@ type FoundBox struct {
 func (r *Record) UnreadSeries(ctx context.Context, quiet time.Time, limit int) ([]SeriesID, error) {
 	var all []SeriesID
 	err := forRows(r.reader(ctx), `SELECT e.id FROM series e JOIN study s ON s.id = e.study WHERE e.id IN (SELECT series FROM instance WHERE reading = 1)
-		AND (s.touched <= ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id)) ORDER BY e.id LIMIT ?`, []any{db.Micros(quiet), bounded(limit)}, func(rows *sql.Rows) error {
+		AND (s.touched <= ? OR s.touched > ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id)) ORDER BY e.id LIMIT ?`, []any{db.Micros(quiet), db.Micros(time.Now().Add(ahead)), bounded(limit)}, func(rows *sql.Rows) error {
 		var id SeriesID
 		err := rows.Scan(&id)
 		all = append(all, id)

@@ -23,14 +23,18 @@ type Due struct {
 	touched    int64 // changes whenever something is added
 }
 
+// ahead is further than the clocks of two nodes should ever be apart: what was touched later than this from now was touched by a clock that has been set back since, and
+// would wait until it is that late again.
+const ahead = time.Minute
+
 // DueStudies lists studies with instances that wait for admission, longest first: those of which every deposit has ended, and those to which nothing
 // was added since quiet. One with an instance whose pixels are unread is not due yet.
 func (r *Record) DueStudies(ctx context.Context, quiet time.Time, limit int) ([]Due, error) {
 	var all []Due
 	err := forRows(r.reader(ctx), `SELECT s.id, s.collection, s.uid, s.subject, s.received, s.touched FROM study s WHERE s.received > 0
-		AND (s.touched <= ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id))
+		AND (s.touched <= ? OR s.touched > ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id))
 		AND NOT EXISTS (SELECT 1 FROM series e JOIN instance i ON i.series = e.id WHERE e.study = s.id AND i.reading = 1 AND i.state = 1) ORDER BY s.touched, s.id LIMIT ?`,
-		[]any{db.Micros(quiet), bounded(limit)}, func(rows *sql.Rows) error {
+		[]any{db.Micros(quiet), db.Micros(time.Now().Add(ahead)), bounded(limit)}, func(rows *sql.Rows) error {
 			var d Due
 			err := rows.Scan(&d.Study, &d.Collection, &d.UID, &d.Subject, &d.Pending, &d.touched)
 			all = append(all, d)

@@ -257,9 +257,10 @@ const IdleFor = 2 * time.Hour
 // seldom is how exactly the last use of a session is known.
 const seldom = 5 * time.Minute
 
-// valid reports whether the session is in force at that moment.
+// valid reports whether the session is in force at that moment. One that was used later than now is not: the clock has been set back since, and how long it has been idle
+// cannot be told.
 func (s Session) valid(now time.Time) bool {
-	return now.Before(s.Ends) && now.Before(s.Used.Add(IdleFor))
+	return now.Before(s.Ends) && now.Before(s.Used.Add(IdleFor)) && now.After(s.Used.Add(-seldom))
 }
 
 // StartSession begins a session of an account; the secret is new for each.

@@ -313,3 +313,14 @@ func TestMay(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// A session ends at its time, when it is idle for too long, and when the clock has been set back: how long it was idle cannot be told then.
+func TestSessionIsInForce(t *testing.T) {
+	used := time.Now()
+	s := Session{Used: used, Ends: used.Add(12 * time.Hour)}
+	for after, want := range map[time.Duration]bool{0: true, -time.Minute: true, IdleFor - time.Second: true, IdleFor: false, 13 * time.Hour: false, -time.Hour: false, -72 * time.Hour: false} {
+		if got := s.valid(used.Add(after)); got != want {
+			t.Errorf("%v after its last use it is in force: %v", after, got)
+		}
+	}
+}
