@@ -6,6 +6,7 @@
 //	go run ./internal/bench -phases store,search     some of it
 //	go run ./internal/bench -phases identities -scale 3    what de-identification leaves of 30 subjects
 //	go run ./internal/bench -also before=/tmp/old    another Vitrine as one more contender
+//	go run ./internal/bench -phases growth           a node that grows to a million instances, on either database: most of an hour, and 15 GB
 //
 // It promises: within each round all contenders do the same work, one directly after the other, with the same client and the same generated data, so
 // that what else the machine does falls on all of them; ratios are of neighbours in time, and the median of the rounds is printed with its spread.
@@ -28,9 +29,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
 
 // options are the command line.
@@ -45,15 +49,36 @@ type options struct {
 	tests       string
 	out         string
 	keepLogs    bool
+
+	// Of the growth phase.
+	engines []string
+	steps   []int
+	plot    string
+	keep    string
+	full    bool
+
+	patience time.Duration
+	join     []string
 }
 
 func main() {
 	var o options
 	var names []string
+	var usual []string
 	for _, p := range phases() {
 		names = append(names, p.name)
+		if !p.long {
+			usual = append(usual, p.name)
+		}
 	}
-	chosen := flag.String("phases", strings.Join(names, ","), "what to measure, separated by commas")
+	chosen := flag.String("phases", strings.Join(usual, ","), "what to measure, separated by commas; growth has to be asked for")
+	engines := flag.String("engines", "sqlite,postgresql", "growth: the databases, one after the other; empty: only draw what -join gives")
+	steps := flag.String("steps", "10000,100000,1000000", "growth: at how many instances everything is measured")
+	flag.StringVar(&o.plot, "plot", "", "growth: file for the plot, an SVG; none unless given")
+	flag.StringVar(&o.keep, "keep", "", "growth: folder in which the archives stay, for a later run to go on with; without it they are removed")
+	flag.BoolVar(&o.full, "full", false, "growth: instances of 527 kB in place of those of 8 kB")
+	flag.DurationVar(&o.patience, "patience", time.Hour, "growth: how long everything may take to be admitted behind what was sent; then it is measured as it is")
+	join := flag.String("join", "", "growth: measurements of earlier runs that go into table and plot too, files separated by commas")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each contender does everything")
 	flag.Float64Var(&o.scale, "scale", 1, "share of the default amounts: 0.1 for a first look, 50 for a search among a million instances")
 	flag.IntVar(&o.connections, "connections", 4, "associations or connections at a time")
@@ -68,6 +93,22 @@ func main() {
 	for _, p := range o.phases {
 		if !slices.Contains(names, p) {
 			fmt.Fprintf(os.Stderr, "bench: there is no phase %q; there are %s\n", p, strings.Join(names, ", "))
+			os.Exit(2)
+		}
+	}
+	words := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
+	o.engines, o.join = words(*engines), words(*join)
+	for _, w := range words(*steps) {
+		n, err := strconv.Atoi(w)
+		if err != nil || n < sample.PerStudy || n%sample.PerStudy != 0 || len(o.steps) > 0 && n <= o.steps[len(o.steps)-1] {
+			fmt.Fprintf(os.Stderr, "bench: -steps are numbers of instances that grow, each whole studies of %d\n", sample.PerStudy)
+			os.Exit(2)
+		}
+		o.steps = append(o.steps, n)
+	}
+	for _, e := range o.engines {
+		if e != "sqlite" && e != "postgresql" {
+			fmt.Fprintln(os.Stderr, "bench: -engines are sqlite and postgresql")
 			os.Exit(2)
 		}
 	}

@@ -76,6 +76,11 @@ type measurement struct {
 	Foreign   float64 `json:"foreign"`           // share of the machine that others used
 	Matches   float64 `json:"matches,omitempty"` // for each question
 	Note      string  `json:"note,omitempty"`
+
+	// Of the growth phase.
+	At       int              `json:"at,omitempty"`                   // instances that the archive holds
+	Database float64          `json:"database_cpu_seconds,omitempty"` // of PostgreSQL
+	Bytes    map[string]int64 `json:"bytes,omitempty"`                // on disk, by folder
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

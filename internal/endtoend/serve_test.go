@@ -35,6 +35,7 @@ type setup struct {
 	env      []string // more of its environment
 	store    string   // a bucket, in which alone sealed packs are kept
 	program  string   // in place of vitrine
+	stores   []string // flags that say where packs and the master key are, of serve and of commands that read images
 }
 
 // served is a running `vitrine serve`.
@@ -60,6 +61,18 @@ type served struct {
 // serve starts a node with a registered peer, tokens for a depositor, a steward and a researcher, and a collection that keeps what it is given.
 func serve(t testing.TB, s setup) *served {
 	t.Helper()
+	n := boot(t, s)
+	n.admin("peer", "add", peerAE, "--host", "127.0.0.1", "--port", "104", "--may", "store")
+	n.admin("collection", "create", kept, "--profile", "as-deposited", "--aet", "KEPT")
+	for _, role := range []string{"depositor", "steward", "researcher", "admin"} {
+		n.tokens[role] = strings.TrimSpace(string(n.admin("token", "create", "--name", role, "--role", role)))
+	}
+	return n
+}
+
+// boot starts a node.
+func boot(t testing.TB, s setup) *served {
+	t.Helper()
 	dir := t.TempDir()
 	if s.data == "" {
 		s.data = filepath.Join(dir, "data")
@@ -78,11 +91,6 @@ func serve(t testing.TB, s setup) *served {
 			t.Logf("the log ends so:\n%s", tail(n.logged, 30))
 		}
 	})
-	n.admin("peer", "add", peerAE, "--host", "127.0.0.1", "--port", "104", "--may", "store")
-	n.admin("collection", "create", kept, "--profile", "as-deposited", "--aet", "KEPT")
-	for _, role := range []string{"depositor", "steward", "researcher", "admin"} {
-		n.tokens[role] = strings.TrimSpace(string(n.admin("token", "create", "--name", role, "--role", role)))
-	}
 	return n
 }
 
@@ -98,6 +106,7 @@ func (n *served) start() {
 		program = vitrine(n.t)
 	}
 	args := append([]string{program, command, "--data", n.setup.data, "--http", "127.0.0.1:0", "--dicom", "127.0.0.1:0", "--sftp", "127.0.0.1:0", "--level", "debug"}, n.setup.args...)
+	args = append(args, n.setup.stores...)
 	if n.setup.database != "" {
 		args = append(args, "--database", n.setup.database)
 	}
@@ -226,7 +235,7 @@ func (n *served) run(args ...string) ran {
 // verify wants `vitrine verify` to find everything as it was stored, and gives the number of objects.
 func (n *served) verify() int {
 	n.t.Helper()
-	args := []string{"verify", "--output", "json"}
+	args := append([]string{"verify", "--output", "json"}, n.setup.stores...)
 	if n.setup.store != "" {
 		args = append(args, "--store", n.setup.store)
 	}

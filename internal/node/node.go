@@ -43,6 +43,7 @@ import (
 	uploadflow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 	"github.com/vitrine-imaging/vitrine/internal/flow/watch"
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
+	"github.com/vitrine-imaging/vitrine/internal/record/nodes"
 )
 
 const (
@@ -83,6 +84,7 @@ type Node struct {
 	secure *tls.Config // nil: without TLS
 	place  web.Place
 	folder hold
+	id     nodes.ID // among those that share the database; empty: it is alone
 	http   net.Listener
 	dicom  net.Listener
 	ssh    net.Listener
@@ -139,6 +141,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	s := n.Stores
+	if err := n.enter(ctx); err != nil {
+		return nil, err
+	}
 	n.queue = s.Queue
 	if err := n.openGateway(ctx); err != nil {
 		return nil, err
@@ -328,6 +333,7 @@ func (n *Node) Run(ctx context.Context) error {
 	pulled := make(chan struct{})
 	go func() { defer close(pulled); report("pulls", n.pulling.Run(pulls)) }()
 	behind.Go(func() { report("audit", n.checkpoints(inner)) })
+	behind.Go(func() { report("other nodes", n.besideOthers(inner)) })
 
 	var doors sync.WaitGroup
 	for _, w := range n.watches {
@@ -459,6 +465,9 @@ func (n *Node) close() error {
 		n.cfg.Log.Warn("the last traces were not sent", "error", err)
 	}
 	if n.Stores != nil {
+		given, done := context.WithTimeout(context.Background(), drain)
+		n.leave(given)
+		done()
 		errs = append(errs, n.Stores.Close())
 	}
 	n.folder.release() // when nothing is written there any more

@@ -20,7 +20,8 @@ import (
 func (n *Node) reads() bool { return n.cfg.ReadPixels && n.codecs != nil }
 
 func (n *Node) reading() *reading.Flow {
-	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Collections: n.Stores.Collections, Codecs: n.codecs, Second: n.second, Log: n.cfg.Log, Quiet: quiet})
+	return reading.New(reading.Parts{DB: n.Stores.DB, Custody: n.Custody, Catalogue: n.Stores.Catalogue, Collections: n.Stores.Collections, Codecs: n.codecs, Second: n.second, Log: n.cfg.Log, Quiet: quiet,
+		Turn: n.turn()})
 }
 
 // openSecond finds the second reader of pixels, if one is wanted. That none is installed is no error unless one is named.

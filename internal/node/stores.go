@@ -33,6 +33,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	"github.com/vitrine-imaging/vitrine/internal/record/nodes"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -182,6 +183,7 @@ type Stores struct {
 	Ring       *keys.Ring
 	Identities *reidentification.Vault
 	Packs      *pack.Store
+	Nodes      *nodes.Record // that share the database
 
 	ringDB *db.DB
 	whoDB  *db.DB
@@ -226,7 +228,13 @@ func OpenStores(ctx context.Context, cfg Config, committed func([]pack.Committed
 	if s.Identities, err = reidentification.OpenVault(ctx, who, s.Ring); err != nil {
 		return nil, err
 	}
-	opts := pack.Options{Committed: committed, Logger: cfg.Log, KeepLocal: cfg.Keep}
+	if s.Nodes, err = nodes.OpenRecord(ctx, s.DB); err != nil {
+		return nil, err
+	}
+	opts := pack.Options{Committed: committed, Logger: cfg.Log, KeepLocal: cfg.Keep, Ask: cfg.askFor(s.Nodes)}
+	if cfg.shares() {
+		opts.SealAfter = openAtMost
+	}
 	if cfg.Bucket != "" {
 		if s.bucket, err = blob.OpenBucket(ctx, cfg.Bucket); err != nil {
 			return nil, fault.New(fault.Unavailable, "open bucket", "", "its address is not one, or it does not answer")

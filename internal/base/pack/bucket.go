@@ -214,7 +214,7 @@ func (b *bucket) ship(ctx context.Context) error {
 			return err
 		}
 	}
-	remote, err := b.list(ctx)
+	remote, err := b.sizes(ctx, local)
 	if err != nil {
 		return err
 	}
@@ -262,6 +262,48 @@ func (b *bucket) ship(ctx context.Context) error {
 		kept -= p.size
 	}
 	return errors.Join(errs...)
+}
+
+// fewPacks is how many packs are asked for one by one; of more, the bucket is listed.
+const fewPacks = 100
+
+// sizes are those of packs as they are in the bucket. A large bucket is not listed for each pack that is sealed: that would be a thousandth of a request for each pack that was ever
+// kept, for each that comes. What this process has listed or copied it knows; what became of that behind its back, the next start shows.
+func (b *bucket) sizes(ctx context.Context, packs []sealedPack) (map[ID]int64, error) {
+	if b.second { // it has to have what others have put into the first
+		return b.list(ctx)
+	}
+	out := map[ID]int64{}
+	var unknown []ID
+	b.mu.Lock()
+	if b.there == nil {
+		b.there = map[ID]int64{}
+	}
+	for _, p := range packs {
+		if size, ok := b.there[p.id]; ok {
+			out[p.id] = size
+		} else {
+			unknown = append(unknown, p.id)
+		}
+	}
+	b.mu.Unlock()
+	if len(unknown) > fewPacks {
+		return b.list(ctx)
+	}
+	for _, id := range unknown {
+		size, err := (&remote{b: b, id: id}).size(ctx)
+		if fault.Is(err, fault.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[id] = size
+		b.mu.Lock()
+		b.there[id] = size
+		b.mu.Unlock()
+	}
+	return out, nil
 }
 
 // withFirst adds what is in the first bucket and no longer here.

@@ -244,8 +244,23 @@ func (o *Object) another(failed level, pack ID) (source, level, bool) {
 	return o.src, o.at, true
 }
 
-// Open opens the record at ref with its subject's key. It reads no more than the first 16 KiB; the context serves all reads of the Object.
+// Open opens the record at ref with its subject's key. It reads no more than the first 16 KiB; the context serves all reads of the Object. A fault.Unavailable may be one of
+// a pack that another process has not sealed yet (Options.Ask).
 func (s *Store) Open(ctx context.Context, ref Ref, key keys.Key) (*Object, error) {
+	o, err := s.openHere(ctx, ref, key)
+	if err == nil || s.opts.Ask == nil || !fault.Is(err, fault.NotFound) {
+		return o, err
+	}
+	if _, own := s.durable.Load(ref.Pack); own {
+		return nil, err
+	}
+	if err := s.await(ctx, ref.Pack); err != nil {
+		return nil, err
+	}
+	return s.openHere(ctx, ref, key)
+}
+
+func (s *Store) openHere(ctx context.Context, ref Ref, key keys.Key) (*Object, error) {
 	if ref.Offset < block || ref.Offset%block != 0 {
 		return nil, fault.New(fault.Invalid, "open record", ref.String(), "no record begins there")
 	}

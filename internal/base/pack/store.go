@@ -27,9 +27,14 @@ type Options struct {
 	Bucket    *blob.Bucket  // where sealed packs go; nil: nowhere. The caller closes it after the store
 	Mode      Mode          // what becomes of the local file then
 	Mirror    *blob.Bucket  // a second place for sealed packs, read where the others lack or damage one; nil: none. The caller closes it after the store
-	SealAfter time.Duration // of Mirror: a pack that has taken records for so long is sealed, so that it is copied; 0: an hour
+	SealAfter time.Duration // of Mirror, or of Ask: a pack that has taken records for so long is sealed, so that it is copied; 0: an hour
 	KeepLocal int64         // of Tier: bytes of sealed packs that stay beside the bucket's, newest first
 	Retry     time.Duration // first pause after a failed copy; doubles up to a minute. 0: one second
+
+	// Ask says that others write to the bucket too, each in a folder of its own: a pack that is in neither place may be one that another process has open. It is asked to
+	// be sealed, and waited for. Packs of this process are sealed after SealAfter then, as with a Mirror. Nil: nobody else writes.
+	Ask     func(context.Context, ID) error
+	AskWait time.Duration // how long a pack is waited for; 0: five seconds
 
 	PackSize int64 // where a pack is sealed; 0: 256 MiB
 	InFlight int64 // bound on the bytes of records being encrypted and written; 0: 128 MiB
@@ -81,6 +86,7 @@ type Store struct {
 
 	fellBack atomic.Int64 // how often something was read elsewhere than where it should be
 	told     sync.Map     // ID -> true: packs of which that was said
+	away     sync.Map     // ID -> time.Time: packs that were waited for in vain, and until when they are not waited for again
 	files    handles
 	flight   *semaphore.Weighted
 
@@ -182,7 +188,7 @@ func OpenStore(ctx context.Context, dir string, opts Options) (*Store, error) {
 				s.wait.Go(func() { b.run(ctx) })
 			}
 		}
-		if s.mirror != nil {
+		if s.mirror != nil || opts.Ask != nil {
 			s.wait.Go(func() { s.sealOld(ctx) })
 		}
 	}

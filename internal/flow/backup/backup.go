@@ -84,7 +84,7 @@ type Report struct {
 }
 
 // leftOut are tables that are not backed up; docs/formats/backup.md says why.
-var leftOut = []string{"upload", "upload_batch", "session", "sign_in_link", "sign_in_code", "directory_text", "directory_text_state"}
+var leftOut = []string{"upload", "upload_batch", "session", "sign_in_link", "sign_in_code", "directory_text", "directory_text_state", "node", "node_claim", "node_wanted"}
 
 // exports says which tables are in which file.
 func exports() map[string]db.Export {

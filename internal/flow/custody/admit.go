@@ -35,8 +35,18 @@ func (c *Custody) RunAdmission(ctx context.Context) error {
 	tick := time.NewTicker(max(c.quiet/4, time.Second))
 	defer tick.Stop()
 	for {
+		began := time.Now()
 		if err := c.admitDue(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("admission", "error", err)
+		}
+		// Where thousands of studies wait for their pixels to be read, looking for the few that are due takes long: it is not done each time that a series has been read.
+		if took := time.Since(began); took > 20*time.Millisecond {
+			rest := time.NewTimer(min(5*took, 5*time.Second))
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+			}
+			rest.Stop()
 		}
 		select {
 		case <-c.admission:
@@ -47,28 +57,43 @@ func (c *Custody) RunAdmission(ctx context.Context) error {
 	}
 }
 
+// Of due studies, so many are looked up at once; more, where the first cannot be admitted now.
+const (
+	duePage = 50
+	dueMost = 2000
+)
+
 func (c *Custody) admitDue(ctx context.Context) error {
-	for ctx.Err() == nil {
-		due, err := c.catalogue.DueStudies(ctx, time.Now().Add(-c.quiet), 50)
-		if err != nil || len(due) == 0 {
+	var failed error
+	stuck := map[catalogue.StudyID]bool{}
+	for limit := duePage; ctx.Err() == nil && limit <= dueMost; {
+		due, err := c.catalogue.DueStudies(ctx, time.Now().Add(-c.quiet), limit)
+		if err != nil {
 			return err
 		}
 		progress := false
-		var failed error
 		for _, d := range due {
+			if stuck[d.Study] {
+				continue
+			}
 			switch err := c.admit(ctx, d); {
 			case err == nil:
 				progress = true
-			case fault.Is(err, fault.Conflict): // more of it has come, or is known: it becomes due again
+			case fault.Is(err, fault.Conflict): // more of it has come, or is known: it becomes due again; or another node has admitted it
 			default: // one study that cannot be read does not keep the others waiting
+				stuck[d.Study] = true
 				failed = errors.Join(failed, err)
 			}
 		}
-		if !progress || failed != nil {
+		switch {
+		case progress:
+		case len(stuck) > 0 && len(due) == limit:
+			limit += len(stuck)
+		default:
 			return failed
 		}
 	}
-	return nil
+	return failed
 }
 
 // admit echoes one study and admits what is clean.
@@ -100,6 +125,9 @@ func (c *Custody) admit(ctx context.Context, d catalogue.Due) error {
 		done, err := c.catalogue.Admit(tx, d)
 		if err != nil {
 			return err
+		}
+		if done.Instances == 0 && len(held) == 0 {
+			return fault.New(fault.Conflict, "admit study", "", "it is admitted already")
 		}
 		if now, err := c.subjects.LexiconVersion(tx, sub.ID); err != nil {
 			return err

@@ -33,8 +33,8 @@ type person struct {
 }
 
 const (
-	// maxPeople bounds the subjects kept in memory.
-	maxPeople = 4096
+	// maxPeople bounds the subjects kept in memory: as many as images arrive of at about the same time, for what was sent of one a while ago is of no use.
+	maxPeople = 256
 	// maxAwake bounds those of them of whom everything is remembered that makes cleaning the next object of theirs cheaper: some hundred kilobytes each, up to megabytes.
 	maxAwake = 32
 )

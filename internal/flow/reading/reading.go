@@ -47,15 +47,23 @@ type Parts struct {
 
 	Collections *collection.Record
 
+	// Turn reports whether it is this node's turn to read a series, some of whose unread instances are given. Nil: no other node reads.
+	Turn func(context.Context, catalogue.SeriesID, []catalogue.Located) (bool, error)
+
 	// Quiet is how long a study waits for more of itself before it is read, where its deposit does not end.
 	Quiet time.Duration
 }
 
 // Flow is safe for use by many goroutines.
-type Flow struct{ Parts }
+type Flow struct {
+	Parts
+
+	// others are series that are another node's to read, and until when they are not looked at again. Run alone touches it.
+	others map[catalogue.SeriesID]time.Time
+}
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{p} }
+func New(p Parts) *Flow { return &Flow{Parts: p, others: map[catalogue.SeriesID]time.Time{}} }
 
 // Run reads what is due until ctx ends.
 func (f *Flow) Run(ctx context.Context) error {
@@ -74,16 +82,24 @@ func (f *Flow) Run(ctx context.Context) error {
 	}
 }
 
+// seriesPage is how many series are looked up at once.
+const seriesPage = 50
+
 // due reads the series that are complete.
 func (f *Flow) due(ctx context.Context) error {
+	var after catalogue.SeriesID // 0, but where those before are other nodes'
 	for ctx.Err() == nil {
-		all, err := f.Catalogue.UnreadSeries(ctx, time.Now().Add(-f.Quiet), 50)
+		all, err := f.Catalogue.UnreadSeries(ctx, time.Now().Add(-f.Quiet), after, seriesPage)
 		if err != nil || len(all) == 0 {
 			return err
 		}
-		progress := false
+		progress, left := false, false
 		for _, s := range all {
-			n, err := f.series(ctx, s)
+			if f.anothers(s) {
+				left = true
+				continue
+			}
+			n, mine, err := f.series(ctx, s)
 			if err != nil {
 				return err
 			}
@@ -91,25 +107,53 @@ func (f *Flow) due(ctx context.Context) error {
 				progress = true
 				f.Custody.AdmitSoon()
 			}
+			if !mine {
+				f.others[s], left = time.Now().Add(againAfter), true
+			}
 		}
-		if !progress {
+		switch {
+		case progress && !left:
+		case left && len(all) == seriesPage:
+			after = all[len(all)-1]
+		case !progress:
 			return nil // what could not be read now is tried again later
 		}
 	}
 	return nil
 }
 
-// series reads the images of a series, and says how many are done.
-func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err error) {
+// againAfter is how long a series that is another node's to read is not looked at again.
+const againAfter = 10 * time.Second
+
+// anothers reports a series that was found to be another node's a moment ago.
+func (f *Flow) anothers(s catalogue.SeriesID) bool {
+	until, ok := f.others[s]
+	if ok && time.Now().After(until) {
+		delete(f.others, s)
+		ok = false
+	}
+	if len(f.others) > 100_000 { // those that were read since are never asked for again
+		clear(f.others)
+	}
+	return ok
+}
+
+// series reads the images of a series, and says how many are done. One that is not mine is another node's to read, now.
+func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, mine bool, err error) {
 	var after catalogue.InstanceID
 	var stack, slides []catalogue.Located
 	for {
 		page, err := f.Catalogue.UnreadOf(ctx, id, after, catalogue.MaxLimit)
 		if err != nil {
-			return done, err
+			return done, true, err
 		}
 		if len(page) == 0 {
 			break
+		}
+		if f.Turn != nil {
+			if mine, err := f.Turn(ctx, id, page); err != nil || !mine {
+				return done, mine, err
+			}
 		}
 		after = page[len(page)-1].ID
 		var pictures []catalogue.Located
@@ -125,20 +169,20 @@ func (f *Flow) series(ctx context.Context, id catalogue.SeriesID) (done int, err
 		}
 		n, err := f.pictures(ctx, pictures)
 		if done += n; err != nil {
-			return done, err
+			return done, true, err
 		}
 	}
 	if len(slides) > 0 {
 		n, err := f.slide(ctx, id, slides)
 		if done += n; err != nil {
-			return done, err
+			return done, true, err
 		}
 	}
 	if len(stack) == 0 {
-		return done, nil
+		return done, true, nil
 	}
 	n, err := f.volume(ctx, id, stack)
-	return done + n, err
+	return done + n, true, err
 }
 
 // pictures reads images that have nothing to do with each other, on as many cores as there are.

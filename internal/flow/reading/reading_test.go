@@ -129,7 +129,7 @@ func (x *rig) settled(want ...policy.State) []catalogue.Located {
 	for {
 		all := x.all()
 		got := make([]policy.State, len(all))
-		unread, err := x.Stores.Catalogue.UnreadSeries(x.t.Context(), time.Now().Add(time.Hour), 100)
+		unread, err := x.Stores.Catalogue.UnreadSeries(x.t.Context(), time.Now().Add(time.Hour), 0, 100)
 		if err != nil {
 			x.t.Fatal(err)
 		}

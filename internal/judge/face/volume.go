@@ -25,6 +25,8 @@ const (
 // place is averaged. The zero Volume is ready. It is not for use by several goroutines.
 type Volume struct {
 	blocks   map[[3]int32]*block
+	near     *block // the one that was written to last: most pixels go where the one before went
+	nearKey  [3]int32
 	places   map[place]int // how many slices lie where
 	frames   int
 	unplaced int  // frames whose place in the patient is not told
@@ -69,7 +71,7 @@ var Classes = []string{
 func (v *Volume) Add(d *dicom.Dataset, k int, a *render.Attributes, f codec.Frame) {
 	v.frames++
 	if v.blocks == nil {
-		v.blocks, v.places = map[[3]int32]*block{}, map[place]int{}
+		v.blocks, v.near, v.places = map[[3]int32]*block{}, nil, map[place]int{}
 	}
 	if v.modality == "" {
 		v.modality = strings.TrimSpace(d.String(dicom.TagModality))
@@ -270,7 +272,10 @@ func (v *Volume) splat(p render.Plane, at func(i int) float64, stride, x0, y0, c
 func (v *Volume) set(x, y, z float64, value float32) {
 	i, j, k := int32(math.Floor(x/voxel)), int32(math.Floor(y/voxel)), int32(math.Floor(z/voxel))
 	key := [3]int32{i >> 4, j >> 4, k >> 4}
-	b := v.blocks[key]
+	b := v.near
+	if b == nil || key != v.nearKey {
+		b = v.blocks[key]
+	}
 	if b == nil {
 		if len(v.blocks) == maxBlocks {
 			v.beyond = true
@@ -279,6 +284,7 @@ func (v *Volume) set(x, y, z float64, value float32) {
 		b = &block{}
 		v.blocks[key] = b
 	}
+	v.near, v.nearKey = b, key
 	at := (k&15)*side*side + (j&15)*side + i&15
 	if b.n[at] < math.MaxUint16 {
 		b.sum[at] += value

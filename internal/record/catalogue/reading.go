@@ -35,11 +35,11 @@ type FoundBox struct {
 }
 
 // UnreadSeries lists series with instances whose pixels are to be read: those of studies that are complete, because every deposit that brought something of them
-// has ended, or nothing was added since quiet. The first come first.
-func (r *Record) UnreadSeries(ctx context.Context, quiet time.Time, limit int) ([]SeriesID, error) {
+// has ended, or nothing was added since quiet. The first come first, of those behind the one given.
+func (r *Record) UnreadSeries(ctx context.Context, quiet time.Time, after SeriesID, limit int) ([]SeriesID, error) {
 	var all []SeriesID
-	err := forRows(r.reader(ctx), `SELECT e.id FROM series e JOIN study s ON s.id = e.study WHERE e.id IN (SELECT series FROM instance WHERE reading = 1)
-		AND (s.touched <= ? OR s.touched > ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id)) ORDER BY e.id LIMIT ?`, []any{db.Micros(quiet), db.Micros(time.Now().Add(ahead)), bounded(limit)}, func(rows *sql.Rows) error {
+	err := forRows(r.reader(ctx), `SELECT e.id FROM series e JOIN study s ON s.id = e.study WHERE e.id IN (SELECT series FROM instance WHERE reading = 1) AND e.id > ?
+		AND (s.touched <= ? OR s.touched > ? OR NOT EXISTS (SELECT 1 FROM study_open o WHERE o.study = s.id)) ORDER BY e.id LIMIT ?`, []any{int64(after), db.Micros(quiet), db.Micros(time.Now().Add(ahead)), bounded(limit)}, func(rows *sql.Rows) error {
 		var id SeriesID
 		err := rows.Scan(&id)
 		all = append(all, id)
