@@ -88,14 +88,18 @@ func growthTable(w io.Writer, all []measurement) {
 		return present(ok, figure(m.Seconds))
 	})
 	for _, test := range asks {
-		row(test+", p50 / p99 ms", func(c column) string {
+		row(test+", p50 / p99 ms (CPU of the node)", func(c column) string {
 			m, ok := at(all, test, c.engine, c.size)
-			return present(ok, figure(m.P50)+" / "+figure(m.P99))
+			return present(ok && m.Count > 0, figure(m.P50)+" / "+figure(m.P99)+" ("+figure(m.Each)+")")
 		})
 	}
 	row("start until ready, s", func(c column) string {
 		m, ok := at(all, growStart, c.engine, c.size)
 		return present(ok, figure(m.Seconds))
+	})
+	row("CPU of the node until then, s", func(c column) string {
+		m, ok := at(all, growStart, c.engine, c.size)
+		return present(ok, figure(m.CPU))
 	})
 	row("the same after SIGKILL, s", func(c column) string {
 		m, ok := at(all, growAgain, c.engine, c.size)
@@ -119,7 +123,7 @@ func growthTable(w io.Writer, all []measurement) {
 	}
 	row("foreign share of the machine in C-STORE, %", last(func(m measurement) float64 { return 100 * m.Foreign }))
 	for _, m := range all {
-		if m.At > 0 && m.Note != "" && m.Test != growStart {
+		if m.At > 0 && m.Note != "" && m.Test != growStart && m.Count != piece {
 			fmt.Fprintf(w, "  %s, %s at %s: %s\n", m.Contender, m.Test, thousands(m.At), m.Note)
 		}
 	}

@@ -192,7 +192,7 @@ func TestBackUpHasEveryTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name := range w.Rows {
-				if !slices.Contains([]string{"upload", "upload_batch", "session", "sign_in_link", "sign_in_code", "directory_text", "directory_text_state"}, name) {
+				if !slices.Contains([]string{"upload", "upload_batch", "session", "sign_in_link", "sign_in_code", "directory_text", "directory_text_state", "node", "node_claim", "node_wanted"}, name) {
 					want = append(want, name)
 				}
 			}

@@ -35,13 +35,12 @@ func (c *Custody) RunAdmission(ctx context.Context) error {
 	tick := time.NewTicker(max(c.quiet/4, time.Second))
 	defer tick.Stop()
 	for {
-		began := time.Now()
 		if err := c.admitDue(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("admission", "error", err)
 		}
 		// Where thousands of studies wait for their pixels to be read, looking for the few that are due takes long: it is not done each time that a series has been read.
-		if took := time.Since(began); took > 20*time.Millisecond {
-			rest := time.NewTimer(min(5*took, 5*time.Second))
+		if looked := time.Duration(c.looked.Load()); looked > 50*time.Millisecond {
+			rest := time.NewTimer(min(5*looked, 5*time.Second))
 			select {
 			case <-rest.C:
 			case <-ctx.Done():
@@ -63,14 +62,15 @@ const (
 	dueMost = 2000
 )
 
-func (c *Custody) admitDue(ctx context.Context) error {
-	var failed error
+func (c *Custody) admitDue(ctx context.Context) (failed error) {
 	stuck := map[catalogue.StudyID]bool{}
 	for limit := duePage; ctx.Err() == nil && limit <= dueMost; {
-		due, err := c.catalogue.DueStudies(ctx, time.Now().Add(-c.quiet), limit)
+		began := time.Now()
+		due, err := c.catalogue.DueStudies(ctx, began.Add(-c.quiet), limit)
 		if err != nil {
 			return err
 		}
+		c.looked.Store(int64(time.Since(began)))
 		progress := false
 		for _, d := range due {
 			if stuck[d.Study] {

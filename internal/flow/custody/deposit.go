@@ -80,6 +80,7 @@ type Custody struct {
 	queue     queue
 	claims    claims
 	admission chan struct{}
+	looked    atomic.Int64 // how long it took, in nanoseconds, to look for what is due
 	completed chan struct{}
 	received  atomic.Int64 // when something was received last, as nanoseconds since 1970
 	stopped   chan struct{}
