@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 )
 
 // postgres is a PostgreSQL that runs for the benchmark alone.
@@ -101,15 +100,10 @@ func startPostgres(ctx context.Context, dir string) (*postgres, error) {
 		return nil, fmt.Errorf("PostgreSQL did not start:\n%s", log)
 	}
 	p.url = "postgres://vitrine@/postgres?host=" + p.dir
-	pool, err := sql.Open("pgx", p.url)
-	if err != nil {
-		p.stop()
-		return nil, err
-	}
-	defer pool.Close()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if err = pool.PingContext(ctx); err == nil {
-			return p, nil
+		d, err := db.Open(ctx, p.url)
+		if err == nil {
+			return p, d.Close()
 		}
 		if ctx.Err() != nil || time.Now().After(end) {
 			p.stop()
@@ -125,12 +119,12 @@ func (p *postgres) stop() {
 
 // sizes are the bytes of the database, and of its write-ahead log.
 func (p *postgres) sizes(ctx context.Context) (database, log int64, err error) {
-	pool, err := sql.Open("pgx", p.url)
+	d, err := db.Open(ctx, p.url)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer pool.Close()
-	if err := pool.QueryRowContext(ctx, `SELECT pg_database_size(current_database())`).Scan(&database); err != nil {
+	defer d.Close()
+	if database, err = d.Size(ctx); err != nil {
 		return 0, 0, err
 	}
 	err = filepath.WalkDir(filepath.Join(p.dir, "data", "pg_wal"), func(_ string, e fs.DirEntry, err error) error {
