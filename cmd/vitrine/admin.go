@@ -66,10 +66,13 @@ type office interface {
 	Tokens(ctx context.Context) ([]admin.TokenView, error)
 	RevokeToken(ctx context.Context, id string) error
 	AddPeer(ctx context.Context, p admin.PeerView) (admin.PeerView, error)
+	LimitPeer(ctx context.Context, aet string, v admin.PeerLimits) (admin.PeerView, error)
 	Peers(ctx context.Context) ([]admin.PeerView, error)
 	RemovePeer(ctx context.Context, aet string) error
 	Forward(ctx context.Context, f admin.ForwardView) (admin.ForwardView, error)
 	Forwards(ctx context.Context) ([]admin.ForwardView, error)
+	Gone(ctx context.Context) ([]admin.GoneView, error)
+	ToldPeer(ctx context.Context, aet, collection string) error
 	EndForward(ctx context.Context, aet, collection string) error
 	Publish(ctx context.Context, collection, study string) (admin.Published, error)
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)

@@ -8,9 +8,10 @@ import (
 )
 
 type forwardCmd struct {
-	Start forwardStartCmd `cmd:"" help:"Send a copy of what a collection releases, or admits, until the application has it."`
-	List  forwardListCmd  `cmd:"" help:"List what is forwarded, and how that stands."`
-	Stop  forwardStopCmd  `cmd:"" help:"Forward a collection no more; what the application has it keeps."`
+	Start     forwardStartCmd     `cmd:"" help:"Send a copy of what a collection releases, or admits, until the application has it."`
+	List      forwardListCmd      `cmd:"" help:"List what is forwarded, and how that stands."`
+	Withdrawn forwardWithdrawnCmd `cmd:"" help:"List what applications have and is out of sight here by now, or note that they were told."`
+	Stop      forwardStopCmd      `cmd:"" help:"Forward a collection no more; what the application has it keeps."`
 }
 
 type forwardStartCmd struct {
@@ -40,6 +41,42 @@ func (c *forwardStartCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	return s.list(made, forwardTable([]admin.ForwardView{made}))
+}
+
+type forwardWithdrawnCmd struct {
+	adminFlags
+	Told       string `placeholder:"AET" help:"Note that whoever keeps this application has been told of all that is listed for it."`
+	Collection string `placeholder:"ID" help:"Of --told: the collection."`
+}
+
+func (c *forwardWithdrawnCmd) Help() string {
+	return `DICOM has no message by which an archive could be told to remove something: whoever keeps it has to be asked. What is held, restricted or withdrawn here after it was sent stands in this list, with the UIDs that the archive knows (--output json names every instance), until you say that they were told. The status page says so, too.`
+}
+
+// Run lists, or notes.
+func (c *forwardWithdrawnCmd) Run(ctx context.Context, s *streams) error {
+	if (c.Told == "") != (c.Collection == "") {
+		return usage("--told and --collection go together")
+	}
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	if c.Told != "" {
+		if err := o.ToldPeer(ctx, c.Told, c.Collection); err != nil {
+			return err
+		}
+	}
+	all, err := o.Gone(ctx)
+	if err != nil {
+		return err
+	}
+	t := &table{head: []string{"APPLICATION", "COLLECTION", "STUDY", "INSTANCES"}, none: "No application has what is out of sight here."}
+	for _, g := range all {
+		t.add(g.Peer, g.Collection, g.Study, strconv.Itoa(len(g.Instances)))
+	}
+	return s.list(all, t)
 }
 
 type forwardListCmd struct{ adminFlags }

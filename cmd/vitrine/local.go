@@ -173,7 +173,7 @@ func (l *local) AddPeer(ctx context.Context, v admin.PeerView) (admin.PeerView, 
 	if err != nil {
 		return v, err
 	}
-	p := identity.Peer{AETitle: ae, Host: v.Host, Port: v.Port, May: may, Collection: v.Collection}
+	p := identity.Peer{AETitle: ae, Host: v.Host, Port: v.Port, May: may, Collection: v.Collection, Limits: identity.PeerLimits(v.PeerLimits)}
 	if v.Certificate != "" {
 		d, err := parseDigest(v.Certificate)
 		if err != nil {
@@ -192,6 +192,15 @@ func (l *local) Peers(ctx context.Context) ([]admin.PeerView, error) {
 		views[i] = admin.ViewPeer(p)
 	}
 	return views, err
+}
+
+func (l *local) LimitPeer(ctx context.Context, aet string, v admin.PeerLimits) (admin.PeerView, error) {
+	ae, err := collection.ParseAETitle(aet)
+	if err != nil {
+		return admin.PeerView{}, err
+	}
+	p, err := l.desk.LimitPeer(ctx, l.who, ae, identity.PeerLimits(v))
+	return admin.ViewPeer(p), err
 }
 
 func (l *local) RemovePeer(ctx context.Context, aet string) error {
@@ -218,6 +227,16 @@ func (l *local) Forwards(ctx context.Context) ([]admin.ForwardView, error) {
 		views[i] = admin.ViewForward(f)
 	}
 	return views, err
+}
+
+func (l *local) Gone(ctx context.Context) ([]admin.GoneView, error) { return l.desk.Gone(ctx, l.who) }
+
+func (l *local) ToldPeer(ctx context.Context, aet, collection string) error {
+	k, _, err := (&admin.ForwardView{Peer: aet, Collection: collection}).Rule()
+	if err != nil {
+		return err
+	}
+	return l.desk.ToldPeer(ctx, l.who, k)
 }
 
 func (l *local) EndForward(ctx context.Context, aet, collection string) error {

@@ -19,6 +19,7 @@ import (
 type peersCmd struct {
 	Add    peerAddCmd    `cmd:"" help:"Register a DICOM application."`
 	List   peerListCmd   `cmd:"" help:"List the registered applications."`
+	Limit  peerLimitCmd  `cmd:"" help:"Set what an application may take of the node at a time."`
 	Remove peerRemoveCmd `cmd:"" help:"Forget an application, and forward nothing to it any more."`
 
 	Forward forwardCmd `cmd:"" help:"Send copies of collections to an application."`
@@ -92,6 +93,32 @@ func parseDigest(s string) (d identity.Digest, err error) {
 	return d, nil
 }
 
+type peerLimitCmd struct {
+	adminFlags
+	AET          string `arg:"" name:"aet" help:"Its AE title."`
+	Associations int    `placeholder:"N" help:"Associations at a time. Without it, or 0: the node's own bound, 32."`
+	Transfers    int    `placeholder:"N" help:"C-MOVE and C-GET at a time; likewise, 4."`
+	Queries      int    `placeholder:"N" help:"C-FIND, C-MOVE and C-GET a second, after a burst of twice as many; likewise, 1000."`
+}
+
+func (c *peerLimitCmd) Help() string {
+	return `Whatever is not given goes back to the node's own bound. Associations that stand keep theirs; the pace of queries changes at once with the next association.`
+}
+
+// Run limits a peer.
+func (c *peerLimitCmd) Run(ctx context.Context, s *streams) error {
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	p, err := o.LimitPeer(ctx, c.AET, admin.PeerLimits{Associations: c.Associations, Transfers: c.Transfers, Queries: c.Queries})
+	if err != nil {
+		return err
+	}
+	return s.list(p, peerTable([]admin.PeerView{p}))
+}
+
 type peerListCmd struct{ adminFlags }
 
 // Run lists peers.
@@ -109,15 +136,26 @@ func (c *peerListCmd) Run(ctx context.Context, s *streams) error {
 }
 
 func peerTable(all []admin.PeerView) *table {
-	t := &table{head: []string{"AE TITLE", "HOST", "PORT", "MAY", "COLLECTION", "CERTIFICATE", "CREATED"}, none: "No peer is registered."}
+	t := &table{head: []string{"AE TITLE", "HOST", "PORT", "MAY", "COLLECTION", "CERTIFICATE", "LIMITS", "CREATED"}, none: "No peer is registered."}
 	for _, p := range all {
 		cert := "none"
 		if p.Certificate != "" {
 			cert = p.Certificate[:min(len(p.Certificate), 16)] + "…"
 		}
-		t.add(p.AETitle, p.Host, strconv.Itoa(p.Port), p.May, collectionName(p.Collection), cert, day(p.Created))
+		t.add(p.AETitle, p.Host, strconv.Itoa(p.Port), p.May, collectionName(p.Collection), cert, limits(p.PeerLimits), day(p.Created))
 	}
 	return t
+}
+
+// limits shows associations, transfers and queries; a dash for the node's own bound.
+func limits(l admin.PeerLimits) string {
+	var all [3]string
+	for i, n := range []int{l.Associations, l.Transfers, l.Queries} {
+		if all[i] = strconv.Itoa(n); n == 0 {
+			all[i] = "-"
+		}
+	}
+	return strings.Join(all[:], " / ")
 }
 
 type peerRemoveCmd struct {

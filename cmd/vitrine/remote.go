@@ -72,6 +72,10 @@ func (r *remote) AddPeer(ctx context.Context, p admin.PeerView) (made admin.Peer
 	return made, r.c.JSON(ctx, http.MethodPost, nil, p, &made, "api", "peers")
 }
 
+func (r *remote) LimitPeer(ctx context.Context, aet string, v admin.PeerLimits) (p admin.PeerView, err error) {
+	return p, r.c.JSON(ctx, http.MethodPut, nil, v, &p, "api", "peers", aet, "limits")
+}
+
 func (r *remote) Peers(ctx context.Context) (all []admin.PeerView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "peers")
 }
@@ -82,6 +86,14 @@ func (r *remote) Forward(ctx context.Context, v admin.ForwardView) (made admin.F
 
 func (r *remote) Forwards(ctx context.Context) (all []admin.ForwardView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "forwards")
+}
+
+func (r *remote) Gone(ctx context.Context) (all []admin.GoneView, err error) {
+	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "forwards", "withdrawn")
+}
+
+func (r *remote) ToldPeer(ctx context.Context, aet, collection string) error {
+	return r.c.JSON(ctx, http.MethodPost, nil, nil, nil, "api", "forwards", collection, aet, "told")
 }
 
 func (r *remote) EndForward(ctx context.Context, aet, collection string) error {

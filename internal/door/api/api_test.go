@@ -205,9 +205,12 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"POST", "/api/ssh-keys", `{"collection":"default","name":"n","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%06d"}`, node(policy.Admin), 201, false},
 		{"GET", "/api/peers", "", node(policy.Admin), 200, false},
 		{"POST", "/api/peers", `{"aet":"PEER%d","host":"127.0.0.1","port":104,"may":"store","collection":"default"}`, node(policy.Admin), 201, false},
+		{"PUT", "/api/peers/NOBODY/limits", `{"associations": 2}`, node(policy.Admin), 404, false},
 		{"DELETE", "/api/peers/NOBODY", "", node(policy.Admin), 404, false},
 		{"GET", "/api/forwards", "", node(policy.Admin), 200, false},
 		{"POST", "/api/forwards", `{"aet":"NOBODY","collection":"default"}`, node(policy.Admin), 404, false},
+		{"GET", "/api/forwards/withdrawn", "", node(policy.Admin), 200, false},
+		{"POST", "/api/forwards/default/NOBODY/told", "", node(policy.Admin), 404, false},
 		{"DELETE", "/api/forwards/default/NOBODY", "", node(policy.Admin), 404, false},
 		{"GET", "/api/people", "", node(policy.Admin), 200, false},
 		{"POST", "/api/people", `{"name":"n","roles":[{"role":"researcher","collection":"default"}],"by":"code"}`, node(policy.Admin), 201, false},
@@ -419,6 +422,12 @@ func TestManagedOverHTTP(t *testing.T) {
 		if len(peers) != 1 || peers[0].May != "store,find" || peers[0].Certificate != strings.Repeat("ab", 32) {
 			t.Errorf("%+v", peers)
 		}
+		var limited struct{ Associations, Transfers, Queries int }
+		x.json("PUT", "/api/peers/CT1/limits", admin, `{"associations": 2, "queries": 50}`, 200, &limited)
+		if limited.Associations != 2 || limited.Transfers != 0 || limited.Queries != 50 {
+			t.Errorf("%+v", limited)
+		}
+		x.json("PUT", "/api/peers/CT1/limits", admin, `{"associations": -1}`, 400, nil)
 		x.json("DELETE", "/api/peers/CT1", admin, "", 204, nil)
 		var log struct {
 			Size    int64

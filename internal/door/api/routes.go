@@ -58,9 +58,12 @@ func (d *Door) routes() []route {
 		{method: "POST", path: "/api/ssh-keys", name: "addSSHKey", text: "Register a depositor's key for SFTP into one collection.", takes: "NewSSHKey", gives: "Token", do: d.addSSHKey},
 		{method: "GET", path: "/api/peers", name: "listPeers", text: "The registered DICOM applications.", gives: "Peer", list: true, do: d.peers},
 		{method: "POST", path: "/api/peers", name: "addPeer", text: "Register a DICOM application.", takes: "Peer", gives: "Peer", do: d.addPeer},
+		{method: "PUT", path: "/api/peers/{aet}/limits", name: "limitPeer", text: "Set what a DICOM application may take of the node at a time; what is left out is the node's own bound.", takes: "PeerLimits", gives: "Peer", do: d.limitPeer},
 		{method: "DELETE", path: "/api/peers/{aet}", name: "removePeer", text: "Forget a DICOM application.", do: d.removePeer},
 		{method: "GET", path: "/api/forwards", name: "listForwards", text: "What is forwarded to other archives, and how that stands.", gives: "Forward", list: true, do: d.forwards},
 		{method: "POST", path: "/api/forwards", name: "addForward", text: "Have a copy of what a collection releases, or admits, sent to a registered DICOM application.", takes: "Forward", gives: "Forward", do: d.addForward},
+		{method: "GET", path: "/api/forwards/withdrawn", name: "listWithdrawnCopies", text: "What applications were sent and is out of sight here by now: whoever keeps them has to be asked to remove it.", gives: "WithdrawnCopy", list: true, do: d.withdrawnCopies},
+		{method: "POST", path: "/api/forwards/{collection}/{aet}/told", name: "toldOfWithdrawn", text: "Note that whoever keeps the application has been told of all of that.", do: d.toldOfWithdrawn},
 		{method: "DELETE", path: "/api/forwards/{collection}/{aet}", name: "endForward", text: "End that. What the application has it keeps.", do: d.endForward},
 		{method: "GET", path: "/api/audit", name: "listAudit", text: "Entries of the audit log in order, from a number on, and the length of the log.", gives: "AuditPage", query: []string{"from", "limit", "collection"}, do: d.audit},
 	}
@@ -411,7 +414,7 @@ func (d *Door) addPeer(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := identity.Peer{AETitle: ae, Host: v.Host, Port: v.Port, May: may, Collection: v.Collection}
+	p := identity.Peer{AETitle: ae, Host: v.Host, Port: v.Port, May: may, Collection: v.Collection, Limits: identity.PeerLimits(v.PeerLimits)}
 	if v.Certificate != "" {
 		digest, err := parseDigest(v.Certificate)
 		if err != nil {
@@ -421,6 +424,19 @@ func (d *Door) addPeer(r *request) (any, error) {
 	}
 	made, err := d.Desk.AddPeer(r.Context(), r.who, p)
 	return admin.ViewPeer(made), err
+}
+
+func (d *Door) limitPeer(r *request) (any, error) {
+	ae, err := collection.ParseAETitle(r.PathValue("aet"))
+	if err != nil {
+		return nil, err
+	}
+	var v admin.PeerLimits
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	p, err := d.Desk.LimitPeer(r.Context(), r.who, ae, identity.PeerLimits(v))
+	return admin.ViewPeer(p), err
 }
 
 func (d *Door) removePeer(r *request) (any, error) {
@@ -451,6 +467,16 @@ func (d *Door) addForward(r *request) (any, error) {
 	}
 	made, err := d.Desk.Forward(r.Context(), r.who, k, stage)
 	return admin.ViewForward(made), err
+}
+
+func (d *Door) withdrawnCopies(r *request) (any, error) { return d.Desk.Gone(r.Context(), r.who) }
+
+func (d *Door) toldOfWithdrawn(r *request) (any, error) {
+	k, _, err := (&admin.ForwardView{Peer: r.PathValue("aet"), Collection: r.PathValue("collection")}).Rule()
+	if err != nil {
+		return nil, err
+	}
+	return nil, d.Desk.ToldPeer(r.Context(), r.who, k)
 }
 
 func (d *Door) endForward(r *request) (any, error) {

@@ -131,7 +131,7 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 	}) && wantsMore(req) {
 		d.Log.Info("association may do nothing of what it asks for", "collection", string(col.ID), "reason", doubt)
 	}
-	if registered.AETitle != "" && !d.shares.enter(ctx, registered.AETitle, d.Limits.settled()) {
+	if registered.AETitle != "" && !d.shares.enter(ctx, registered.AETitle, d.Limits.of(registered)) {
 		return network.Decision{}, &network.Rejection{Result: network.RejectTransient, Source: network.RejectByPresentation, Reason: network.RejectLimit}
 	}
 	out := network.Decision{Negotiate: sess.negotiate, Roles: sess.roles, Value: sess}

@@ -33,7 +33,7 @@ func (d *Door) query(ctx context.Context, a *network.Association, op *network.Op
 	if op.IsFind() {
 		return d.find(ctx, s, op)
 	}
-	done, ok := d.shares.transfer(s.registered.AETitle, d.Limits.settled())
+	done, ok := d.shares.transfer(s.registered.AETitle, d.Limits.of(s.registered))
 	if !ok {
 		return network.Outcome{Status: network.Status{Code: network.StatusCannotPerform, Comment: "too many transfers of this application run: wait for one"}}
 	}

@@ -1,11 +1,13 @@
 package dimse_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
@@ -63,6 +65,34 @@ func TestForward(t *testing.T) {
 		}
 		x.publish(kept)
 		x.until("sent what is released", func() bool { return x.rule(k).Sent == 4 })
+		// What is taken out of sight after it was sent is listed, until somebody says that the archive was told.
+		gone := func() (s string) {
+			x.Helper()
+			all, err := x.n.Stores.Desk().Gone(x.Context(), admin.Operator("test"))
+			if err != nil {
+				x.Fatal(err)
+			}
+			for _, g := range all {
+				s += fmt.Sprintln(g.Peer, g.Collection, g.Study, g.Instances)
+			}
+			return s
+		}
+		if s := gone(); s != "" {
+			x.Errorf("in sight: %s", s)
+		}
+		x.write(func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE instance SET state = ? WHERE uid IN ('1.2.1.1.2', '1.2.2.1.1')`, int64(policy.Held))
+			return err
+		})
+		if s := gone(); s != "ARCHIVE kept 1.2.1 [1.2.1.1.2]\nARCHIVE kept 1.2.2 [1.2.2.1.1]\nEARLY kept 1.2.1 [1.2.1.1.2]\nEARLY kept 1.2.2 [1.2.2.1.1]\n" {
+			x.Errorf("out of sight: %q", s)
+		}
+		if err := x.n.Stores.Desk().ToldPeer(x.Context(), admin.Operator("test"), k); err != nil {
+			x.Fatal(err)
+		}
+		if s := gone(); s != "EARLY kept 1.2.1 [1.2.1.1.2]\nEARLY kept 1.2.2 [1.2.2.1.1]\n" {
+			x.Errorf("told one: %q", s)
+		}
 		x.until("settled", func() bool { return x.rule(e).Waiting == 0 && x.rule(k).Waiting == 0 })
 		if r := x.rule(e); r.Sent != 4 {
 			x.Errorf("sent twice: %+v", r)

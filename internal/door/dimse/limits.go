@@ -7,9 +7,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
 
-// Limits bound what one registered peer takes of the node at a time, wherever it calls from. Zero values are the defaults.
+// Limits bound what one registered peer takes of the node at a time, wherever it calls from, unless limits of its own are registered. Zero values are the defaults.
 type Limits struct {
 	Associations int     // further ones are rejected as transient, "local limit exceeded"; default 32
 	Transfers    int     // C-MOVE and C-GET that run at a time; further ones are refused (A702); default 4
@@ -25,6 +26,21 @@ func (l Limits) settled() Limits {
 	}
 	if l.Queries <= 0 {
 		l.Queries = 1000
+	}
+	return l
+}
+
+// of are the limits of one peer: its own, and the node's where it has none.
+func (l Limits) of(p identity.Peer) Limits {
+	l = l.settled()
+	if n := p.Limits.Associations; n > 0 {
+		l.Associations = n
+	}
+	if n := p.Limits.Transfers; n > 0 {
+		l.Transfers = n
+	}
+	if n := p.Limits.Queries; n > 0 {
+		l.Queries = float64(n)
 	}
 	return l
 }
@@ -48,9 +64,14 @@ func (s *shares) enter(ctx context.Context, peer collection.AETitle, l Limits) b
 		s.by = map[collection.AETitle]*share{}
 	}
 	x := s.by[peer]
-	if x == nil {
-		x = &share{queries: rate.NewLimiter(rate.Limit(l.Queries), max(1, int(2*l.Queries)))}
+	burst := max(1, int(2*l.Queries))
+	switch {
+	case x == nil:
+		x = &share{queries: rate.NewLimiter(rate.Limit(l.Queries), burst)}
 		s.by[peer] = x
+	case x.queries.Limit() != rate.Limit(l.Queries): // it was set anew
+		x.queries.SetLimit(rate.Limit(l.Queries))
+		x.queries.SetBurst(burst)
 	}
 	if x.associations >= l.Associations {
 		return false

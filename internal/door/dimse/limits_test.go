@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/door/dimse"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 )
@@ -50,6 +51,27 @@ func TestLimitsOfAPeer(t *testing.T) {
 	}
 	if took := time.Since(began); took < 300*time.Millisecond {
 		t.Errorf("25 queries took %v", took)
+	}
+	// Limits of its own go before the node's, from the next association on.
+	if _, err := x.n.Stores.Desk().LimitPeer(t.Context(), admin.Operator("test"), "ALL", identity.PeerLimits{Associations: 3, Queries: 100_000}); err != nil {
+		t.Fatal(err)
+	}
+	x.until("one more is let in", func() bool {
+		c, err := network.Dial(t.Context(), x.n.DICOMAddr(), o)
+		if err == nil {
+			t.Cleanup(func() { c.Abort() })
+		}
+		return err == nil
+	})
+	if _, err := network.Dial(t.Context(), x.n.DICOMAddr(), o); err == nil {
+		t.Error("a fourth association")
+	}
+	began = time.Now()
+	for range 25 {
+		x.find(b, network.StudyRootFindUID, implicitLE, "QueryRetrieveLevel=STUDY", "StudyInstanceUID=1.2.1")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("25 queries took %v at the pace of its own", took)
 	}
 	if err := a.Release(t.Context()); err != nil {
 		t.Fatal(err)

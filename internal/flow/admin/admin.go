@@ -287,6 +287,24 @@ func (d *Desk) Peers(ctx context.Context, who Caller) ([]identity.Peer, error) {
 	return d.Identity.Peers(ctx)
 }
 
+// LimitPeer sets what a DICOM application may take of the node at a time.
+func (d *Desk) LimitPeer(ctx context.Context, who Caller, ae collection.AETitle, l identity.PeerLimits) (p identity.Peer, err error) {
+	object := "peer " + string(ae)
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManagePeers}, object); err != nil {
+		return p, err
+	}
+	if err := d.change(ctx, who, "limit peer", object, "", func(tx *db.Tx) error { return d.Identity.LimitPeer(tx, ae, l) }); err != nil {
+		return p, err
+	}
+	all, err := d.Identity.Peers(ctx)
+	for _, p := range all {
+		if p.AETitle == ae {
+			return p, nil
+		}
+	}
+	return p, errors.Join(err, fault.New(fault.NotFound, "limit peer", "", "there is no such peer"))
+}
+
 // RemovePeer forgets a DICOM application.
 func (d *Desk) RemovePeer(ctx context.Context, who Caller, ae collection.AETitle) error {
 	object := "peer " + string(ae)

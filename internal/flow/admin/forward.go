@@ -81,6 +81,48 @@ func (d *Desk) Forwards(ctx context.Context, who Caller) ([]forwarding.Rule, err
 	return d.Forwarding.Rules(ctx)
 }
 
+// maxGone is how many instances are told of at a time.
+const maxGone = 10_000
+
+// GoneView is what a peer has of a study and is out of sight here.
+type GoneView struct {
+	Peer       string   `json:"peer"`
+	Collection string   `json:"collection"`
+	Study      string   `json:"study"`
+	Instances  []string `json:"instances"` // SOP Instance UIDs
+}
+
+// Gone lists what registered peers were sent by rules and is out of sight here by now, and of which nobody has said that they were told.
+func (d *Desk) Gone(ctx context.Context, who Caller) ([]GoneView, error) {
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManagePeers}, "peers"); err != nil {
+		return nil, err
+	}
+	all, _, err := d.Forwarding.Gone(ctx, maxGone)
+	views := make([]GoneView, len(all))
+	for i, g := range all {
+		views[i] = GoneView{Peer: string(g.Peer), Collection: string(g.Collection), Study: string(g.Study)}
+		for _, u := range g.Instances {
+			views[i].Instances = append(views[i].Instances, string(u))
+		}
+	}
+	return views, err
+}
+
+// ToldPeer notes that the caller has told whoever keeps a peer of all that is out of sight.
+func (d *Desk) ToldPeer(ctx context.Context, who Caller, k forwarding.Key) error {
+	object := "peer " + string(k.Peer)
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManagePeers}, object); err != nil {
+		return err
+	}
+	if _, err := d.Forwarding.Rule(ctx, k); err != nil {
+		return err
+	}
+	return d.change(ctx, who, "tell peer what is out of sight", object, string(k.Collection), func(tx *db.Tx) error {
+		_, err := d.Forwarding.Told(tx, k)
+		return err
+	})
+}
+
 // EndForward ends a rule. What the peer has it keeps.
 func (d *Desk) EndForward(ctx context.Context, who Caller, k forwarding.Key) error {
 	object := "peer " + string(k.Peer)

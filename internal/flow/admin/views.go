@@ -66,6 +66,13 @@ type (
 		Collection  string     `json:"collection"`
 		Certificate string     `json:"certificate,omitempty"`
 		Created     *time.Time `json:"created,omitempty"`
+		PeerLimits
+	}
+	// PeerLimits are what a peer may take of the node at a time; 0: the node's own bound.
+	PeerLimits struct {
+		Associations int `json:"associations,omitempty"`
+		Transfers    int `json:"transfers,omitempty"`
+		Queries      int `json:"queries,omitempty"` // a second
 	}
 )
 
@@ -119,7 +126,7 @@ func ViewSSHKey(k identity.SSHKey) TokenView {
 
 // ViewPeer shows a peer.
 func ViewPeer(p identity.Peer) PeerView {
-	v := PeerView{AETitle: string(p.AETitle), Host: p.Host, Port: p.Port, May: p.May.String(), Collection: p.Collection, Created: When(p.Created)}
+	v := PeerView{AETitle: string(p.AETitle), Host: p.Host, Port: p.Port, May: p.May.String(), Collection: p.Collection, Created: When(p.Created), PeerLimits: PeerLimits(p.Limits)}
 	if p.Certificate != nil {
 		v.Certificate = p.Certificate.String()
 	}

@@ -174,6 +174,22 @@ func (a *asking) forwarding(ctx context.Context) []Line {
 		}
 	}
 	says := fmt.Sprintf("%s, %s sent, %s waiting.", plural(int64(len(all)), "rule", "rules"), plural(sent, "instance", "instances"), plural(waiting, "study", "studies"))
+	gone, more, err := a.Forwarding.Gone(ctx, 1000)
+	if err != nil {
+		return one("forwarding", "Forwarding", Bad, "It cannot be looked at.", "The database has to answer first.")
+	}
+	if n := 0; len(gone) > 0 {
+		for _, g := range gone {
+			n += len(g.Instances)
+		}
+		many := plural(int64(n), "copy", "copies")
+		if more {
+			many = "more than " + many
+		}
+		left = append(left, many+" of what is out of sight here by now in other archives, which nobody has told yet")
+		return one("forwarding", "Forwarding", Watch, says+" To be looked at: "+strings.Join(left, "; ")+".",
+			"`vitrine peer forward withdrawn` lists what whoever keeps those archives has to be asked to remove, and with --told notes that they were.")
+	}
 	if len(left) > 0 {
 		return one("forwarding", "Forwarding", Watch, says+" Not everything gets there: "+strings.Join(left, "; ")+".",
 			"It is tried again for as long as it takes. Look whether the application runs, at its registered address, and takes what it is sent.")

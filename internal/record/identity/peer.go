@@ -65,7 +65,27 @@ type Peer struct {
 	May         May
 	Collection  string  // policy.AllCollections or a collection's id
 	Certificate *Digest // SHA-256 of its client certificate (DER); nil: it has none
+	Limits      PeerLimits
 	Created     time.Time
+}
+
+// PeerLimits are what a peer may take of the node at a time; 0: the node's own bound.
+type PeerLimits struct {
+	Associations int // at a time
+	Transfers    int // C-MOVE and C-GET at a time
+	Queries      int // C-FIND, C-MOVE and C-GET a second
+}
+
+// maxPeerLimit is more than a node has to give.
+const maxPeerLimit = 100_000
+
+func (l PeerLimits) check(attempt string) error {
+	for _, n := range []int{l.Associations, l.Transfers, l.Queries} {
+		if n < 0 || n > maxPeerLimit {
+			return fault.New(fault.Invalid, attempt, "", "a limit is a number from 1 to 100,000, or 0 for the node's own")
+		}
+	}
+	return nil
 }
 
 // Grants are what the peer's permissions come to.
@@ -98,14 +118,27 @@ func (r *Record) AddPeer(tx *db.Tx, p Peer) (Peer, error) {
 	case p.May == 0 || p.May&^(MayStore|MayFind|MayMove|MayGet) != 0:
 		return p, fault.New(fault.Invalid, attempt, "AE title "+string(p.AETitle), "it may nothing: name one of store, find, move, get")
 	}
+	if err := p.Limits.check(attempt); err != nil {
+		return p, err
+	}
 	p.Created = db.Time(db.Micros(time.Now()))
 	var cert any
 	if p.Certificate != nil {
 		cert = p.Certificate[:]
 	}
-	res, err := tx.Exec(`INSERT INTO peer (ae_title, host, port, may, collection, certificate, created) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ae_title) DO NOTHING`,
-		string(p.AETitle), p.Host, p.Port, int64(p.May), p.Collection, cert, db.Micros(p.Created))
+	res, err := tx.Exec(`INSERT INTO peer (ae_title, host, port, may, collection, certificate, created, associations, transfers, queries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ae_title) DO NOTHING`,
+		string(p.AETitle), p.Host, p.Port, int64(p.May), p.Collection, cert, db.Micros(p.Created), int64(p.Limits.Associations), int64(p.Limits.Transfers), int64(p.Limits.Queries))
 	return p, added(res, err, attempt, "a peer of this AE title is registered already; remove it first")
+}
+
+// LimitPeer sets what a peer may take of the node at a time.
+func (r *Record) LimitPeer(tx *db.Tx, ae collection.AETitle, l PeerLimits) error {
+	const attempt = "limit peer"
+	if err := l.check(attempt); err != nil {
+		return err
+	}
+	res, err := tx.Exec(`UPDATE peer SET associations = ?, transfers = ?, queries = ? WHERE ae_title = ?`, int64(l.Associations), int64(l.Transfers), int64(l.Queries), string(ae))
+	return changed(res, err, attempt, "there is no such peer")
 }
 
 // RemovePeer forgets a peer.
@@ -143,13 +176,13 @@ func (r *Record) Peers(ctx context.Context) ([]Peer, error) {
 	return all, db.Fault("list peers", rows.Err())
 }
 
-const peerColumns = `SELECT ae_title, host, port, may, collection, certificate, created FROM peer`
+const peerColumns = `SELECT ae_title, host, port, may, collection, certificate, created, associations, transfers, queries FROM peer`
 
 func scanPeer(row interface{ Scan(...any) error }) (Peer, error) {
 	var p Peer
 	var cert []byte
 	var created int64
-	if err := row.Scan(&p.AETitle, &p.Host, &p.Port, &p.May, &p.Collection, &cert, &created); err != nil {
+	if err := row.Scan(&p.AETitle, &p.Host, &p.Port, &p.May, &p.Collection, &cert, &created, &p.Limits.Associations, &p.Limits.Transfers, &p.Limits.Queries); err != nil {
 		return Peer{}, err
 	}
 	if cert != nil {
