@@ -28,7 +28,7 @@ const (
 	lookPause  = time.Second      // between two looks at what others wait for
 	seenPause  = 10 * time.Second // between two signs of life
 	openAtMost = 5 * time.Minute  // that a pack takes records: what is not in the bucket is lost with this machine's disk
-	helpAfter  = time.Minute      // is how long what another node has received is left to it
+	helpAfter  = time.Minute      // is how long what other nodes alone have received is left to them
 	claimed    = 10 * time.Minute // is how long a series is left to who has begun to read it
 )
 
@@ -170,27 +170,26 @@ func (n *Node) turn() func(context.Context, catalogue.SeriesID, []catalogue.Loca
 		return nil
 	}
 	return func(ctx context.Context, id catalogue.SeriesID, rows []catalogue.Located) (bool, error) {
-		young, here := false, true
+		young, some := false, false
 		packs := map[pack.ID]bool{}
 		for _, l := range rows {
 			p := pack.ID(l.Ref.Pack)
 			if _, known := packs[p]; !known {
 				packs[p] = n.Stores.Packs.Here(p)
 			}
-			here = here && packs[p]
+			some = some || packs[p]
 			young = young || time.Since(l.Created) < helpAfter
 		}
-		if !here {
-			if young {
-				return false, nil
+		if young && !some {
+			return false, nil
+		}
+		// Of what came by several nodes, nobody has all: the first to claim it asks for the rest.
+		for p, local := range packs {
+			if local {
+				continue
 			}
-			for p, local := range packs {
-				if local {
-					continue
-				}
-				if ok, err := n.Stores.Packs.Reachable(ctx, p); err != nil || !ok {
-					return false, err
-				}
+			if ok, err := n.Stores.Packs.Reachable(ctx, p); err != nil || !ok {
+				return false, err
 			}
 		}
 		return n.Stores.Nodes.Claim(ctx, n.id, "read pixels of series "+strconv.FormatInt(int64(id), 10), claimed)
