@@ -53,9 +53,6 @@ const (
 	drain = 30 * time.Second
 	// memory is what the garbage collector aims to stay under; see docs/guides for sizing.
 	memory = 384 << 20
-	// floor is what the collector counts as in use from the start. It lets the heap double before it collects, and a node that does little has so small a heap that it would collect at every
-	// few images. The memory is never touched: it takes addresses alone.
-	floor = 32 << 20
 )
 
 // Node is a running node.
@@ -100,7 +97,6 @@ type Node struct {
 	routes   []string
 	codecs   *codec.Pool       // nil: no code streams are drawn
 	second   *tesseract.Reader // nil: the detector reads pixels alone
-	floor    []byte
 }
 
 // New opens everything: listeners, stores, spine. What was acknowledged and not catalogued when the node last ended is catalogued before it returns.
@@ -111,7 +107,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if debug.SetMemoryLimit(-1) > 1<<50 { // unless GOMEMLIMIT says otherwise
 		debug.SetMemoryLimit(memory)
 	}
-	n := &Node{cfg: cfg, floor: make([]byte, floor)}
+	n := &Node{cfg: cfg}
 	if len(cfg.Decoder) > 0 {
 		n.codecs = codec.NewPool(codec.Options{Command: cfg.Decoder})
 	}
