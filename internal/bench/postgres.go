@@ -45,7 +45,7 @@ wait $server || :
 `
 
 func startPostgres(ctx context.Context, dir string) (*postgres, error) {
-	bin := ""
+	var bin string
 	if dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin"); len(dirs) > 0 {
 		bin = dirs[len(dirs)-1]
 	} else if initdb := program("initdb"); initdb != "" {

@@ -170,7 +170,7 @@ func (a *asking) forwarding(ctx context.Context) []Line {
 	for _, r := range all {
 		sent, waiting = sent+r.Sent, waiting+r.Waiting
 		if r.Failures > 0 {
-			left = append(left, fmt.Sprintf("%s to %s (%s, %s)", r.Collection, r.Peer, strings.ReplaceAll(r.Reason, "-", " "), plural(int64(r.Failures), "time", "times")))
+			left = append(left, fmt.Sprintf("%s to %s (%s, %s)", r.Collection, r.Peer, strings.ReplaceAll(r.Reason, "-", " "), plural(r.Failures, "time", "times")))
 		}
 	}
 	says := fmt.Sprintf("%s, %s sent, %s waiting.", plural(int64(len(all)), "rule", "rules"), plural(sent, "instance", "instances"), plural(waiting, "study", "studies"))
