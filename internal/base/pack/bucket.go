@@ -251,6 +251,10 @@ func (b *bucket) ship(ctx context.Context) error {
 				continue
 			}
 		}
+		if err := b.stillThere(ctx, p); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		if err := b.s.disk.remove(p.id.String() + ".pack"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fault.Wrap(fault.Unavailable, "remove local pack", p.id.String(), err))
 			continue
@@ -262,6 +266,23 @@ func (b *bucket) ship(ctx context.Context) error {
 		kept -= p.size
 	}
 	return errors.Join(errs...)
+}
+
+// stillThere asks for a pack whose file is about to go: its copy may have been removed since it was compared. If so, it is copied again.
+func (b *bucket) stillThere(ctx context.Context, p sealedPack) error {
+	size, err := (&remote{b: b, id: p.id}).size(ctx)
+	if err == nil && size == p.size {
+		return nil
+	}
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	b.s.opts.Logger.Warn("a pack that had been copied is gone from the bucket, or is another; it is copied again", "pack", p.id.String())
+	b.mu.Lock()
+	delete(b.there, p.id)
+	delete(b.verified, p.id)
+	b.mu.Unlock()
+	return b.copy(ctx, p.id)
 }
 
 // fewPacks is how many packs are asked for one by one; of more, the bucket is listed.

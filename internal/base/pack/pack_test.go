@@ -560,6 +560,44 @@ func TestLargeMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// A file goes only where its copy still is: what was removed from the bucket behind the store's back is copied again first.
+func TestNoLastCopyGoes(t *testing.T) {
+	dir := t.TempDir()
+	s := openAt(t, dir, Options{Bucket: s3Bucket(t), Mode: Tier, KeepLocal: 400 << 10})
+	r := record(1, 10, 10, 180<<10)
+	var refs []Ref
+	keep := func() {
+		t.Helper()
+		ref, err := s.Append(t.Context(), r)
+		if err == nil {
+			err = s.Seal(t.Context())
+		}
+		if err == nil {
+			err = s.Shipped(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(time.Duration(len(refs)-10) * time.Hour)
+		os.Chtimes(filepath.Join(dir, "packs", ref.Pack.String()+".pack"), at, at)
+		refs = append(refs, ref)
+	}
+	keep()
+	if err := s.opts.Bucket.Delete(t.Context(), s.bucket.key(refs[0].Pack)); err != nil {
+		t.Fatal(err)
+	}
+	keep()
+	keep()
+	if _, err := os.Stat(filepath.Join(dir, "packs", refs[0].Pack.String()+".pack")); !os.IsNotExist(err) {
+		t.Errorf("the oldest file has not gone: %v", err)
+	}
+	for i, ref := range refs {
+		if err := readBack(s, ref, r); err != nil {
+			t.Errorf("pack %d: %v", i, err)
+		}
+	}
+}
+
 func TestOldestLocalPacksGoFirst(t *testing.T) {
 	dir := t.TempDir()
 	s := openAt(t, dir, Options{Bucket: s3Bucket(t), Mode: Tier, KeepLocal: 400 << 10})
