@@ -68,11 +68,13 @@ func nodeID(dir string) (nodes.ID, error) {
 	const attempt = "open node"
 	path := filepath.Join(dir, "node")
 	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 { // empty, if the machine failed while it was written
 		var id [16]byte
 		rand.Read(id[:])
 		b = []byte(hex.EncodeToString(id[:]) + "\n")
-		err = os.WriteFile(path, b, 0o600)
+		if err = os.WriteFile(path+".new", b, 0o600); err == nil {
+			err = os.Rename(path+".new", path)
+		}
 	}
 	if err != nil {
 		return "", fault.New(fault.Unavailable, attempt, "the data folder", "its name cannot be read or written")
