@@ -72,7 +72,7 @@ type office interface {
 	Forward(ctx context.Context, f admin.ForwardView) (admin.ForwardView, error)
 	Forwards(ctx context.Context) ([]admin.ForwardView, error)
 	Gone(ctx context.Context) ([]admin.GoneView, error)
-	ToldPeer(ctx context.Context, aet, collection string) error
+	ToldPeer(ctx context.Context, aet, collection string) ([]admin.GoneView, error)
 	EndForward(ctx context.Context, aet, collection string) error
 	Publish(ctx context.Context, collection, study string) (admin.Published, error)
 	Entries(ctx context.Context, collection string, from int64, limit int) ([]admin.Entry, error)

@@ -22,7 +22,7 @@ type forwardStartCmd struct {
 }
 
 func (c *forwardStartCmd) Help() string {
-	return `What the collection has already is sent too. An application that does not answer, or does not take something, is tried again for as long as it takes: after a minute, then later and later, up to an hour. Objects go as they are kept: de-identified, in their transfer syntax, or, where the application takes no other, native ones in another native one. What is withdrawn here later stays there.`
+	return `What the collection has already is sent too. An application that does not answer, or does not take something, is tried again for as long as it takes: after a minute, then later and later, up to an hour. Objects go as they are kept: de-identified, in their transfer syntax, or, where the application does not take it, uncompressed. What is withdrawn here later stays there: vitrine peer forward withdrawn lists it.`
 }
 
 // Run begins to forward.
@@ -45,12 +45,12 @@ func (c *forwardStartCmd) Run(ctx context.Context, s *streams) error {
 
 type forwardWithdrawnCmd struct {
 	adminFlags
-	Told       string `placeholder:"AET" help:"Note that whoever keeps this application has been told of all that is listed for it."`
+	Told       string `placeholder:"AET" help:"Note that whoever keeps this application has been told of what is listed for it, and print what was noted."`
 	Collection string `placeholder:"ID" help:"Of --told: the collection."`
 }
 
 func (c *forwardWithdrawnCmd) Help() string {
-	return `DICOM has no message by which an archive could be told to remove something: whoever keeps it has to be asked. What is held, restricted or withdrawn here after it was sent stands in this list, with the UIDs that the archive knows (--output json names every instance), until you say that they were told. The status page says so, too.`
+	return `DICOM has no message by which an archive could be told to remove something: whoever keeps it has to be asked. What is held, restricted or withdrawn here after it was sent stands in this list, with the UIDs that the archive knows (--output json names every instance), until you say that they were told. --told prints what it notes: compare it with what you have told them of, for something may have been withdrawn since. The status page says so, too. At most 10,000 instances are listed, or noted, at a time.`
 }
 
 // Run lists, or notes.
@@ -63,16 +63,17 @@ func (c *forwardWithdrawnCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer o.Close()
-	if c.Told != "" {
-		if err := o.ToldPeer(ctx, c.Told, c.Collection); err != nil {
-			return err
-		}
+	t := &table{head: []string{"APPLICATION", "COLLECTION", "STUDY", "INSTANCES"}, none: "No application has what is out of sight here."}
+	var all []admin.GoneView
+	if c.Told == "" {
+		all, err = o.Gone(ctx)
+	} else {
+		all, err = o.ToldPeer(ctx, c.Told, c.Collection)
+		t.none = "There was nothing to tell."
 	}
-	all, err := o.Gone(ctx)
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"APPLICATION", "COLLECTION", "STUDY", "INSTANCES"}, none: "No application has what is out of sight here."}
 	for _, g := range all {
 		t.add(g.Peer, g.Collection, g.Study, strconv.Itoa(len(g.Instances)))
 	}

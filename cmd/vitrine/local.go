@@ -231,10 +231,10 @@ func (l *local) Forwards(ctx context.Context) ([]admin.ForwardView, error) {
 
 func (l *local) Gone(ctx context.Context) ([]admin.GoneView, error) { return l.desk.Gone(ctx, l.who) }
 
-func (l *local) ToldPeer(ctx context.Context, aet, collection string) error {
+func (l *local) ToldPeer(ctx context.Context, aet, collection string) ([]admin.GoneView, error) {
 	k, _, err := (&admin.ForwardView{Peer: aet, Collection: collection}).Rule()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return l.desk.ToldPeer(ctx, l.who, k)
 }

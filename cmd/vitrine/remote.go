@@ -92,8 +92,8 @@ func (r *remote) Gone(ctx context.Context) (all []admin.GoneView, err error) {
 	return all, r.c.JSON(ctx, http.MethodGet, nil, nil, &all, "api", "forwards", "withdrawn")
 }
 
-func (r *remote) ToldPeer(ctx context.Context, aet, collection string) error {
-	return r.c.JSON(ctx, http.MethodPost, nil, nil, nil, "api", "forwards", collection, aet, "told")
+func (r *remote) ToldPeer(ctx context.Context, aet, collection string) (noted []admin.GoneView, err error) {
+	return noted, r.c.JSON(ctx, http.MethodPost, nil, nil, &noted, "api", "forwards", collection, aet, "told")
 }
 
 func (r *remote) EndForward(ctx context.Context, aet, collection string) error {

@@ -62,8 +62,8 @@ func (d *Door) routes() []route {
 		{method: "DELETE", path: "/api/peers/{aet}", name: "removePeer", text: "Forget a DICOM application.", do: d.removePeer},
 		{method: "GET", path: "/api/forwards", name: "listForwards", text: "What is forwarded to other archives, and how that stands.", gives: "Forward", list: true, do: d.forwards},
 		{method: "POST", path: "/api/forwards", name: "addForward", text: "Have a copy of what a collection releases, or admits, sent to a registered DICOM application.", takes: "Forward", gives: "Forward", do: d.addForward},
-		{method: "GET", path: "/api/forwards/withdrawn", name: "listWithdrawnCopies", text: "What applications were sent and is out of sight here by now: whoever keeps them has to be asked to remove it.", gives: "WithdrawnCopy", list: true, do: d.withdrawnCopies},
-		{method: "POST", path: "/api/forwards/{collection}/{aet}/told", name: "toldOfWithdrawn", text: "Note that whoever keeps the application has been told of all of that.", do: d.toldOfWithdrawn},
+		{method: "GET", path: "/api/forwards/withdrawn", name: "listWithdrawnCopies", text: "What applications were sent and is out of sight here by now, at most 10,000 instances: whoever keeps them has to be asked to remove it.", gives: "WithdrawnCopy", list: true, do: d.withdrawnCopies},
+		{method: "POST", path: "/api/forwards/{collection}/{aet}/told", name: "toldOfWithdrawn", text: "Note that whoever keeps the application has been told of that, at most 10,000 instances at a time; the answer is what was noted.", gives: "WithdrawnCopy", list: true, do: d.toldOfWithdrawn},
 		{method: "DELETE", path: "/api/forwards/{collection}/{aet}", name: "endForward", text: "End that. What the application has it keeps.", do: d.endForward},
 		{method: "GET", path: "/api/audit", name: "listAudit", text: "Entries of the audit log in order, from a number on, and the length of the log.", gives: "AuditPage", query: []string{"from", "limit", "collection"}, do: d.audit},
 	}
@@ -476,7 +476,7 @@ func (d *Door) toldOfWithdrawn(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, d.Desk.ToldPeer(r.Context(), r.who, k)
+	return d.Desk.ToldPeer(r.Context(), r.who, k)
 }
 
 func (d *Door) endForward(r *request) (any, error) {

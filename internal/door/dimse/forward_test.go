@@ -2,6 +2,7 @@ package dimse_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,11 +88,20 @@ func TestForward(t *testing.T) {
 		if s := gone(); s != "ARCHIVE kept 1.2.1 [1.2.1.1.2]\nARCHIVE kept 1.2.2 [1.2.2.1.1]\nEARLY kept 1.2.1 [1.2.1.1.2]\nEARLY kept 1.2.2 [1.2.2.1.1]\n" {
 			x.Errorf("out of sight: %q", s)
 		}
-		if err := x.n.Stores.Desk().ToldPeer(x.Context(), admin.Operator("test"), k); err != nil {
-			x.Fatal(err)
+		noted, err := x.n.Stores.Desk().ToldPeer(x.Context(), admin.Operator("test"), k)
+		if err != nil || len(noted) != 2 || noted[0].Study != "1.2.1" || len(noted[0].Instances) != 1 || noted[1].Instances[0] != "1.2.2.1.1" {
+			x.Fatalf("noted %v, %v", noted, err)
 		}
 		if s := gone(); s != "EARLY kept 1.2.1 [1.2.1.1.2]\nEARLY kept 1.2.2 [1.2.2.1.1]\n" {
 			x.Errorf("told one: %q", s)
+		}
+		// What comes to be out of sight afterwards, nobody has been told of.
+		x.write(func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE instance SET state = ? WHERE uid = '1.2.1.1.1'`, int64(policy.Held))
+			return err
+		})
+		if s := gone(); !strings.Contains(s, "ARCHIVE kept 1.2.1 [1.2.1.1.1]") {
+			x.Errorf("withdrawn since: %q", s)
 		}
 		x.until("settled", func() bool { return x.rule(e).Waiting == 0 && x.rule(k).Waiting == 0 })
 		if r := x.rule(e); r.Sent != 4 {

@@ -81,7 +81,7 @@ func (d *Desk) Forwards(ctx context.Context, who Caller) ([]forwarding.Rule, err
 	return d.Forwarding.Rules(ctx)
 }
 
-// maxGone is how many instances are told of at a time.
+// maxGone is how many instances are listed, and noted, at a time.
 const maxGone = 10_000
 
 // GoneView is what a peer has of a study and is out of sight here.
@@ -98,6 +98,10 @@ func (d *Desk) Gone(ctx context.Context, who Caller) ([]GoneView, error) {
 		return nil, err
 	}
 	all, _, err := d.Forwarding.Gone(ctx, maxGone)
+	return viewGone(all), err
+}
+
+func viewGone(all []forwarding.Gone) []GoneView {
 	views := make([]GoneView, len(all))
 	for i, g := range all {
 		views[i] = GoneView{Peer: string(g.Peer), Collection: string(g.Collection), Study: string(g.Study)}
@@ -105,22 +109,24 @@ func (d *Desk) Gone(ctx context.Context, who Caller) ([]GoneView, error) {
 			views[i].Instances = append(views[i].Instances, string(u))
 		}
 	}
-	return views, err
+	return views
 }
 
-// ToldPeer notes that the caller has told whoever keeps a peer of all that is out of sight.
-func (d *Desk) ToldPeer(ctx context.Context, who Caller, k forwarding.Key) error {
+// ToldPeer notes that the caller has told whoever keeps a peer of what is out of sight, and says of what: something may have come to be out of sight since it was listed.
+func (d *Desk) ToldPeer(ctx context.Context, who Caller, k forwarding.Key) (noted []GoneView, err error) {
 	object := "peer " + string(k.Peer)
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ManagePeers}, object); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := d.Forwarding.Rule(ctx, k); err != nil {
-		return err
+		return nil, err
 	}
-	return d.change(ctx, who, "tell peer what is out of sight", object, string(k.Collection), func(tx *db.Tx) error {
-		_, err := d.Forwarding.Told(tx, k)
+	err = d.change(ctx, who, "tell peer what is out of sight", object, string(k.Collection), func(tx *db.Tx) error {
+		all, _, err := d.Forwarding.Told(tx, k, maxGone)
+		noted = viewGone(all)
 		return err
 	})
+	return noted, err
 }
 
 // EndForward ends a rule. What the peer has it keeps.

@@ -265,42 +265,61 @@ type Gone struct {
 // outOfSight are the instances that no researcher is given, in the terms of the indexes over them. What the catalogue and the record of subjects say is read from their tables, and nothing is written there.
 const outOfSight = `(SELECT id FROM instance WHERE state IN (3, 4) UNION ALL SELECT id FROM instance WHERE state = 7 UNION ALL SELECT w.id FROM subject u JOIN instance w ON w.subject = u.id WHERE u.withdrawn <> 0)`
 
+const goneInstances = `SELECT c.peer, c.collection, t.uid, i.uid, i.id FROM ` + outOfSight + ` o JOIN copy_instance c ON c.instance = o.id JOIN instance i ON i.id = c.instance JOIN series s ON s.id = i.series
+	JOIN study t ON t.id = s.study WHERE c.told = 0`
+
+const inOrder = ` ORDER BY c.peer, c.collection, t.uid, i.uid LIMIT ?`
+
 // Gone lists what peers have, is out of sight here, and of which nobody has said that they were told; at most limit instances and, as more, whether there are others. DICOM has no message for it: a person has to
 // ask whoever keeps the archive.
 func (r *Record) Gone(ctx context.Context, limit int) (all []Gone, more bool, err error) {
-	rows, err := r.d.Query(ctx, `SELECT c.peer, c.collection, t.uid, i.uid FROM `+outOfSight+` o JOIN copy_instance c ON c.instance = o.id JOIN instance i ON i.id = c.instance JOIN series s ON s.id = i.series
-		JOIN study t ON t.id = s.study WHERE c.told = 0 ORDER BY c.peer, c.collection, t.uid, i.uid LIMIT ?`, int64(limit)+1)
+	rows, err := r.d.Query(ctx, goneInstances+inOrder, int64(limit)+1)
 	if err != nil {
 		return nil, false, err
 	}
+	all, _, more, err = scanGone(rows, limit)
+	return all, more, err
+}
+
+func scanGone(rows *sql.Rows, limit int) (all []Gone, ids []catalogue.InstanceID, more bool, err error) {
 	defer rows.Close()
-	for n := 0; rows.Next(); n++ {
-		if n == limit {
+	for rows.Next() {
+		if len(ids) == limit {
 			more = true
 			break
 		}
 		var g Gone
 		var sop catalogue.SOPUID
-		if err := rows.Scan(&g.Peer, &g.Collection, &g.Study, &sop); err != nil {
-			return nil, false, db.Fault("list copies of what is out of sight", err)
+		var id catalogue.InstanceID
+		if err := rows.Scan(&g.Peer, &g.Collection, &g.Study, &sop, &id); err != nil {
+			return nil, nil, false, db.Fault("list copies of what is out of sight", err)
 		}
 		if k := len(all) - 1; k < 0 || all[k].Key != g.Key || all[k].Study != g.Study {
 			all = append(all, g)
 		}
 		last := &all[len(all)-1]
-		last.Instances = append(last.Instances, sop)
+		last.Instances, ids = append(last.Instances, sop), append(ids, id)
 	}
-	return all, more, db.Fault("list copies of what is out of sight", rows.Err())
+	return all, ids, more, db.Fault("list copies of what is out of sight", rows.Err())
 }
 
-// Told notes that a person has told a peer of all that is out of sight now, and how many instances that were.
-func (r *Record) Told(tx *db.Tx, k Key) (int64, error) {
-	res, err := tx.Exec(`UPDATE copy_instance SET told = ? WHERE peer = ? AND collection = ? AND told = 0 AND instance IN `+outOfSight,
-		db.Micros(time.Now()), string(k.Peer), string(k.Collection))
+// Told notes that a person has told a peer of what is out of sight now, at most limit instances of it, and says what that is: what comes to be out of sight later, nobody has been told of.
+func (r *Record) Told(tx *db.Tx, k Key, limit int) (all []Gone, more bool, err error) {
+	rows, err := tx.Query(goneInstances+` AND c.peer = ? AND c.collection = ?`+inOrder, string(k.Peer), string(k.Collection), int64(limit)+1)
 	if err != nil {
-		return 0, err
+		return nil, false, err
 	}
-	return res.RowsAffected()
+	all, ids, more, err := scanGone(rows, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	at := db.Micros(time.Now())
+	for _, id := range ids {
+		if _, err := tx.Exec(`UPDATE copy_instance SET told = ? WHERE peer = ? AND collection = ? AND instance = ?`, at, string(k.Peer), string(k.Collection), int64(id)); err != nil {
+			return nil, false, err
+		}
+	}
+	return all, more, nil
 }
 
 // Settle says how a study went: with nothing failed it is noted no more, unless more of it came since it was looked at.
