@@ -1,3 +1,4 @@
+// Package internal_test holds the whole tree to its rules: who may import what, and that a restore knows every table.
 package internal_test
 
 import (
