@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	flow "github.com/vitrine-imaging/vitrine/internal/flow/upload"
 )
@@ -101,7 +102,7 @@ func (a *answer) fail(err error) {
 		e.Status, e.Reason, e.Advice = http.StatusInsufficientStorage, "the node has no room for it; what came before is kept", "Ask the node's administrator for room, and go on then."
 	case errors.Is(err, flow.ErrChecksum):
 		e.Status, e.Reason, e.Advice = statusChecksum, "what came is not what was sent: the digests differ", "Send it again."
-	case ok:
+	case ok && fault.KindOf(refusal) != fault.Unavailable: // else it is no judgement: it may be sent again as it is
 		e.Status, e.Reason, e.Code = http.StatusUnprocessableEntity, refusal.Reason.Within(500), refusal.Reason.Code
 		if e.Advice = refusal.Reason.Advice(); e.Advice == "" {
 			e.Advice = "Nothing of it is kept. Mend it at the source, and send it again."
