@@ -103,7 +103,7 @@ func New(p Parts) *Custody {
 func (c *Custody) buffer() []byte { return (*c.pool.Get().(*[]byte))[:0] }
 
 func (c *Custody) release(b []byte) {
-	if cap(b) <= smallBytes {
+	if b != nil && cap(b) <= smallBytes {
 		c.pool.Put(&b)
 	}
 }

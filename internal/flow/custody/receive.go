@@ -100,7 +100,9 @@ func (a *arrival) take(ctx context.Context) (Receipt, error) {
 		if !whole {
 			c.budget.Release(held - inlineBytes) // what was read so far is all that it has in memory yet
 			held = inlineBytes
-			return a.stream(ctx, buf)
+			begun := buf
+			buf = nil // so that it is let go of when it has been read
+			return a.stream(ctx, begun)
 		}
 	}
 	return a.inline(ctx, buf)
