@@ -15,6 +15,7 @@ type grid struct {
 func (g *grid) index(x, y, z int) int { return (z*g.ny+y)*g.nx + x }
 
 // grid joins the blocks, and fills gaps between slices: along the axis that they are stacked on as far as is given in voxels, along the others one or two.
+// A block that has been joined is let go, so that a large volume does not lie in memory twice.
 func (v *Volume) grid(axis, gap int) *grid {
 	lo, hi := [3]int32{math.MaxInt32, math.MaxInt32, math.MaxInt32}, [3]int32{math.MinInt32, math.MinInt32, math.MinInt32}
 	for key := range v.blocks {
@@ -32,7 +33,9 @@ func (v *Volume) grid(axis, gap int) *grid {
 	for i := range g.at {
 		g.at[i] = nan
 	}
+	v.near = nil
 	for key, b := range v.blocks {
+		delete(v.blocks, key)
 		for i, n := range b.n {
 			if n > 0 {
 				x, y, z := i%side, i/side%side, i/side/side

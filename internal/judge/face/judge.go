@@ -39,7 +39,7 @@ const (
 // chain is sections one above another, from the highest down.
 type chain struct{ parts []*section }
 
-// Judge says what the slices that were added show.
+// Judge says what the slices that were added show. It lets go of them: it can be asked once.
 func (v *Volume) Judge() Finding {
 	f := v.judge()
 	if f.Outcome == Visible || v.frames == 0 {
