@@ -117,7 +117,11 @@ func (d *Door) accept(ctx context.Context, req *network.AssociateRequest) (netwo
 		d.Log.Error("an association could not be decided", "error", err)
 		return network.Decision{}, &network.Rejection{Result: rejectedTransient, Source: sourcePresentation, Reason: reasonCongestion}
 	}
-	registered, link, doubt := d.caller(ctx, req)
+	registered, link, doubt, err := d.caller(ctx, req)
+	if err != nil { // without the register nobody can be told who may what: come again, rather than be told that nothing is taken
+		d.Log.Error("an association could not be decided", "error", err)
+		return network.Decision{}, &network.Rejection{Result: rejectedTransient, Source: sourcePresentation, Reason: reasonCongestion}
+	}
 	actor, grants := "unknown peer", []policy.Grant(nil)
 	if registered.AETitle != "" {
 		actor, grants = "peer "+string(registered.AETitle), registered.Grants()
@@ -217,24 +221,24 @@ func wantsMore(req *network.AssociateRequest) bool {
 
 // caller is who opens an association: the registered peer if it is that peer as far as can be told, what is known of the connection, and, for the log, what
 // the peer is not allowed for if it is not. A title that is not registered is text of the sender's choosing: it is not repeated.
-func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (peer identity.Peer, link policy.Link, doubt string) {
+func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (peer identity.Peer, link policy.Link, doubt string, err error) {
 	from := address(req.RemoteAddr)
 	link = policy.Link{Loopback: from.IsLoopback(), Demo: d.Demo}
 	ae, err := collection.ParseAETitle(req.CallingAE)
 	if err != nil {
-		return identity.Peer{}, link, "unknown-calling-ae-title"
+		return identity.Peer{}, link, "unknown-calling-ae-title", nil
 	}
 	peer, err = d.Identity.Peer(ctx, ae)
 	if err != nil {
 		if !fault.Is(err, fault.NotFound) {
-			d.Log.Error("the register of peers does not answer", "error", err)
+			return identity.Peer{}, link, "", err
 		}
-		return identity.Peer{}, link, "unknown-calling-ae-title"
+		return identity.Peer{}, link, "unknown-calling-ae-title", nil
 	}
 	link.Address = d.calledFrom(ctx, peer, from)
 	if peer.Certificate != nil {
 		if doubt := d.shown(ctx, peer, req.TLS); doubt != "" { // a peer that has a certificate and does not show it is not that peer
-			return identity.Peer{}, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, doubt
+			return identity.Peer{}, policy.Link{Loopback: link.Loopback, Demo: link.Demo}, doubt, nil
 		}
 		link.Certificate = true
 	}
@@ -242,7 +246,7 @@ func (d *Door) caller(ctx context.Context, req *network.AssociateRequest) (peer 
 	if !link.Address && !link.Loopback {
 		doubt = "not-the-registered-address"
 	}
-	return peer, link, doubt
+	return peer, link, doubt, nil
 }
 
 // shown compares the certificate of a connection with a peer's; empty: it is that one, and valid now. What it says of its holder counts for nothing, what it says of its time does.
