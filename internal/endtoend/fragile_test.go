@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -84,7 +85,7 @@ func (b *breaking) mended() {
 	b.t.Helper()
 	eventually(b.t, 20*time.Second, func() error { return syscall.Unmount(b.dir, 0) })
 	out, err := exec.Command(testdata.Program(b.t, "e2fsck", "/usr/sbin", "/sbin"), "-fy", b.image).CombinedOutput()
-	if code, ok := err.(*exec.ExitError); err != nil && (!ok || code.ExitCode() > 1) { // 1: it was mended
+	if code := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &code) || code.ExitCode() > 1) { // 1: it was mended
 		b.t.Fatalf("e2fsck: %v\n%s", err, out)
 	}
 	if err := b.mount(); err != nil {
