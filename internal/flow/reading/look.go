@@ -161,7 +161,7 @@ func (x *film) stored(k int) ([]byte, error) {
 	return b, nil
 }
 
-// read looks for text in frame k, whose stored bytes are given; look is [burnin.Look], or what remembers frames besides.
+// read looks for text in frame k, whose stored bytes are given; look is [burnin.Look] or [burnin.Again], or what remembers frames besides.
 func (x *film) read(ctx context.Context, k int, stored []byte, look func(*render.Attributes, codec.Frame, burnin.Hints) (burnin.Found, error)) (burnin.Found, error) {
 	sum := sha256.Sum256(stored)
 	before, known := x.known[sum]

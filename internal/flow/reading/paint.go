@@ -158,7 +158,7 @@ func (r *roll) frame(ctx context.Context, k int, stored []byte, boxes []image.Re
 		if err != nil {
 			return nil, nil, nil, unpaintable(err)
 		}
-		again, err := r.x.read(ctx, k, m.Bytes, burnin.Look)
+		again, err := r.x.read(ctx, k, m.Bytes, burnin.Again)
 		if err != nil {
 			return nil, nil, nil, err
 		}

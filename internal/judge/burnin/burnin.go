@@ -20,7 +20,7 @@ import (
 )
 
 // Version names what finds: its method, net, forests and thresholds. It changes with whatever changes what is found.
-const Version = "4"
+const Version = "5"
 
 // Source is why a box is to be masked.
 type Source uint8
@@ -87,6 +87,7 @@ type judgement struct {
 	beyond  float32 // that it is masked outside the ultrasound regions
 	suspect float32 // that a person should look, if there is no other text
 	often   float32 // the same of images of a kind that often has text: panels of screens look like it
+	large   float32 // the same of what is too large to be masked for the sake of other text
 	support float32 // how much of the odds on other levels and in other views counts
 	lonely  float32 // what counts where nothing else supports it
 	keep    float32 // of a region's cells, what is no part of the text falls below it
@@ -98,16 +99,25 @@ type judgement struct {
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 3.4, likely: -1.5, beyond: -1, suspect: 0.5, often: 0.8, support: 0.25, lonely: -3, keep: 0, grow: -1.5, wary: -0.8, side: 0.5, along: 1, across: 0.5}
+var judged = judgement{sure: 3.4, likely: -1.5, beyond: -1, suspect: 0.5, often: 0.8, large: 0.5, support: 0.25, lonely: -3, keep: 0, grow: -1.5, wary: -0.8, side: 0.5, along: 1, across: 0.5}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.
 func Look(a *render.Attributes, f codec.Frame, hints Hints) (Found, error) {
+	return lookAt(a, f, hints, false)
+}
+
+// Again is [Look] at a frame in which text has been masked. Where there was text there may well be more, so less is enough for it: the rest of a line whose other half was clearer.
+func Again(a *render.Attributes, f codec.Frame, hints Hints) (Found, error) {
+	return lookAt(a, f, hints, true)
+}
+
+func lookAt(a *render.Attributes, f codec.Frame, hints Hints, again bool) (Found, error) {
 	regions, err := regionsOf(a, f)
 	if err != nil {
 		return Found{}, err
 	}
-	return judged.decide(f.Columns, f.Rows, regions, hints), nil
+	return judged.decide(f.Columns, f.Rows, regions, hints, again), nil
 }
 
 // Picture is a frame as 8-bit greys row by row, the first of the pictures that this package looks at, for another reader. Errors are those of [Look].
@@ -154,7 +164,8 @@ func (j *judgement) supported(regions []find.Region) []float32 {
 	return odds
 }
 
-func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
+// decide makes boxes of regions; again tells that other text of the frame has been masked.
+func (j *judgement) decide(w, h int, regions []find.Region, hints Hints, again bool) Found {
 	frame := image.Rect(0, 0, w, h)
 	var out Found
 	outside := func(b image.Rectangle) bool {
@@ -170,9 +181,12 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 		suspect = j.often
 	}
 	odds := j.supported(regions)
-	top := float32(-30)
+	known := again // that the frame has text
 	for _, o := range odds {
-		top = max(top, o)
+		known = known || o >= j.sure
+	}
+	if known {
+		suspect = j.large
 	}
 	text, beyond := newSheet(w, h), newSheet(w, h)
 	order := make([]int, len(regions)) // small cells first
@@ -185,7 +199,7 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints) Found {
 		b := r.Bounds()
 		small := b.Dx()*b.Dy()*12 <= w*h // to mask what is large and unlikely would cost much of the image
 		switch {
-		case o >= j.sure, top >= j.sure && o >= j.likely && small, o >= 0.6*j.sure && top >= j.sure:
+		case o >= j.sure, known && o >= j.likely && small, known && o >= 0.6*j.sure:
 			text.add(j, r, o)
 		case o >= j.beyond && outside(b):
 			beyond.add(j, r, o)

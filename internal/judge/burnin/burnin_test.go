@@ -161,10 +161,10 @@ func measure(t testing.TB, plan func() *plant.Plan, seed uint64, n int) *tally {
 		c             *plant.Canvas
 		scene         string
 		a             *render.Attributes
-		f, rest       codec.Frame
-		found, second Found
+		f             codec.Frame
+		found         Found
 		top           float64
-		painted       bool
+		painted, more bool
 	}
 	all := make([]picture, n)
 	var next atomic.Int64
@@ -193,14 +193,15 @@ func measure(t testing.TB, plan func() *plant.Plan, seed uint64, n int) *tally {
 					return
 				}
 				h := hintsOf(x.scene)
-				x.found = judged.decide(x.f.Columns, x.f.Rows, regions, h)
+				x.found = judged.decide(x.f.Columns, x.f.Rows, regions, h, false)
 				x.top = float64(slices.Max(append(judged.supported(regions), -30)))
 				if x.painted = len(x.found.Boxes) > 0 && x.found.Unsure == ""; x.painted {
-					x.rest = mask(x.f, x.found.Boxes)
-					if x.second, err = Look(x.a, x.rest, h); err != nil {
+					first := len(x.found.Boxes)
+					if err := settle(x.a, x.f, h, &x.found); err != nil {
 						t.Error(err)
 						return
 					}
+					x.more = len(x.found.Boxes) > first
 				}
 			}
 		})
@@ -217,11 +218,11 @@ func measure(t testing.TB, plan func() *plant.Plan, seed uint64, n int) *tally {
 		}
 		if x.painted {
 			l.painted++
-			if x.second.Unsure != "" {
+			if x.found.Unsure != "" {
 				l.again++
 				l.count("again unsure "+x.scene, false)
-				show(t, fmt.Sprintf("again_%d_%s", i, x.scene), x.a, x.rest, x.second)
-			} else if len(beyond(x.second.Boxes, x.found.Boxes)) > 0 {
+				show(t, fmt.Sprintf("again_%d_%s", i, x.scene), x.a, x.f, x.found)
+			} else if x.more {
 				l.count("again text "+x.scene, false)
 			}
 		}
@@ -230,6 +231,23 @@ func measure(t testing.TB, plan func() *plant.Plan, seed uint64, n int) *tally {
 		}
 	}
 	return &l
+}
+
+// settle does what a node does with what was found: it masks it, looks again and masks what is left, three times at most (package reading).
+func settle(a *render.Attributes, f codec.Frame, h Hints, found *Found) error {
+	for range 3 {
+		again, err := Again(a, mask(f, found.Boxes), h)
+		if err != nil {
+			return err
+		}
+		left := beyond(again.Boxes, found.Boxes)
+		if found.Unsure = again.Unsure; found.Unsure != "" || len(left) == 0 {
+			return nil
+		}
+		found.Boxes = append(found.Boxes, left...)
+	}
+	found.Unsure = "text is found again after it has been masked"
+	return nil
 }
 
 // hintsOf is what the data set of a kind of picture would say.
@@ -495,5 +513,29 @@ func TestPublishedBoxes(t *testing.T) {
 	})
 	if checked != 10 {
 		t.Errorf("%d boxes were compared, want 10", checked)
+	}
+}
+
+// A frame in which text was masked is looked at with less doubt. In this one Look would find nothing more, and Again finds what was left beside a line.
+func TestAgain(t *testing.T) {
+	r := plant.NewRand(5<<20 + 71)
+	p := unseenPlan(plant.Held())
+	p.W, p.H = 480+r.Intn(480), 420+r.Intn(420)
+	p.Most = min(p.Most, float64(min(p.W, p.H))/14)
+	c, scene := p.Compose(r)
+	a, f := c.Frame(r, r.Chance(0.3))
+	h := hintsOf(scene)
+	found, err := Look(a, f, h)
+	if err != nil || len(found.Boxes) == 0 || found.Unsure != "" {
+		t.Fatalf("%d boxes, %q, %v", len(found.Boxes), found.Unsure, err)
+	}
+	rest := mask(f, found.Boxes)
+	first, err := Look(a, rest, h)
+	if err != nil || len(beyond(first.Boxes, found.Boxes)) > 0 {
+		t.Fatalf("Look finds %d boxes, %v: another picture has to show the difference", len(first.Boxes), err)
+	}
+	again, err := Again(a, rest, h)
+	if err != nil || len(beyond(again.Boxes, found.Boxes)) == 0 || again.Unsure != "" {
+		t.Errorf("Again finds %d boxes, %q, %v", len(again.Boxes), again.Unsure, err)
 	}
 }

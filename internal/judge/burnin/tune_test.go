@@ -69,7 +69,7 @@ func TestChooseJudgement(t *testing.T) {
 			wg.Go(func() {
 				for i := int(next.Add(1)) - 1; i < len(pictures); i = int(next.Add(1)) - 1 {
 					x := &pictures[i]
-					tallies[i].score(map[bool]string{true: "often"}[x.h.Often], x.c, j.decide(x.c.W, x.c.H, x.regions, x.h))
+					tallies[i].score(map[bool]string{true: "often"}[x.h.Often], x.c, j.decide(x.c.W, x.c.H, x.regions, x.h, false))
 				}
 			})
 		}
@@ -88,7 +88,7 @@ func TestChooseJudgement(t *testing.T) {
 	}
 	for i, x := range pictures { // those to look at: where something is missed, and where much is masked beside text
 		var l tally
-		found := judged.decide(x.c.W, x.c.H, x.regions, x.h)
+		found := judged.decide(x.c.W, x.c.H, x.regions, x.h, false)
 		switch missed := l.score("", x.c, found); {
 		case missed:
 			show(t, fmt.Sprintf("tune_miss_%d", i), x.a, x.f, found)
@@ -105,7 +105,7 @@ func TestChooseJudgement(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			*map[string]*float32{"sure": &j.sure, "suspect": &j.suspect, "often": &j.often, "likely": &j.likely, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
+			*map[string]*float32{"sure": &j.sure, "suspect": &j.suspect, "often": &j.often, "large": &j.large, "likely": &j.likely, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
 				"across": &j.across}[name] = float32(v)
 		}
 		try(x, j)
