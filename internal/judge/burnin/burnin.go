@@ -87,7 +87,6 @@ type judgement struct {
 	beyond  float32 // that it is masked outside the ultrasound regions
 	suspect float32 // that a person should look, if there is no other text
 	often   float32 // the same of images of a kind that often has text: panels of screens look like it
-	large   float32 // the same of what is too large to be masked for the sake of other text
 	support float32 // how much of the odds on other levels and in other views counts
 	lonely  float32 // what counts where nothing else supports it
 	keep    float32 // of a region's cells, what is no part of the text falls below it
@@ -99,7 +98,7 @@ type judgement struct {
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 3.4, likely: -1.5, beyond: -1, suspect: 0.5, often: 0.8, large: 0.5, support: 0.25, lonely: -3, keep: 0, grow: -1.5, wary: -0.8, side: 0.5, along: 1, across: 0.5}
+var judged = judgement{sure: 3.4, likely: -1.5, beyond: -1, suspect: 0.5, often: 0.8, support: 0.25, lonely: -3, keep: 0, grow: -1.5, wary: -0.8, side: 0.5, along: 1, across: 0.5}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.
@@ -184,9 +183,6 @@ func (j *judgement) decide(w, h int, regions []find.Region, hints Hints, again b
 	known := again // that the frame has text
 	for _, o := range odds {
 		known = known || o >= j.sure
-	}
-	if known {
-		suspect = j.large
 	}
 	text, beyond := newSheet(w, h), newSheet(w, h)
 	order := make([]int, len(regions)) // small cells first
