@@ -367,6 +367,11 @@ func (a *apart) send(ctx context.Context, m *model, last *bulkValue, src io.Read
 			a.refuse(m, refusedAs("bulk-data", dicom.TagPixelData.String(), "a bulk value is not as long as it has to be", fault.Invalid))
 			return
 		}
+		if s, ok := src.(*sensed); ok && s.err != nil {
+			result.receipt, result.err = custody.Receipt{}, nil
+			a.refuse(m, refusedAs("bulk-data", m.data.Path(last.elem), cutShort, fault.Invalid))
+			return
+		}
 		a.leave(m)
 		return
 	}
@@ -456,6 +461,8 @@ func (a *apart) file(m *model, last *bulkValue, src io.Reader, size int64) (piec
 	return append(append([]io.Reader{bytes.NewReader(front)}, pieces...), bytes.NewReader(head)), max(total, -1), nil
 }
 
+const cutShort = "the body ended before the value did"
+
 // known finds out how long a value is that says nothing of it: by reading some of it ahead, else, of pixels that are not compressed, by what the image says.
 func known(d *dicom.Dataset, e *dicom.Element, form bulkForm, src io.Reader, size int64) (io.Reader, int64, *custody.Refusal) {
 	if size >= 0 {
@@ -463,7 +470,10 @@ func known(d *dicom.Dataset, e *dicom.Element, form bulkForm, src io.Reader, siz
 	}
 	ahead, whole, err := custody.FromReader(src).ReadAll(nil, smallPart)
 	src = io.MultiReader(bytes.NewReader(ahead), src)
-	if err != nil || whole {
+	switch {
+	case err != nil:
+		return nil, 0, refusedAs("bulk-data", e.Tag.String(), cutShort, fault.Invalid)
+	case whole:
 		return src, int64(len(ahead)), nil
 	}
 	if e.Tag == dicom.TagPixelData {
@@ -583,11 +593,12 @@ type exactly struct {
 func (e *exactly) Read(p []byte) (int, error) {
 	if e.left == 0 {
 		var b [1]byte
-		if n, _ := io.ReadFull(e.r, b[:]); n > 0 {
+		n, err := io.ReadFull(e.r, b[:])
+		if n > 0 {
 			e.wrong = true
 			return 0, errLength
 		}
-		return 0, io.EOF
+		return 0, err // the end of the part; or the body's, which ends before it
 	}
 	if e.left > 0 {
 		p = p[:min(int64(len(p)), e.left)]
@@ -623,16 +634,19 @@ func (f *fragments) Read(p []byte) (int, error) {
 		if f.buf == nil {
 			f.buf = make([]byte, 8+1<<20)
 		}
-		n, err := io.ReadFull(f.r, f.buf[8:])
-		switch err {
-		case nil:
-		case io.EOF:
-			f.done = true
+		n := 0
+		for n < len(f.buf)-8 {
+			k, err := f.r.Read(f.buf[8+n:])
+			if n += k; err == io.EOF {
+				f.done = true
+				break
+			}
+			if err != nil {
+				return 0, err // io.ErrUnexpectedEOF too: the body was cut, and this is not the end of the value
+			}
+		}
+		if n == 0 {
 			return 0, io.EOF
-		case io.ErrUnexpectedEOF:
-			f.done = true
-		default:
-			return 0, err
 		}
 		if n%2 == 1 {
 			f.buf[8+n] = 0

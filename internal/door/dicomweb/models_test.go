@@ -309,3 +309,31 @@ func TestStoresLongValuesApart(t *testing.T) {
 		t.Errorf("status %d: %s", a.code, a.body)
 	}
 }
+
+// A body that breaks off within a value, its length said or not, short or long, of pixels as they are or of a code stream, leaves nothing behind.
+func TestCutValuesApart(t *testing.T) {
+	x := start(t, "")
+	const rows, columns = 3000, 3000
+	jpeg := append([]byte{0xFF, 0xD8, 0xFF, 0xC0, 0, 11, 8, 0x0B, 0xB8, 0x0B, 0xB8, 1, 1, 0x11, 0, 0xFF, 0xDA, 0, 8}, make([]byte, rows*columns)...)
+	for i, c := range []struct {
+		name, header string
+		value        []byte
+	}{
+		{"pixels", "", make([]byte, rows*columns)},
+		{"pixels of a length that is said", fmt.Sprintf("\r\nContent-Length: %d", rows*columns), make([]byte, rows*columns)},
+		{"a code stream", "\r\nContent-Type: image/jpeg", jpeg},
+		{"a code stream with its syntax", "\r\nContent-Type: image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.50", jpeg},
+		{"a code stream of a length that is said", fmt.Sprintf("\r\nContent-Type: image/jpeg\r\nContent-Length: %d", len(jpeg)), jpeg},
+	} {
+		for k, part := range []int{1, 1000, len(c.value) / 2, len(c.value) - 1, len(c.value)} {
+			body := "--edge\r\nContent-Type: application/dicom+json\r\n\r\n" + image8("1.2.3", fmt.Sprintf("1.2.3.1.%d", 10*i+k), "a", rows, columns) + "\r\n--edge\r\nContent-Location: a" + c.header + "\r\n\r\n" + string(c.value[:part])
+			a := x.do("POST", "/collections/"+kept+"/dicomweb/studies", x.token(policy.Depositor, kept), map[string]string{"Content-Type": `multipart/related; type="application/dicom+json"; boundary=edge`}, strings.NewReader(body))
+			if !strings.Contains(string(a.body), "ended before the value did") && !strings.Contains(string(a.body), "do not go together") || a.code != 409 {
+				t.Errorf("%s, cut after %d bytes: status %d: %.300s", c.name, part, a.code, a.body)
+			}
+			if got := x.intake(kept).Received; got != 0 {
+				t.Fatalf("%s, cut after %d bytes: %d objects are kept", c.name, part, got)
+			}
+		}
+	}
+}
