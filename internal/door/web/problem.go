@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,6 +134,10 @@ func sentence(s string) string {
 	return s
 }
 
+// gone is the answer to who ended the connection, or their half of it, before there was one: net/http stops the work then, and what fails for it is no failure of the node's. 499 is what web servers
+// note in such a case; no standard has a status for it.
+var gone = Problem{Type: "about:blank", Title: "Client Closed Request", Status: 499, Detail: "The connection was ended before the answer was ready.", Advice: "Keep it open until the answer has come, and ask again."}
+
 // Fail answers with the problem. Where a part of another answer is on its way already, the connection is cut instead: a short body would look whole.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if a, ok := w.(*answer); ok {
@@ -142,6 +147,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	p, more := ProblemOf(err)
+	if _, meant := errors.AsType[*Error](err); !meant && p.Status >= 500 && errors.Is(r.Context().Err(), context.Canceled) {
+		p, more = gone, nil
+	}
 	h := w.Header()
 	if a, ok := w.(*answer); ok && a.show != nil {
 		a.show(w, r, p, more)

@@ -374,8 +374,12 @@ func (b *slowBody) Read(p []byte) (int, error) {
 		return n, &Error{Status: http.StatusRequestTimeout, Attempt: "read request", Reason: "its body comes too slowly", Advice: "Send it again over a better line, in smaller parts."}
 	}
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case err == nil || err == io.EOF:
+	case errors.As(err, &timeout) && timeout.Timeout():
 		err = &Error{Status: http.StatusRequestTimeout, Attempt: "read request", Reason: "its body stopped coming", Advice: "Send it again."}
+	default: // it ends early, or its chunks are none: the sender's fault, whoever reads it
+		err = &Error{Status: http.StatusBadRequest, Attempt: "read request", Reason: "its body cannot be read to its end", Advice: "Send it again whole.", Err: err}
 	}
 	return n, err
 }

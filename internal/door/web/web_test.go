@@ -270,3 +270,21 @@ func TestInterrupt(t *testing.T) {
 		s.Close()
 	}
 }
+
+// Who ends the connection before the answer is ready is no failure of the node's: no status of its own failures, and nothing in the log that somebody has to look at.
+func TestGoneBeforeTheAnswer(t *testing.T) {
+	var log bytes.Buffer
+	var seen []Observation
+	h := front(&log, map[string]http.HandlerFunc{"GET /x": func(w http.ResponseWriter, r *http.Request) { Fail(w, r, r.Context().Err()) }}, &seen)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil).WithContext(ctx))
+	var p Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != 499 || p.Status != 499 || p.Advice == "" {
+		t.Errorf("status %d, %+v, %v", w.Code, p, err)
+	}
+	if len(seen) != 1 || seen[0].Status != 499 || strings.Contains(log.String(), "ERROR") {
+		t.Errorf("%+v; the log says %s", seen, log.String())
+	}
+}
