@@ -14,15 +14,21 @@ import (
 )
 
 // folder is the output folder. Files are written under a temporary name, a batch of them is brought to stable storage at once, and only then do they get their
-// names: whatever has its name is whole, even after a power cut.
+// names: whatever has its name is whole, even after a power cut. One batch is on its way to the disk while the next is written.
 type folder struct {
 	root string
 
 	mu      sync.Mutex
-	pending []pending
+	pending batch
 	bytes   int64
+	failed  error           // why a batch could not be committed
 	names   map[string]bool // those that are committed
+
+	batches chan batch // for the one who commits them
+	done    chan struct{}
 }
+
+type batch []pending
 
 type pending struct {
 	temp, name string
@@ -44,7 +50,7 @@ func openFolder(root string) (*folder, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
-	f := &folder{root: root, names: map[string]bool{}}
+	f := &folder{root: root, names: map[string]bool{}, batches: make(chan batch), done: make(chan struct{})}
 	// What a run that was killed left behind.
 	left, err := filepath.Glob(filepath.Join(root, tempPrefix+"*.tmp"))
 	if err != nil {
@@ -55,6 +61,26 @@ func openFolder(root string) (*folder, error) {
 			return nil, err
 		}
 	}
+	go func() {
+		defer close(f.done)
+		for b := range f.batches {
+			f.mu.Lock()
+			failed := f.failed
+			f.mu.Unlock()
+			if failed == nil {
+				failed = f.keep(b)
+			}
+			for _, p := range b {
+				p.file.Close()
+				if failed != nil {
+					os.Remove(p.temp) // unless it has its name
+				}
+			}
+			f.mu.Lock()
+			f.failed = failed
+			f.mu.Unlock()
+		}
+	}()
 	return f, nil
 }
 
@@ -103,32 +129,40 @@ func (f *folder) write(name string, fill func(io.Writer) error) (err error) {
 	}
 	writeBack(out)
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.pending = append(f.pending, pending{temp, name, out})
 	f.bytes += size
+	failed := f.failed
+	var full batch
 	if len(f.pending) >= batchFiles || f.bytes >= batchBytes {
-		return f.flushLocked()
+		full, f.pending, f.bytes = f.pending, nil, 0
 	}
-	return nil
+	f.mu.Unlock()
+	if full != nil {
+		f.batches <- full
+	}
+	return failed // of others; it is among what is pending all the same
 }
 
-// commit brings what is written to stable storage, under its names.
+// commit brings all that is written to stable storage, under its names, and ends the folder: nothing is written any more.
 func (f *folder) commit() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.flushLocked()
+	last := f.pending
+	f.pending = nil
+	f.mu.Unlock()
+	f.batches <- last
+	close(f.batches)
+	<-f.done
+	return f.failed
 }
 
-func (f *folder) flushLocked() error {
-	if len(f.pending) == 0 {
-		return nil
-	}
+// keep commits a batch.
+func (f *folder) keep(b batch) error {
 	var (
 		wg    sync.WaitGroup
-		errs  = make([]error, len(f.pending))
+		errs  = make([]error, len(b))
 		slots = make(chan struct{}, syncers)
 	)
-	for i, p := range f.pending {
+	for i, p := range b {
 		slots <- struct{}{}
 		wg.Go(func() {
 			errs[i] = p.file.Sync()
@@ -140,8 +174,7 @@ func (f *folder) flushLocked() error {
 		return fmt.Errorf("the output cannot be brought to stable storage: %w", withoutPath(err))
 	}
 	dirs := map[string]bool{}
-	for len(f.pending) > 0 {
-		p := f.pending[0]
+	for _, p := range b {
 		path := filepath.Join(f.root, filepath.FromSlash(p.name))
 		dir := filepath.Dir(path)
 		if !dirs[dir] {
@@ -158,11 +191,10 @@ func (f *folder) flushLocked() error {
 		if err := os.Rename(p.temp, path); err != nil {
 			return withoutPath(err)
 		}
-		p.file.Close()
+		f.mu.Lock()
 		f.names[p.name] = true
-		f.pending = f.pending[1:]
+		f.mu.Unlock()
 	}
-	f.pending, f.bytes = nil, 0
 	for dir := range dirs {
 		if err := syncFolder(dir); err != nil {
 			return withoutPath(err)
@@ -184,15 +216,4 @@ func (f *folder) committed(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.names[name]
-}
-
-// close removes what did not get its name.
-func (f *folder) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, p := range f.pending {
-		p.file.Close()
-		os.Remove(p.temp)
-	}
-	f.pending = nil
 }

@@ -52,7 +52,6 @@ func (j *Job) Run(ctx context.Context) (*deid.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.close()
 	r.out = out
 	err = r.each("reading headers", r.read)
 	if err == nil {
