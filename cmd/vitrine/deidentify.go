@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/cmd/vitrine/internal/offline"
@@ -99,6 +100,9 @@ func (c *deidentifyCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		bar = s.progress(cli, name, int64(n), unitFiles)
 	}
 	job.Done = func() { bar.add(1) }
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // what lives is small, and each file leaves as much garbage as its header is long: an eighth of the time
+	}
 	report, runErr := job.Run(ctx)
 	bar.done()
 	if report == nil {

@@ -90,7 +90,7 @@ func (r *run) clean(w *worker, i int) error {
 		it.hold("failed", "", err.Error())
 		return nil
 	}
-	err = r.out.write(it.name, func(out io.Writer) error {
+	err = r.out.write(it.name, w.writer(), func(out io.Writer) error {
 		if r.Profile.AsDeposited && f.Syntax().Deflated {
 			// Deflated anew, equal data sets differ in their bytes.
 			head := append(append(make([]byte, 128), "DICM"...), meta.Bytes()...)
@@ -155,6 +155,13 @@ func (w *worker) buffer() []byte {
 		w.buf = make([]byte, 256<<10)
 	}
 	return w.buf
+}
+
+func (w *worker) writer() *bufio.Writer {
+	if w.writes == nil {
+		w.writes = bufio.NewWriterSize(nil, 256<<10)
+	}
+	return w.writes
 }
 
 type onlyReader struct{ io.Reader }

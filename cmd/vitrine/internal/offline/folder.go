@@ -84,8 +84,8 @@ func openFolder(root string) (*folder, error) {
 	return f, nil
 }
 
-// write makes a file by calling fill. If the same file is there already, nothing is done.
-func (f *folder) write(name string, fill func(io.Writer) error) (err error) {
+// write makes a file by calling fill, through the buffer. If the same file is there already, nothing is done.
+func (f *folder) write(name string, w *bufio.Writer, fill func(io.Writer) error) (err error) {
 	path := filepath.Join(f.root, filepath.FromSlash(name))
 	if fi, err := os.Lstat(path); err == nil {
 		if !fi.Mode().IsRegular() {
@@ -116,7 +116,7 @@ func (f *folder) write(name string, fill func(io.Writer) error) (err error) {
 			os.Remove(temp)
 		}
 	}()
-	w := bufio.NewWriterSize(out, 64<<10)
+	w.Reset(onlyWriter{out}) // what is read goes straight into its buffer
 	if err = fill(w); err != nil {
 		return err
 	}
@@ -202,6 +202,9 @@ func (f *folder) keep(b batch) error {
 	}
 	return nil
 }
+
+// onlyWriter hides that a file can read from others: it would do so by 32 kB.
+type onlyWriter struct{ io.Writer }
 
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)

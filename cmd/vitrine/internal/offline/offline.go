@@ -9,6 +9,7 @@
 package offline
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -138,6 +139,7 @@ type worker struct {
 	last    *person
 	subject *deid.Subject
 	buf     []byte
+	writes  *bufio.Writer
 }
 
 // read is the first pass over an input: whose it is, what it reveals, where it belongs.
