@@ -51,8 +51,10 @@ const (
 	quiet = 20 * time.Second
 	// drain is how long what runs may take when the node is stopped.
 	drain = 30 * time.Second
+	// headroom counts as in use though nothing touches it, so that garbage is not collected anew at every few images while little else is in use.
+	headroom = 40 << 20
 	// memory is what the garbage collector aims to stay under; see docs/guides for sizing.
-	memory = 384 << 20
+	memory = 384<<20 + headroom
 )
 
 // Node is a running node.
@@ -73,7 +75,8 @@ type Node struct {
 	Gateway   *gateway.Gateway  // nil: it is none
 	Forward   *forwardflow.Flow // nil: nothing is sent on
 
-	cfg Config
+	cfg      Config
+	headroom []byte
 
 	associations atomic.Pointer[network.Server] // once it runs
 	traces       *traces.Traces                 // nil: nobody wants them
@@ -107,7 +110,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if debug.SetMemoryLimit(-1) > 1<<50 { // unless GOMEMLIMIT says otherwise
 		debug.SetMemoryLimit(memory)
 	}
-	n := &Node{cfg: cfg}
+	n := &Node{cfg: cfg, headroom: make([]byte, headroom)}
 	if len(cfg.Decoder) > 0 {
 		n.codecs = codec.NewPool(codec.Options{Command: cfg.Decoder})
 	}

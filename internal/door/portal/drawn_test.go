@@ -59,3 +59,20 @@ func TestDrawnOnce(t *testing.T) {
 		}
 	})
 }
+
+// Every template can be read: they are read when they are first drawn.
+func TestTemplates(t *testing.T) {
+	f, err := gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := parse(f)
+	if err != nil || len(all.by) < 40 {
+		t.Fatalf("%d templates, %v", len(all.by), err)
+	}
+	for name, read := range all.by {
+		if one, err := read(); err != nil || one.Lookup("layout") == nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -68,37 +69,42 @@ type person struct{ Name, Initials string }
 // notice is said once, at the top of the page that follows an act.
 type notice struct{ Kind, Text string }
 
-// pages are the templates, each with the layout.
-type pages struct{ by map[string]*template.Template }
+// pages are the templates, each with the layout. One is read when it is first drawn: all of them take 15 MB, of which a node that draws none has no use.
+type pages struct {
+	by map[string]func() (*template.Template, error)
+}
 
 func parse(f *files) (*pages, error) {
 	all := ui.Templates()
-	base, err := template.New("layout").Funcs(functions(f)).ParseFS(all, "layout.html")
-	if err != nil {
-		return nil, err
-	}
-	if parts, _ := fs.Glob(all, "parts/*.html"); len(parts) > 0 {
-		if base, err = base.ParseFS(all, "parts/*.html"); err != nil {
+	base := sync.OnceValues(func() (*template.Template, error) {
+		t, err := template.New("layout").Funcs(functions(f)).ParseFS(all, "layout.html")
+		if err != nil {
 			return nil, err
 		}
-	}
+		if parts, _ := fs.Glob(all, "parts/*.html"); len(parts) > 0 {
+			return t.ParseFS(all, "parts/*.html")
+		}
+		return t, nil
+	})
 	names, err := fs.Glob(all, "*.html")
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{by: map[string]*template.Template{}}
+	p := &pages{by: map[string]func() (*template.Template, error){}}
 	for _, name := range names {
 		if name == "layout.html" {
 			continue
 		}
-		t, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if t, err = t.ParseFS(all, name); err != nil {
-			return nil, err
-		}
-		p.by[strings.TrimSuffix(path.Base(name), ".html")] = t
+		p.by[strings.TrimSuffix(path.Base(name), ".html")] = sync.OnceValues(func() (*template.Template, error) {
+			t, err := base()
+			if err == nil {
+				t, err = t.Clone()
+			}
+			if err != nil {
+				return nil, err
+			}
+			return t.ParseFS(all, name)
+		})
 	}
 	return p, nil
 }
@@ -173,9 +179,13 @@ func compressed(w http.ResponseWriter, b bytes.Buffer) bytes.Buffer {
 }
 
 func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
-	t := d.pages.by[p.file]
-	if t == nil {
+	read := d.pages.by[p.file]
+	if read == nil {
 		return fmt.Errorf("there is no template %q", p.file)
+	}
+	t, err := read()
+	if err != nil {
+		return err
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Bare: p.bare, Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
@@ -191,7 +201,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 
 // problem answers with a page that says what went wrong: who is not signed in is asked to.
 func (d *Door) problem(w http.ResponseWriter, r *request, err error) {
-	pr, more := web.ProblemOf(err)
+	pr, more := web.ProblemTo(r.Request, err)
 	if pr.Status >= 500 {
 		d.Log.Error("a page could not be drawn", "route", r.Pattern, "error", err)
 	}

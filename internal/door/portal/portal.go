@@ -73,7 +73,7 @@ type Door struct {
 	drain    context.CancelFunc
 }
 
-// New makes the door; an error is a template that does not parse.
+// New makes the door. An error is in what is part of the program.
 func New(p Parts) (*Door, error) {
 	f, err := gather()
 	if err != nil {

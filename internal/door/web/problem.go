@@ -138,6 +138,15 @@ func sentence(s string) string {
 // note in such a case; no standard has a status for it.
 var gone = Problem{Type: "about:blank", Title: "Client Closed Request", Status: 499, Detail: "The connection was ended before the answer was ready.", Advice: "Keep it open until the answer has come, and ask again."}
 
+// ProblemTo is ProblemOf for the answer to a request.
+func ProblemTo(r *http.Request, err error) (Problem, http.Header) {
+	p, more := ProblemOf(err)
+	if _, meant := errors.AsType[*Error](err); !meant && p.Status >= 500 && errors.Is(r.Context().Err(), context.Canceled) {
+		return gone, nil
+	}
+	return p, more
+}
+
 // Fail answers with the problem. Where a part of another answer is on its way already, the connection is cut instead: a short body would look whole.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if a, ok := w.(*answer); ok {
@@ -146,10 +155,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	p, more := ProblemOf(err)
-	if _, meant := errors.AsType[*Error](err); !meant && p.Status >= 500 && errors.Is(r.Context().Err(), context.Canceled) {
-		p, more = gone, nil
-	}
+	p, more := ProblemTo(r, err)
 	h := w.Header()
 	if a, ok := w.(*answer); ok && a.show != nil {
 		a.show(w, r, p, more)
