@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +148,7 @@ func TestEveryRealFile(t *testing.T) {
 	n.stop()
 	n.reasoned()
 	n.verify()
+	n.valid(t, good[research])
 	there := map[string]bool{}
 	n.stored(kept, func(l catalogue.Located, syntax string, data []byte) {
 		there[fingerprint(string(l.SOP), syntax, data)] = true
@@ -155,6 +158,48 @@ func TestEveryRealFile(t *testing.T) {
 			t.Errorf("%s: it is not in the packs as it was sent", i.name)
 		}
 	}
+}
+
+// valid wants what is kept cleaned, painted over or not, to have no error that a validator sees and that the objects of its class did not have when they came.
+func (n *served) valid(t *testing.T, came []*image) {
+	validator, dir := testdata.NewValidator(t), t.TempDir()
+	errorsOf := func(file []byte) map[string]bool {
+		name := filepath.Join(dir, "x.dcm")
+		if err := os.WriteFile(name, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return validator.Errors(name)
+	}
+	before := map[string]map[string]bool{}
+	for _, i := range came {
+		if before[i.class] == nil {
+			before[i.class] = map[string]bool{}
+		}
+		maps.Copy(before[i.class], errorsOf(i.file))
+	}
+	looked := 0
+	n.stored(research, func(l catalogue.Located, syntax string, data []byte) {
+		if syntax == deflated {
+			return // a file would have to be deflated again
+		}
+		d, err := dicom.ParseDataset(data, explicit(syntax), dicom.Limits{})
+		if err != nil {
+			t.Errorf("object %s: %v", l.ID, err)
+			return
+		}
+		class := d.UID(dicom.TagSOPClassUID)
+		meta, err := dicom.NewMeta(dicom.MetaInfo{SOPClassUID: class, SOPInstanceUID: d.UID(dicom.TagSOPInstanceUID), TransferSyntaxUID: syntax, ImplementationClassUID: dicom.ImplementationClassUID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked++
+		for e := range errorsOf(slices.Concat(make([]byte, 128), []byte("DICM"), meta.Bytes(), data)) {
+			if !before[class][e] {
+				t.Errorf("object %s of %s has an error that none of its class had: %s", l.ID, class, e)
+			}
+		}
+	})
+	t.Logf("%d objects were validated", looked)
 }
 
 // open opens the stores of a node that has ended.

@@ -5,6 +5,8 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ import (
 )
 
 // What comes by C-STORE in a transfer syntax goes out in it by C-GET, C-MOVE and WADO-RS, to the byte; to who takes uncompressed objects alone, it is decoded: with the pixels that WADO-RS gives. What cannot
-// be decoded is named.
+// be decoded is named. Decoding makes no error that a validator sees.
 func TestEveryTransferSyntax(t *testing.T) {
 	t.Parallel()
 	each, size := 1, 1<<20
@@ -109,6 +111,15 @@ func TestEveryTransferSyntax(t *testing.T) {
 		}
 	}
 	decoded, refused := map[string]int{}, map[string]int{}
+	validator, dir := testdata.NewValidator(t), t.TempDir()
+	errorsOf := func(file []byte) map[string]bool {
+		t.Helper()
+		name := filepath.Join(dir, "x.dcm")
+		if err := os.WriteFile(name, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return validator.Errors(name)
+	}
 	for _, i := range all {
 		at := fmt.Sprintf("/dicomweb/studies/%s/series/%s/instances/%s", i.study, i.series, i.sop)
 		if got := asIs.of(i.sop); got == nil || got.syntax != i.syntax || !same(i, got.data) {
@@ -139,6 +150,12 @@ func TestEveryTransferSyntax(t *testing.T) {
 		ts, _ := dicom.LookupTransferSyntax(i.syntax)
 		if ts.Encapsulated {
 			decoded[i.syntax]++
+			before := errorsOf(i.file(t))
+			for e := range errorsOf(b) {
+				if !before[e] {
+					t.Errorf("%s: decoded, it has an error that it had not: %s", i.name, e)
+				}
+			}
 			if !bytes.Equal(got.data, plain.DatasetBytes()) {
 				t.Errorf("%s: C-GET gives another object than WADO-RS", i.name)
 			}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -69,3 +71,26 @@ func Program(t testing.TB, name string, folders ...string) string {
 
 // Soak reports whether a test's longer form is asked for, as `make soak` does.
 func Soak() bool { return os.Getenv("VITRINE_SOAK") != "" }
+
+// Validator is dciodvfy of dicom3tools.
+type Validator struct{ program string }
+
+// NewValidator finds it, or ends the test as [Program] does.
+func NewValidator(t testing.TB) Validator {
+	t.Helper()
+	return Validator{Program(t, "dciodvfy")}
+}
+
+var valueShown = regexp.MustCompile(`<[0-9][^>]*>|UID [0-9.]+|\d{6,}|[0-9.]{12,}`)
+
+// Errors are the kinds of errors that it sees in a file, without values.
+func (v Validator) Errors(path string) map[string]bool {
+	said, _ := exec.Command(v.program, path).CombinedOutput() // its status says nothing that its output does not
+	out := map[string]bool{}
+	for line := range strings.Lines(string(said)) {
+		if strings.HasPrefix(line, "Error") {
+			out[valueShown.ReplaceAllString(strings.TrimSpace(line), "")] = true
+		}
+	}
+	return out
+}

@@ -26,10 +26,15 @@ type Decoded struct {
 	image  codec.Image // what the samples of every frame are
 	first  []byte      // the first frame, already decoded
 	size   int64       // bytes of a frame
+	rgb    bool        // colours that are in another form than the object says become RGB
 }
 
 // Decoded opens the code streams of an object to be decoded, and decodes the first. What cannot be decoded is [*render.Unsupported] or [*render.Broken].
 func (d *Delivery) Decoded(ctx context.Context, o *Object) (*Decoded, error) {
+	return d.decoded(ctx, o, false)
+}
+
+func (d *Delivery) decoded(ctx context.Context, o *Object, rgb bool) (*Decoded, error) {
 	data, err := o.Dataset()
 	if err != nil {
 		return nil, err
@@ -38,7 +43,7 @@ func (d *Delivery) Decoded(ctx context.Context, o *Object) (*Decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Decoded{d: d, o: o, image: a.Image()}
+	x := &Decoded{d: d, o: o, image: a.Image(), rgb: rgb}
 	if x.frames, err = o.Frames(nil); err != nil {
 		return nil, err
 	}
@@ -107,7 +112,7 @@ func (x *Decoded) decode(ctx context.Context, k int) ([]byte, codec.Image, error
 	if err != nil {
 		return nil, of, err
 	}
-	syntax := x.o.Syntax()
+	syntax, said := x.o.Syntax(), a.Photometric
 	switch {
 	case syntax.UID == encapsulatedUncompressedUID:
 		f, err := codec.Decode(dicom.ExplicitVRLittleEndian, a.Image(), b)
@@ -125,6 +130,14 @@ func (x *Decoded) decode(ctx context.Context, k int) ([]byte, codec.Image, error
 			return nil, of, err
 		}
 		b, a.Planar, a.Photometric = f.Pixels, f.Planar, f.Photometric
+	}
+	// Ultrasound, for one, may be YBR_FULL_422 and RGB, but not YBR_FULL (PS3.3 C.8.5.6.1.2).
+	if x.rgb && a.Photometric == "YBR_FULL" && said != a.Photometric && a.Samples == 3 && a.Allocated == 8 {
+		if a.Planar {
+			b, a.Planar = replaned(b, 3, 1, false), false
+		}
+		render.RGB(b)
+		a.Photometric = "RGB"
 	}
 	if a.Samples > 1 && a.Planar != of.Planar {
 		b = replaned(b, a.Samples, a.Allocated/8, of.Planar)
@@ -171,7 +184,7 @@ func (d *Delivery) Plain(ctx context.Context, o *Object) (*Plain, error) {
 	pixels := data.PixelData()
 	switch {
 	case pixels >= 0 && data.At(pixels).IsEncapsulated():
-		if p.decoded, err = d.Decoded(ctx, o); err != nil {
+		if p.decoded, err = d.decoded(ctx, o, true); err != nil {
 			return nil, err
 		}
 		form.Pixels = p.decoded.size * int64(p.decoded.Count())

@@ -166,7 +166,7 @@ func itemsOf(ds *dicom.Dataset) map[string]string {
 // noNewErrors runs dciodvfy on a data set before and after.
 func noNewErrors(t *testing.T, before, after *dicom.Dataset) {
 	t.Helper()
-	program := testdata.Program(t, "dciodvfy")
+	validator := testdata.NewValidator(t)
 	write := func(ds *dicom.Dataset) string {
 		meta, err := Meta(ds.UID(dicom.TagSOPClassUID), ds.UID(dicom.TagSOPInstanceUID), ds.Syntax())
 		if err != nil {
@@ -182,8 +182,8 @@ func noNewErrors(t *testing.T, before, after *dicom.Dataset) {
 		}
 		return path
 	}
-	was := validate(t, program, write(before))
-	for e := range validate(t, program, write(after)) {
+	was := validator.Errors(write(before))
+	for e := range validator.Errors(write(after)) {
 		if !was[e] {
 			t.Errorf("new: %s", e)
 		}

@@ -5,9 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -179,24 +177,9 @@ func stable(t *testing.T, p *Profile, r *Result) {
 	}
 }
 
-var validatorValue = regexp.MustCompile(`<[0-9][^>]*>|UID [0-9.]+`)
-
-// validate runs dciodvfy and returns the kinds of errors that it names.
-func validate(t *testing.T, program, path string) map[string]bool {
-	t.Helper()
-	out, _ := exec.Command(program, path).CombinedOutput() // its status says nothing that its output does not
-	errs := map[string]bool{}
-	for line := range strings.Lines(string(out)) {
-		if strings.HasPrefix(line, "Error") {
-			errs[validatorValue.ReplaceAllString(strings.TrimSpace(line), "")] = true
-		}
-	}
-	return errs
-}
-
 // An object has no error after cleaning that it did not have before.
 func TestValidity(t *testing.T) {
-	program := testdata.Program(t, "dciodvfy")
+	validator := testdata.NewValidator(t)
 	for _, name := range []string{"research", "basic"} {
 		p := profileNamed(t, name)
 		t.Run(name, func(t *testing.T) {
@@ -218,8 +201,8 @@ func TestValidity(t *testing.T) {
 				if err := errorsOf(err, w.Close()); err != nil {
 					t.Fatal(err)
 				}
-				before := validate(t, program, path)
-				for e := range validate(t, program, out) {
+				before := validator.Errors(path)
+				for e := range validator.Errors(out) {
 					if !before[e] {
 						t.Errorf("new: %s", e)
 					}

@@ -299,7 +299,7 @@ func (a *Attributes) colours(samples []byte) (source, error) {
 	switch a.Photometric {
 	case "RGB", "YBR_ICT", "YBR_RCT": // the latter two are undone by their codec
 	case "YBR_FULL", "YBR_FULL_422":
-		model = fullRange
+		model = RGB
 	case "YBR_PARTIAL_422":
 		model = partialRange
 	default:
@@ -355,8 +355,8 @@ func (a *Attributes) colours(samples []byte) (source, error) {
 	}}, nil
 }
 
-// fullRange makes red, green and blue of YBR_FULL (PS3.3 C.7.6.3.1.2).
-func fullRange(p []byte) {
+// RGB makes red, green and blue of samples of YBR_FULL, pixel by pixel, a byte each (PS3.3 C.7.6.3.1.2).
+func RGB(p []byte) {
 	for i := 0; i+2 < len(p); i += 3 {
 		p[i], p[i+1], p[i+2] = color.YCbCrToRGB(p[i], p[i+1], p[i+2])
 	}

@@ -2,10 +2,7 @@ package offline
 
 import (
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/internal/judge/deid"
@@ -13,23 +10,9 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/testdata"
 )
 
-var valueShown = regexp.MustCompile(`<[0-9][^>]*>|UID [0-9.]+|\d{6,}|[0-9.]{12,}`)
-
-// mistakes are the kinds of errors that dciodvfy sees in a file, without values.
-func mistakes(program, path string) map[string]bool {
-	said, _ := exec.Command(program, path).CombinedOutput() // its status says nothing that its output does not
-	out := map[string]bool{}
-	for line := range strings.Lines(string(said)) {
-		if strings.HasPrefix(line, "Error") {
-			out[valueShown.ReplaceAllString(strings.TrimSpace(line), "")] = true
-		}
-	}
-	return out
-}
-
 // Whatever is planted in an object, cleaning it makes no error that was not there before.
 func TestPlantedValidity(t *testing.T) {
-	program := testdata.Program(t, "dciodvfy")
+	validator := testdata.NewValidator(t)
 	options := plant.Options{Seed: 21, Subjects: 6, Encoders: plant.Installed()}
 	if testdata.Soak() {
 		options.Subjects = 20
@@ -74,10 +57,10 @@ func TestPlantedValidity(t *testing.T) {
 				}
 				cleaned++
 				if before[f.Name] == nil {
-					before[f.Name] = mistakes(program, filepath.Join(in, filepath.FromSlash(f.Name)))
+					before[f.Name] = validator.Errors(filepath.Join(in, filepath.FromSlash(f.Name)))
 				}
 				right := true
-				for e := range mistakes(program, filepath.Join(out, fate.Path)) {
+				for e := range validator.Errors(filepath.Join(out, fate.Path)) {
 					if !before[f.Name][e] {
 						right = false
 						t.Errorf("%s: %s", f, e)
