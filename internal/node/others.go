@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
@@ -72,9 +73,7 @@ func nodeID(dir string) (nodes.ID, error) {
 		var id [16]byte
 		rand.Read(id[:])
 		b = []byte(hex.EncodeToString(id[:]) + "\n")
-		if err = os.WriteFile(path+".new", b, 0o600); err == nil {
-			err = os.Rename(path+".new", path)
-		}
+		err = durable.Write(path, b, 0o600) // under another name it would have to wait until the others take it for gone
 	}
 	if err != nil {
 		return "", fault.New(fault.Unavailable, attempt, "the data folder", "its name cannot be read or written")

@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
@@ -141,18 +142,9 @@ func writeNew(path, text string) (err error) {
 		err = f.Close()
 	}
 	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+		err = durable.Folder(filepath.Dir(path))
 	}
 	return fault.Wrap(fault.Unavailable, attempt, "", err)
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // LoadMaster reads a master key. A file that others may read, or the group may write, is refused.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
@@ -94,7 +95,7 @@ func (p Place) settle(old *Master) error {
 	if err := os.Rename(p.next().File, p.File); err != nil {
 		return fault.New(fault.Unavailable, "change master key", "", "the new key cannot be put into its place")
 	}
-	return fault.Wrap(fault.Unavailable, "change master key", "", syncFolder(filepath.Dir(p.File)))
+	return fault.Wrap(fault.Unavailable, "change master key", "", durable.Folder(filepath.Dir(p.File)))
 }
 
 // Retired is the file that a key is kept in after it was changed.
@@ -116,7 +117,7 @@ func (p Place) retire(old *Master) error {
 	if err != nil {
 		return fault.New(fault.Unavailable, "change master key", "", "the old key cannot be put aside")
 	}
-	return fault.Wrap(fault.Unavailable, "change master key", "", syncFolder(filepath.Dir(p.File)))
+	return fault.Wrap(fault.Unavailable, "change master key", "", durable.Folder(filepath.Dir(p.File)))
 }
 
 // Change is what Rotate did.
@@ -211,7 +212,7 @@ func (p Place) leave(old *Master) (string, error) {
 	if err := os.Remove(p.File); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fault.New(fault.Unavailable, "change master key", "", "the old key cannot be put aside")
 	}
-	return p.Retired(old.Fingerprint()), fault.Wrap(fault.Unavailable, "change master key", "", syncFolder(filepath.Dir(p.File)))
+	return p.Retired(old.Fingerprint()), fault.Wrap(fault.Unavailable, "change master key", "", durable.Folder(filepath.Dir(p.File)))
 }
 
 // rewrap wraps everything by another master key, in one transaction.

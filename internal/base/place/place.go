@@ -24,6 +24,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 )
 
@@ -233,21 +234,12 @@ func (p *Place) putFile(name string, r io.Reader) (n int64, err error) {
 	}
 	// The folder, and those that were made for it.
 	for dir := filepath.Dir(path); err == nil; dir = filepath.Dir(dir) {
-		err = syncFolder(dir)
+		err = durable.Folder(dir)
 		if dir == p.dir {
 			break
 		}
 	}
 	return n, fileFault(attempt, name, err)
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func (p *Place) path(name string) string { return filepath.Join(p.dir, filepath.FromSlash(name)) }

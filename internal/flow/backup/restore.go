@@ -18,6 +18,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
@@ -220,21 +221,12 @@ func (r *restore) write(name string, text []byte) error {
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err == nil {
-		err = syncFolder(r.Dir)
+		err = durable.Folder(r.Dir)
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, attempt, "the data folder", "it cannot be written to")
 	}
 	return nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // unready ends the name of a database that is not whole yet.
@@ -276,7 +268,7 @@ func (r *restore) load(ctx context.Context, from io.Reader, name string, want ma
 		err = os.Rename(path+unready, path)
 	}
 	if err == nil {
-		err = syncFolder(r.Dir)
+		err = durable.Folder(r.Dir)
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, attempt, "the data folder", "it cannot be written to")
@@ -376,7 +368,7 @@ func (r *restore) packs(ctx context.Context) error {
 		}
 		r.done()
 	}
-	if err := syncFolder(dir); err != nil {
+	if err := durable.Folder(dir); err != nil {
 		return fault.New(fault.Unavailable, attempt, "the data folder", "it cannot be written to")
 	}
 	return nil
@@ -565,7 +557,7 @@ func Settle(ctx context.Context, n Node, m *Manifest, actor string) (erased int,
 func Finish(dir string) error {
 	err := os.Remove(filepath.Join(dir, Marker))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = syncFolder(dir)
+		err = durable.Folder(dir)
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, attempt, "the data folder", "it cannot be written to")

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 )
 
 // folder is the output folder. Files are written under a temporary name, a batch of them is brought to stable storage at once, and only then do they get their
@@ -196,7 +198,7 @@ func (f *folder) keep(b batch) error {
 		f.mu.Unlock()
 	}
 	for dir := range dirs {
-		if err := syncFolder(dir); err != nil {
+		if err := durable.Folder(dir); err != nil {
 			return withoutPath(err)
 		}
 	}
@@ -205,15 +207,6 @@ func (f *folder) keep(b batch) error {
 
 // onlyWriter hides that a file can read from others: it would do so by 32 kB.
 type onlyWriter struct{ io.Writer }
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
 
 func (f *folder) committed(name string) bool {
 	f.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/durable"
 )
 
 // A key file holds the 32 bytes from which pseudonyms, UIDs and shifts of dates follow: as text in the form that CreateKey writes, or as the bare bytes.
@@ -82,5 +84,5 @@ func createKey(path string) (root [32]byte, err error) {
 	if err = f.Close(); err != nil {
 		return root, err
 	}
-	return root, syncFolder(filepath.Dir(path))
+	return root, durable.Folder(filepath.Dir(path))
 }
