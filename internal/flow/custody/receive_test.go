@@ -2,9 +2,12 @@ package custody
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -213,4 +216,29 @@ func TestEarlyValuesAreSearched(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A sender who breaks off exactly behind a value of a large object leaves nothing: what came is not the whole, although it reads like one.
+func TestBreaksOffBehindAValue(t *testing.T) {
+	eachSpine(t, func(t *testing.T, s *spine) {
+		padding := []byte("padding!")
+		whole, _, err := image(t, "1.2.3.4", func(b *dicom.Builder) {
+			b.Raw(dicom.TagPixelData, dicom.VROW, make([]byte, inlineBytes+4<<20))
+			b.Raw(dicom.TagDataSetTrailingPadding, dicom.VROB, padding)
+		}).Data.ReadAll(nil, 1<<30)
+		must(t, err)
+		cut := whole[:len(whole)-12-len(padding)]
+		for _, broken := range []error{io.ErrUnexpectedEOF, fmt.Errorf("read: %w", io.ErrUnexpectedEOF), errors.New("connection reset")} {
+			dep, err := s.Begin(t.Context(), collection.Default, DoorSTOW, "token-1")
+			must(t, err)
+			r, err := dep.Receive(t.Context(), Incoming{Syntax: dicom.ExplicitVRLittleEndian, Data: FromReader(io.MultiReader(bytes.NewReader(cut), iotest.ErrReader(broken)))})
+			if !fault.Is(err, fault.Unavailable) {
+				t.Errorf("%v: %+v, %v", broken, r, err)
+			}
+			must(t, s.Barrier(t.Context()))
+			if all := s.rows(); len(all) != 0 {
+				t.Fatalf("%v: %d rows", broken, len(all))
+			}
+		}
+	})
 }
