@@ -58,12 +58,12 @@ type Parts struct {
 type Flow struct {
 	Parts
 
-	// others are series that are another node's to read, and until when they are not looked at again. Run alone touches it.
-	others map[catalogue.SeriesID]time.Time
+	// later are series that are another node's to read, or cannot be read now, and until when they are not looked at again. Run alone touches it.
+	later map[catalogue.SeriesID]time.Time
 }
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{Parts: p, others: map[catalogue.SeriesID]time.Time{}} }
+func New(p Parts) *Flow { return &Flow{Parts: p, later: map[catalogue.SeriesID]time.Time{}} }
 
 // Run reads what is due until ctx ends.
 func (f *Flow) Run(ctx context.Context) error {
@@ -87,7 +87,7 @@ const seriesPage = 50
 
 // due reads the series that are complete.
 func (f *Flow) due(ctx context.Context) error {
-	var after catalogue.SeriesID // 0, but where those before are other nodes'
+	var after catalogue.SeriesID // 0, but where those before are for later
 	for ctx.Err() == nil {
 		all, err := f.Catalogue.UnreadSeries(ctx, time.Now().Add(-f.Quiet), after, seriesPage)
 		if err != nil || len(all) == 0 {
@@ -95,7 +95,7 @@ func (f *Flow) due(ctx context.Context) error {
 		}
 		progress, left := false, false
 		for _, s := range all {
-			if f.anothers(s) {
+			if f.isLater(s) {
 				left = true
 				continue
 			}
@@ -107,8 +107,8 @@ func (f *Flow) due(ctx context.Context) error {
 				progress = true
 				f.Custody.AdmitSoon()
 			}
-			if !mine {
-				f.others[s], left = time.Now().Add(againAfter), true
+			if !mine || n == 0 { // what could not be read now is tried again later, and keeps nothing else waiting
+				f.later[s], left = time.Now().Add(againAfter), true
 			}
 		}
 		switch {
@@ -116,24 +116,24 @@ func (f *Flow) due(ctx context.Context) error {
 		case left && len(all) == seriesPage:
 			after = all[len(all)-1]
 		case !progress:
-			return nil // what could not be read now is tried again later
+			return nil
 		}
 	}
 	return nil
 }
 
-// againAfter is how long a series that is another node's to read is not looked at again.
+// againAfter is how long a series that is another node's to read, or that could not be read, is not looked at again.
 const againAfter = 10 * time.Second
 
-// anothers reports a series that was found to be another node's a moment ago.
-func (f *Flow) anothers(s catalogue.SeriesID) bool {
-	until, ok := f.others[s]
+// isLater reports a series that was found a moment ago to be another node's, or not to be read now.
+func (f *Flow) isLater(s catalogue.SeriesID) bool {
+	until, ok := f.later[s]
 	if ok && time.Now().After(until) {
-		delete(f.others, s)
+		delete(f.later, s)
 		ok = false
 	}
-	if len(f.others) > 100_000 { // those that were read since are never asked for again
-		clear(f.others)
+	if len(f.later) > 100_000 { // those that were read since are never asked for again
+		clear(f.later)
 	}
 	return ok
 }

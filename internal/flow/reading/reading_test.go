@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
+	"github.com/vitrine-imaging/vitrine/internal/testdata"
 )
 
 // TestMain is the program that decodes as well.
@@ -309,5 +312,84 @@ func TestUnreadAtAnotherNode(t *testing.T) {
 		x.cfg.ReadPixels = true
 		x.start()
 		x.settled(policy.Admitted)
+	})
+}
+
+// Series whose pack is not there now keep no other from being read, however many they are; they are read when it is back.
+func TestUnreadableKeepNothingWaiting(t *testing.T) {
+	each(t, func(t *testing.T, x *rig) {
+		if x.cfg.Database != "" && !testdata.Soak() {
+			t.Skip("it waits for half of its time, on one database as on the other: make soak")
+		}
+		const n = 55 // more than are looked at together
+		small := func(k int) []byte {
+			b := dicom.NewBuilder(dicom.ExplicitVRLittleEndian)
+			for tag, v := range map[dicom.Tag]string{dicom.TagSOPClassUID: "1.2.840.10008.5.1.4.1.1.2", dicom.TagModality: "CT", dicom.TagPatientID: "H-4471 882", dicom.TagPatientName: "Winterbourne^Ada",
+				dicom.TagPhotometricInterpretation: "MONOCHROME2", dicom.TagStudyInstanceUID: fmt.Sprintf("1.2.3.%d", k), dicom.TagSeriesInstanceUID: fmt.Sprintf("1.2.3.%d.1", k), dicom.TagSOPInstanceUID: fmt.Sprintf("1.2.3.%d.1.1", k)} {
+				b.String(tag, v)
+			}
+			for tag, v := range map[dicom.Tag]int{dicom.TagRows: 16, dicom.TagColumns: 16, dicom.TagBitsAllocated: 16, dicom.TagBitsStored: 16, dicom.TagHighBit: 15, dicom.TagSamplesPerPixel: 1, dicom.TagPixelRepresentation: 0} {
+				b.Ints(tag, v)
+			}
+			b.Raw(dicom.TagPixelData, dicom.VROW, make([]byte, 2*16*16))
+			d, err := b.Dataset()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Bytes()
+		}
+		dep, err := x.Custody.Begin(t.Context(), "breast", custody.DoorSTOW, "token-of-ward-7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range n {
+			if _, err := dep.Receive(t.Context(), custody.Incoming{Syntax: dicom.ExplicitVRLittleEndian, Data: custody.FromReader(bytes.NewReader(small(k)))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := x.Custody.Barrier(t.Context()); err != nil { // the deposit has not ended: its studies wait
+			t.Fatal(err)
+		}
+		x.stop()
+		packs, err := filepath.Glob(filepath.Join(x.cfg.Data, "packs", "*.pack"))
+		if err != nil || len(packs) != 1 {
+			t.Fatal(packs, err)
+		}
+		away := filepath.Join(t.TempDir(), filepath.Base(packs[0]))
+		if err := os.Rename(packs[0], away); err != nil {
+			t.Fatal(err)
+		}
+		x.start()
+		if err := x.Stores.DB.Write(t.Context(), func(tx *db.Tx) error { return x.Stores.Catalogue.EndDeposit(tx, dep.ID) }); err != nil {
+			t.Fatal(err)
+		}
+		x.deposit(small(n))
+		admitted := func(want int) {
+			t.Helper()
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			late := time.After(60 * time.Second)
+			for {
+				got := 0
+				for _, l := range x.all() {
+					if l.State == policy.Admitted {
+						got++
+					}
+				}
+				if got == want {
+					return
+				}
+				select {
+				case <-tick.C:
+				case <-late:
+					t.Fatalf("%d are admitted, of %d", got, want)
+				}
+			}
+		}
+		admitted(1)
+		if err := os.Rename(away, packs[0]); err != nil {
+			t.Fatal(err)
+		}
+		admitted(n + 1)
 	})
 }
