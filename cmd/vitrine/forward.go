@@ -99,7 +99,7 @@ func (c *forwardListCmd) Run(ctx context.Context, s *streams) error {
 func forwardTable(all []admin.ForwardView) *table {
 	t := &table{head: []string{"AE TITLE", "COLLECTION", "WHAT", "SENT", "STUDIES WAITING", "LAST TRIED", "FAILURES", "REASON"}, none: "Nothing is forwarded."}
 	for _, f := range all {
-		t.add(f.Peer, f.Collection, f.What, strconv.FormatInt(f.Sent, 10), strconv.FormatInt(f.Waiting, 10), day(f.Tried), strconv.FormatInt(f.Failures, 10), f.Reason)
+		t.add(f.Peer, f.Collection, f.What, strconv.FormatInt(f.Sent, 10), strconv.FormatInt(f.Waiting, 10), minute(f.Tried), strconv.FormatInt(f.Failures, 10), f.Reason)
 	}
 	return t
 }
