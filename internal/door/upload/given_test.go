@@ -205,3 +205,17 @@ func TestGivenCleaned(t *testing.T) {
 		}
 	})
 }
+
+// A whole file that is larger than is taken is told so, and nothing of it is kept, although it reads like a smaller one up to there.
+func TestWholeFileTooLarge(t *testing.T) {
+	f := file(t, 1)
+	x := start(t, "", upload.Limits{File: int64(len(f))})
+	longer := append(append(bytes.Clone(f), 0xFC, 0xFF, 0xFC, 0xFF, 'O', 'B', 0, 0, 4, 0, 0, 0), 1, 2, 3, 4) // Data Set Trailing Padding
+	if code, _ := x.give("ann", x.batch("ann"), 1, longer, nil); code != 413 {
+		t.Errorf("%d", code)
+	}
+	if code, got := x.give("ann", x.batch("ann"), 1, f, nil); code != 200 || got.Fate != "kept" {
+		t.Errorf("%d %+v", code, got)
+	}
+	x.wantStored(f)
+}

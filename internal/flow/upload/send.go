@@ -50,8 +50,11 @@ func (f *Flow) Send(ctx context.Context, who Caller, w Whole) (Fate, error) {
 	if err != nil {
 		return Fate{}, err
 	}
-	in := custody.Incoming{Ordinal: w.Ordinal, Data: custody.FromReader(io.LimitReader(w.Data, f.Limits.File+1)), Given: w.Given}
-	receipt, err := dep.Receive(ctx, in)
+	data := &atMost{r: w.Data, left: f.Limits.File}
+	receipt, err := dep.Receive(ctx, custody.Incoming{Ordinal: w.Ordinal, Data: custody.FromReader(data), Given: w.Given})
+	if data.over {
+		return Fate{}, errOver
+	}
 	if refusal, ok := errors.AsType[*custody.Refusal](err); ok && fault.KindOf(refusal) != fault.Unavailable {
 		return Fate{Outcome: fateRefused, Reasons: []custody.Reason{refusal.Reason}}, nil
 	}
@@ -59,6 +62,25 @@ func (f *Flow) Send(ctx context.Context, who Caller, w Whole) (Fate, error) {
 		return Fate{}, err
 	}
 	return Fate{Outcome: receipt.Outcome.String(), Reasons: receipt.Reasons}, nil
+}
+
+var errOver = fault.New(fault.TooLarge, attempt, "", "the file is larger than is taken")
+
+// atMost ends with an error where there is more than it lets through: an end would make a smaller file of it.
+type atMost struct {
+	r    io.Reader
+	left int64
+	over bool
+}
+
+func (b *atMost) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left+1)])
+	if int64(n) > b.left {
+		b.over = true
+		return int(b.left), errOver
+	}
+	b.left -= int64(n)
+	return n, err
 }
 
 // MaxRecalled bounds what one call takes back.
