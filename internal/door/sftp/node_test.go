@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"net"
@@ -491,10 +493,24 @@ func TestArchives(t *testing.T) {
 			must(t, err)
 		}
 		must(t, w.Close())
-		for name, b := range map[string][]byte{"cut.tgz": one[:len(one)/2], "cut.zip": whole[:len(whole)/2], "damaged.zip": bad, "bomb.zip": bomb.Bytes(), "empty.zip": archive(t, "zip", nil),
+		var torn, packed bytes.Buffer // its directory is whole, the one file in it is not
+		z, err := flate.NewWriter(&packed, flate.BestSpeed)
+		must(t, err)
+		_, err = z.Write(file(t, 8))
+		must(t, err)
+		must(t, z.Close())
+		w = zip.NewWriter(&torn)
+		f, err = w.CreateRaw(&zip.FileHeader{Name: "x", Method: zip.Deflate, CompressedSize64: uint64(packed.Len() / 2), UncompressedSize64: uint64(len(file(t, 8))), CRC32: crc32.ChecksumIEEE(file(t, 8))})
+		must(t, err)
+		_, err = f.Write(packed.Bytes()[:packed.Len()/2])
+		must(t, err)
+		must(t, w.Close())
+		for name, b := range map[string][]byte{"torn.zip": torn.Bytes(), "cut.tgz": one[:len(one)/2], "cut.zip": whole[:len(whole)/2], "damaged.zip": bad, "bomb.zip": bomb.Bytes(), "empty.zip": archive(t, "zip", nil),
 			"nothing.zip": archive(t, "zip", map[string][]byte{"a.txt": []byte("words")}), "zip in zip.zip": archive(t, "zip", map[string][]byte{"inner.zip": whole})} {
 			if err := put(s, name, b); err == nil {
 				t.Errorf("%s is taken", name)
+			} else if strings.Contains(err.Error(), "again later") {
+				t.Errorf("%s: %v, which helps nobody", name, err)
 			} else if testing.Verbose() {
 				t.Logf("%s: %v", name, err)
 			}
