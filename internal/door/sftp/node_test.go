@@ -494,13 +494,16 @@ func TestArchives(t *testing.T) {
 		}
 		must(t, w.Close())
 		var torn, packed bytes.Buffer // its directory is whole, the one file in it is not
+		long := append(file(t, 8), make([]byte, 300<<10)...)
+		_, err = rand.Read(long[len(long)-300<<10:])
+		must(t, err)
 		z, err := flate.NewWriter(&packed, flate.BestSpeed)
 		must(t, err)
-		_, err = z.Write(file(t, 8))
+		_, err = z.Write(long)
 		must(t, err)
 		must(t, z.Close())
 		w = zip.NewWriter(&torn)
-		f, err = w.CreateRaw(&zip.FileHeader{Name: "x", Method: zip.Deflate, CompressedSize64: uint64(packed.Len() / 2), UncompressedSize64: uint64(len(file(t, 8))), CRC32: crc32.ChecksumIEEE(file(t, 8))})
+		f, err = w.CreateRaw(&zip.FileHeader{Name: "x", Method: zip.Deflate, CompressedSize64: uint64(packed.Len() / 2), UncompressedSize64: uint64(len(long)), CRC32: crc32.ChecksumIEEE(long)})
 		must(t, err)
 		_, err = f.Write(packed.Bytes()[:packed.Len()/2])
 		must(t, err)

@@ -31,13 +31,13 @@ func FromReader(r io.Reader) Data { return &readerData{r} }
 
 type readerData struct{ io.Reader }
 
-// ErrBrokeOff is io.ErrUnexpectedEOF of whoever sends, by another name: a parser takes that for the end of what there is, and would find a data set whole that was cut behind one of its values.
-var ErrBrokeOff = errors.New("its sender broke off")
+// errBrokeOff is io.ErrUnexpectedEOF of whoever sends, by another name: a parser takes that for the end of what there is, and would find a data set whole that was cut behind one of its values.
+var errBrokeOff = errors.New("its sender broke off")
 
 func (d *readerData) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = ErrBrokeOff
+		err = errBrokeOff
 	}
 	return n, err
 }

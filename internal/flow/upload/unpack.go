@@ -305,7 +305,7 @@ func (u *unpacking) damaged() {
 
 // archiveError reports whether an error is the archive's, not the node's.
 func archiveError(err error) bool {
-	for _, e := range []error{zip.ErrChecksum, zip.ErrFormat, zip.ErrAlgorithm, gzip.ErrChecksum, gzip.ErrHeader, tar.ErrHeader, tar.ErrFieldTooLong, io.ErrUnexpectedEOF, custody.ErrBrokeOff, errMissing, errMember} {
+	for _, e := range []error{zip.ErrChecksum, zip.ErrFormat, zip.ErrAlgorithm, gzip.ErrChecksum, gzip.ErrHeader, tar.ErrHeader, tar.ErrFieldTooLong, io.ErrUnexpectedEOF, errMissing, errMember} {
 		if errors.Is(err, e) {
 			return true
 		}
