@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/textproto"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -379,6 +380,9 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		err = &Error{Status: http.StatusRequestTimeout, Attempt: "read request", Reason: "its body stopped coming", Advice: "Send it again."}
 	default: // it ends early, or its chunks are none: the sender's fault, whoever reads it
+		if _, quotes := errors.AsType[textproto.ProtocolError](err); quotes {
+			err = nil // a trailer that is none, which the error repeats: it may hold anything
+		}
 		err = &Error{Status: http.StatusBadRequest, Attempt: "read request", Reason: "its body cannot be read to its end", Advice: "Send it again whole.", Err: err}
 	}
 	return n, err

@@ -288,3 +288,30 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 		t.Errorf("%+v; the log says %s", seen, log.String())
 	}
 }
+
+// A trailer that is none is the sender's fault, and its text goes nowhere.
+func TestBodyWithABadTrailer(t *testing.T) {
+	var log bytes.Buffer
+	var said error
+	s := httptest.NewServer(front(&log, map[string]http.HandlerFunc{"POST /x": func(w http.ResponseWriter, r *http.Request) {
+		_, said = io.ReadAll(r.Body)
+		Fail(w, r, fault.Wrap(fault.Unavailable, "read", "", said))
+	}}, nil))
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\n"+secret+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil || !strings.Contains(string(answer), " 400 ") {
+		t.Errorf("%v: %s", err, answer)
+	}
+	s.Close()
+	if said == nil || strings.Contains(said.Error(), secret) || strings.Contains(log.String(), secret) || strings.Contains(string(answer), secret) {
+		t.Errorf("%v; the log says %s", said, log.String())
+	}
+}
