@@ -302,9 +302,9 @@ func (p *plan) column(name string, indexed bool) string {
 }
 
 // collectionColumn is the column of the collection. PostgreSQL has statistics of it and none of an expression: where a search does not begin with a
-// study, it would take the collection for a small one and begin there.
+// study, it would take the collection for a small one and begin there. Nor may it think so where a search goes along the dates of studies: it would read and sort a whole range of them for the first ten.
 func (p *plan) collectionColumn(name string) string {
-	fromStudy := p.begins >= byStudyUID && p.begins <= byDay || p.begins == byDates
+	fromStudy := p.begins >= byStudyUID && p.begins <= byDay
 	return p.column(name, p.engine == db.PostgreSQL && !fromStudy)
 }
 

@@ -154,3 +154,25 @@ func TestLongAnswersAreNotSorted(t *testing.T) {
 		}
 	})
 }
+
+// A page of a range of dates is read in the order of the dates, also within one collection: nothing is gathered and sorted first, which would take as long as the range is wide.
+func TestDatesAreReadInTheirOrder(t *testing.T) {
+	each(t, func(f *fixture) {
+		id := f.deposit("breast")
+		var entries []Entry
+		for i := range 3000 {
+			entries = append(entries, synthetic(50*i, id))
+		}
+		f.add(entries...)
+		releaseAll(t, f.d)
+		for _, narrow := range []collection.ID{"", "breast"} {
+			q := f.query(Studies, see(released), "StudyDate", "20180101-20181231")
+			q.Collection, q.Limit = narrow, 10
+			p, _ := q.plan(f.d.Engine())
+			text, args := p.statement(studyColumns)
+			if plan := f.explain(text, args); strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("in one collection: %v\n%s\n%s", narrow != "", text, plan)
+			}
+		}
+	})
+}
