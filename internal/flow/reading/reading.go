@@ -58,12 +58,12 @@ type Parts struct {
 type Flow struct {
 	Parts
 
-	// later are series that are another node's to read, or cannot be read now, and until when they are not looked at again. Run alone touches it.
-	later map[catalogue.SeriesID]time.Time
+	// later are series that are another node's to read, or cannot be read now. Run alone touches it.
+	later map[catalogue.SeriesID]pause
 }
 
 // New makes the flow.
-func New(p Parts) *Flow { return &Flow{Parts: p, later: map[catalogue.SeriesID]time.Time{}} }
+func New(p Parts) *Flow { return &Flow{Parts: p, later: map[catalogue.SeriesID]pause{}} }
 
 // Run reads what is due until ctx ends.
 func (f *Flow) Run(ctx context.Context) error {
@@ -107,8 +107,13 @@ func (f *Flow) due(ctx context.Context) error {
 				progress = true
 				f.Custody.AdmitSoon()
 			}
-			if !mine || n == 0 { // what could not be read now is tried again later, and keeps nothing else waiting
-				f.later[s], left = time.Now().Add(againAfter), true
+			switch { // what could not be read now is tried again later, and keeps nothing else waiting
+			case !mine:
+				f.later[s], left = pause{time.Now().Add(againAfter), 0}, true
+			case n == 0:
+				f.later[s], left = f.later[s].longer(time.Now()), true
+			default:
+				delete(f.later, s)
 			}
 		}
 		switch {
@@ -122,20 +127,30 @@ func (f *Flow) due(ctx context.Context) error {
 	return nil
 }
 
-// againAfter is how long a series that is another node's to read, or that could not be read, is not looked at again.
-const againAfter = 10 * time.Second
+// againAfter is how long a series that is another node's to read, or that could not be read for the first time, is not looked at again; seldomAfter how long one that never can.
+const (
+	againAfter  = 10 * time.Second
+	seldomAfter = 10 * time.Minute
+)
+
+// A pause is until when a series is not looked at again, and how long that is if it could not be read.
+type pause struct {
+	until time.Time
+	long  time.Duration
+}
+
+// longer is the pause after another failure: twice the last.
+func (p pause) longer(now time.Time) pause {
+	long := min(max(againAfter, 2*p.long), seldomAfter)
+	return pause{now.Add(long), long}
+}
 
 // isLater reports a series that was found a moment ago to be another node's, or not to be read now.
 func (f *Flow) isLater(s catalogue.SeriesID) bool {
-	until, ok := f.later[s]
-	if ok && time.Now().After(until) {
-		delete(f.later, s)
-		ok = false
-	}
 	if len(f.later) > 100_000 { // those that were read since are never asked for again
 		clear(f.later)
 	}
-	return ok
+	return time.Now().Before(f.later[s].until)
 }
 
 // series reads the images of a series, and says how many are done. One that is not mine is another node's to read, now.
