@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -81,6 +82,7 @@ type office interface {
 	ImportEntries(ctx context.Context, what directoryflow.Source, raw []byte, how directoryflow.Taking, draft bool) (directoryflow.Outcome, error)
 	DirectoryEntries(ctx context.Context) ([]directoryflow.EntryView, error)
 	ExportEntry(ctx context.Context, id string, f directoryflow.Format) ([]byte, error)
+	MayUse(ctx context.Context, id string, purpose url.Values) (directoryflow.Use, error)
 	PublishEntry(ctx context.Context, id string, revision int64) (directoryflow.EntryView, error)
 	RetireEntry(ctx context.Context, id string) error
 	CountPeople(ctx context.Context) (directoryflow.Counting, error)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
+	"github.com/vitrine-imaging/vitrine/internal/judge/datause"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 )
 
@@ -18,6 +20,7 @@ type directoryCmd struct {
 	Import  directoryImportCmd  `cmd:"" help:"Read descriptions of collections: CSV, DCAT as JSON-LD, HDR UK or CRUK JSON, or our own JSON."`
 	Export  directoryExportCmd  `cmd:"" help:"Print a published entry as HDR UK, CRUK, DCAT, MIABIS, schema.org or CSV."`
 	List    directoryListCmd    `cmd:"" help:"List the entries that you may write, with what they still lack."`
+	Use     directoryUseCmd     `cmd:"" help:"Ask whether what you want to do is what a collection may be used for."`
 	Publish directoryPublishCmd `cmd:"" help:"Show an entry to everybody."`
 	Retire  directoryRetireCmd  `cmd:"" help:"Take an entry out of the directory."`
 	Count   directoryCountCmd   `cmd:"" help:"Count people now, instead of in the night."`
@@ -131,6 +134,83 @@ func (c *directoryExportCmd) Run(ctx context.Context, s *streams) error {
 	}
 	_, err = s.out.Write(b)
 	return err
+}
+
+type directoryUseCmd struct {
+	adminFlags
+	ID            string   `arg:"" help:"The entry."`
+	For           string   `required:"" enum:"disease,health,general,ancestry,care" help:"What it is for: research into particular diseases, into health, any research, the origins of populations, or the care of patients (${enum})."`
+	Disease       []string `sep:"none" placeholder:"CODE" help:"A disease that is studied: C50, ICD-O-3-M 8500/3, breast cancer. May be repeated."`
+	Organisation  string   `enum:",non-profit,for-profit" default:"" placeholder:"KIND" help:"Of whoever asks: non-profit or for-profit."`
+	Country       []string `placeholder:"CC" help:"Where they are, and where the data will be: GB. May be repeated."`
+	Months        int      `placeholder:"N" help:"For how long."`
+	Training      bool     `help:"Artificial intelligence is trained with it."`
+	Generative    bool     `help:"Models that make images are trained with it."`
+	Methods       bool     `help:"Its aim is a method or a program."`
+	Genetic       bool     `help:"Genes are studied."`
+	Animals       bool     `help:"Animals are worked with."`
+	Commercial    bool     `help:"What comes of it is sold, or serves what is sold."`
+	Download      bool     `help:"Data are taken away."`
+	Relink        bool     `help:"Data are joined with others about people."`
+	Onward        bool     `help:"Data are given to others."`
+	Reidentify    bool     `help:"People are to be found out."`
+	Publish       bool     `help:"What is found will be published."`
+	GiveBack      bool     `help:"What is made from it will be given back."`
+	Ethics        bool     `help:"An ethics committee has agreed."`
+	Collaboration bool     `help:"The people who made the data work with you."`
+	Approved      bool     `help:"You, your institution and your project were approved for these data."`
+}
+
+func (c *directoryUseCmd) Help() string {
+	return `The answer is permit, review (a person has to decide) or deny, with the rules by which, and what would help. It is a question: nothing is kept of it, and nothing is granted by it.
+
+Exit code 0 says permit; 3 says review or deny.`
+}
+
+// Run asks.
+func (c *directoryUseCmd) Run(ctx context.Context, s *streams) error {
+	q := url.Values{"for": {c.For}, "disease": c.Disease, "country": c.Country}
+	if c.Organisation != "" {
+		q.Set("organisation", c.Organisation)
+	}
+	if c.Months != 0 {
+		q.Set("months", strconv.Itoa(c.Months))
+	}
+	for name, yes := range map[string]bool{"training": c.Training, "generative": c.Generative, "methods": c.Methods, "genetic": c.Genetic, "animals": c.Animals, "commercial": c.Commercial, "download": c.Download,
+		"relink": c.Relink, "onward": c.Onward, "reidentify": c.Reidentify, "publish": c.Publish, "give-back": c.GiveBack, "ethics": c.Ethics, "collaboration": c.Collaboration, "approved": c.Approved} {
+		if yes {
+			q.Set(name, "yes")
+		}
+	}
+	o, err := c.open(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	u, err := o.MayUse(ctx, c.ID, q)
+	if err != nil {
+		return err
+	}
+	t := &table{head: []string{"ANSWER", "RULE", "WHY", "WHAT WOULD HELP"}}
+	for _, r := range u.Reasons {
+		t.add(r.Verdict.String(), cell(r.Rule), cell(r.Text), cell(r.Remedy))
+	}
+	if !s.json {
+		fmt.Fprintf(s.out, "%s: %s\n\n", cell(u.Title), u.Verdict)
+	}
+	if err := s.list(u, t); err != nil {
+		return err
+	}
+	if !s.json && len(u.Duties) > 0 {
+		fmt.Fprintln(s.out, "\nWhat you would have to do, and to leave:")
+		for _, d := range u.Duties {
+			fmt.Fprintf(s.out, "  %s\n", cell(d))
+		}
+	}
+	if u.Verdict != datause.Permit {
+		return partial
+	}
+	return nil
 }
 
 type directoryListCmd struct{ adminFlags }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/url"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
@@ -332,6 +333,18 @@ func (l *local) CountPeople(ctx context.Context) (directoryflow.Counting, error)
 	}
 	n, err := d.Count(ctx, l.who)
 	return directoryflow.ViewCounting(n), err
+}
+
+func (l *local) MayUse(ctx context.Context, id string, purpose url.Values) (directoryflow.Use, error) {
+	p, err := directoryflow.ReadPurpose(purpose)
+	if err != nil {
+		return directoryflow.Use{}, err
+	}
+	d, err := l.directory(ctx)
+	if err != nil {
+		return directoryflow.Use{}, err
+	}
+	return d.MayUse(ctx, l.who, directory.ID(id), p)
 }
 
 func (l *local) Risk(ctx context.Context, id string, k int) (*risk.Report, error) {

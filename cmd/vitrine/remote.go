@@ -166,6 +166,10 @@ func (r *remote) ExportEntry(ctx context.Context, id string, f directoryflow.For
 	return r.c.File(ctx, url.Values{"format": {string(f)}}, "api", "directory", id, "export")
 }
 
+func (r *remote) MayUse(ctx context.Context, id string, purpose url.Values) (u directoryflow.Use, err error) {
+	return u, r.c.JSON(ctx, http.MethodGet, purpose, nil, &u, "api", "directory", id, "use")
+}
+
 func (r *remote) PublishEntry(ctx context.Context, id string, revision int64) (v directoryflow.EntryView, err error) {
 	return v, r.c.JSON(ctx, http.MethodPut, nil, map[string]int64{"revision": revision}, &v, "api", "directory", id, "publication")
 }

@@ -226,6 +226,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/directory/north", "", nil, 0, true},
 		{"PUT", "/api/directory/north/publication", "{}", in(writers...), 200, false},
 		{"GET", "/api/directory/north/export?format=hdruk", "", nil, 0, true},
+		{"GET", "/api/directory/north/use?for=health&organisation=non-profit", "", nil, 0, true},
 		{"DELETE", "/api/directory/north/publication", "", in(writers...), 204, false},
 		{"POST", "/api/directory/counts", "", node(policy.Admin), 201, false},
 		{"GET", "/api/status", "", func(r policy.Role, _ string) bool { return r == policy.Steward || r == policy.Admin }, 200, false},

@@ -32,6 +32,9 @@ func (d *Door) directoryRoutes() []route {
 		{method: "PUT", path: "/api/directory/{entry}", name: "putEntry", text: "Store a revision of an entry, and publish it if it says so.", takes: "NewRevision", gives: "DirectoryEntry", do: d.putEntry},
 		{method: "GET", path: "/api/directory/{entry}/export", public: true, name: "exportEntry", text: "A published entry as hdruk, cruk, dcat, miabis, schema.org or csv.", query: []string{"format"}, file: d.exportEntry,
 			media: "application/json"},
+		{method: "GET", path: "/api/directory/{entry}/use", public: true, name: "matchUse",
+			text:  "Whether what somebody wants to do is what a collection's data may be used for, by which rules, and what would help. It is a question: nothing is kept of it and nothing granted.",
+			query: directoryflow.PurposeParameters(), gives: "Use", do: d.mayUse},
 		{method: "PUT", path: "/api/directory/{entry}/publication", name: "publishEntry", text: "Show a revision to everybody.", takes: "Publication", gives: "DirectoryEntry", do: d.publishEntry},
 		{method: "DELETE", path: "/api/directory/{entry}/publication", name: "retireEntry", text: "Take an entry out of the directory. Its revisions stay.", do: d.retireEntry},
 	}
@@ -55,6 +58,18 @@ func (r *request) entry() (directory.ID, error) {
 		return "", fault.New(fault.NotFound, "find directory entry", "", "there is no such entry")
 	}
 	return id, nil
+}
+
+func (d *Door) mayUse(r *request) (any, error) {
+	id, err := r.entry()
+	if err != nil {
+		return nil, err
+	}
+	p, err := directoryflow.ReadPurpose(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	return d.Directory.MayUse(r.Context(), r.who, id, p)
 }
 
 // truth reads a yes or no of the query.

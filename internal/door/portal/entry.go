@@ -19,6 +19,7 @@ import (
 func (d *Door) registerEntries(mux web.Routes) {
 	d.registerWriting(mux)
 	mux.HandleFunc("GET /directory/{entry}", d.page(d.entry))
+	mux.HandleFunc("GET /directory/{entry}/use", d.page(d.mayUse))
 	mux.HandleFunc("GET /directory/{entry}/montage/{n}", d.montage)
 	mux.HandleFunc("GET /directory/{entry}/picture", d.montage)
 	mux.HandleFunc("GET /collections/{collection}/pictures", d.page(d.pictures))
