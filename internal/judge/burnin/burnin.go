@@ -20,7 +20,7 @@ import (
 )
 
 // Version names what finds: its method, net, forests and thresholds. It changes with whatever changes what is found.
-const Version = "5"
+const Version = "6"
 
 // Source is why a box is to be masked.
 type Source uint8
@@ -98,7 +98,7 @@ type judgement struct {
 }
 
 // judged was chosen with pictures of the kinds that the forests were trained on, never with those that figures are given for.
-var judged = judgement{sure: 3.4, likely: -1.5, beyond: -1, suspect: 0.5, often: 0.8, support: 0.25, lonely: -3, keep: 0, grow: -1.5, wary: -0.8, side: 0.5, along: 1, across: 0.5}
+var judged = judgement{sure: 3.4, likely: -2.5, beyond: -1, suspect: -0.3, often: -0.5, support: 0.25, lonely: -3, keep: 0, grow: -2, wary: -1.5, side: 0, along: 1, across: 0.5}
 
 // Look finds text in one decoded frame. a says how its samples are meant; f is what package codec decoded. Errors are [*codec.Broken] and [*codec.Unsupported]: a frame
 // that could not be looked at is not clean.

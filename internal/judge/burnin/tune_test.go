@@ -105,7 +105,7 @@ func TestChooseJudgement(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			*map[string]*float32{"sure": &j.sure, "suspect": &j.suspect, "often": &j.often, "likely": &j.likely, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
+			*map[string]*float32{"sure": &j.sure, "suspect": &j.suspect, "often": &j.often, "beyond": &j.beyond, "lonely": &j.lonely, "likely": &j.likely, "support": &j.support, "keep": &j.keep, "grow": &j.grow, "side": &j.side, "wary": &j.wary, "along": &j.along,
 				"across": &j.across}[name] = float32(v)
 		}
 		try(x, j)

@@ -9,6 +9,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
 	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/plant"
+	"github.com/vitrine-imaging/vitrine/internal/judge/burnin/internal/view"
 	"github.com/vitrine-imaging/vitrine/internal/judge/render"
 )
 
@@ -167,6 +168,93 @@ func TestAnyWindow(t *testing.T) {
 	found := look(t, &a, codec.Frame{Image: a.Image(), Pixels: b})
 	if got := covered(c, found.Boxes); got < covers && found.Unsure == "" {
 		t.Errorf("%.2f of the ink is covered", got)
+	}
+}
+
+// Letters on a plate whose values lie close together, in a radiograph of which the rest lies at both ends of the range: the picture that is looked at has to tell them apart.
+func TestPlateBetweenTheEnds(t *testing.T) {
+	const w, h, plate, ink = 640, 560, 40, 95
+	r := plant.NewRand(9)
+	b := make([]byte, 2*w*h)
+	at := func(x, y int) []byte { return b[2*(y*w+x):] }
+	text := func(x, y int) bool { return x >= 450 && x < 520 && y >= 300 && y < 312 && x%4 == 0 }
+	for y := range h {
+		for x := range w {
+			v := 4095 * r.Intn(2)
+			switch {
+			case x < 300:
+				v = 120 + r.Intn(90)
+			case text(x, y):
+				v = ink
+			case x >= 440 && x < 530 && y >= 295 && y < 317:
+				v = plate
+			}
+			binary.LittleEndian.PutUint16(at(x, y), uint16(v))
+		}
+	}
+	a := &render.Attributes{Rows: h, Columns: w, Samples: 1, Allocated: 16, Stored: 12, HighBit: 11, Photometric: "MONOCHROME2", Slope: 1, Aspect: 1}
+	views, err := view.Of(a, codec.Frame{Image: a.Image(), Pixels: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for _, g := range views {
+		most = max(most, int(g.Pix[305*w+452])-int(g.Pix[305*w+453]))
+	}
+	if most < 30 {
+		t.Errorf("ink stands out by %d of 255 greys in the clearest picture", most)
+	}
+}
+
+// Ink that is laid on its own shade is not there to be covered.
+func TestInkThatNobodySees(t *testing.T) {
+	c := plant.NewCanvas(200, 60, 1)
+	for i := range c.Planes[0] {
+		if i%200 < 130 { // the rest is black
+			c.Planes[0][i] = 0.9
+		}
+	}
+	r := plant.NewRand(2)
+	face := plant.Held()[0]
+	for tries := 0; len(c.Lines) == 0; tries++ {
+		if tries == 50 {
+			t.Fatal("the line found no place")
+		}
+		if m := face.Draw(r, "DARK ON DARK", 14); !c.Write(r, m, image.Pt(40, 20), 14, face.Name, plant.Dark, false) {
+			continue
+		}
+	}
+	if in := c.Lines[0].Covered(func(x, y int) bool { return x < 130 }); in < 0.999 {
+		t.Errorf("the half that can be seen is covered, and counts for %.2f", in)
+	}
+	if in := c.Lines[0].Covered(func(x, y int) bool { return x >= 130 }); in > 0.001 {
+		t.Errorf("the half that nobody sees counts as %.2f", in)
+	}
+}
+
+// Strokes thinner than a pixel are drawn whole without half tones too.
+func TestHairlines(t *testing.T) {
+	m := &plant.Mask{W: 40, H: 12, Ink: make([]float32, 40*12)}
+	for x := range 40 { // a stroke of a third of a pixel that falls by a tenth of a pixel a column
+		y := 2 + float64(x)/10
+		k := int(y)
+		m.Ink[k*40+x] = 0.35 * float32(1-(y-float64(k)))
+		m.Ink[(k+1)*40+x] = 0.35 * float32(y-float64(k))
+	}
+	c, gaps := m.Crisp(), 0
+	for x := range 40 {
+		n := 0
+		for y := range 12 {
+			if c.Ink[y*40+x] > 0 {
+				n++
+			}
+		}
+		if n == 0 {
+			gaps++
+		}
+	}
+	if gaps > 4 {
+		t.Errorf("%d of 40 columns of a stroke are not drawn", gaps)
 	}
 }
 

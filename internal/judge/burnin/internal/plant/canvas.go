@@ -23,14 +23,18 @@ type Line struct {
 	Style   string
 	Turned  bool // by a quarter
 	ink     *Mask
+	seen    []bool // of each pixel of ink, whether it differs from what was there
 }
 
-// Covered is how much of the line's ink, from 0 to 1, lies within what is masked.
+// visible is how much ink has to differ from what is beneath, to be seen: half of what faint text does.
+const visible = 20. / 255
+
+// Covered is how much of the line's ink that can be seen, from 0 to 1, lies within what is masked. Where dark letters run into a dark ground there is nothing to see, nor to cover.
 func (l *Line) Covered(masked func(x, y int) bool) float64 {
 	var in, all float64
 	for y := range l.ink.H {
 		for x := range l.ink.W {
-			if l.ink.Ink[y*l.ink.W+x] < 0.4 {
+			if !l.seen[y*l.ink.W+x] {
 				continue
 			}
 			all++
@@ -45,12 +49,12 @@ func (l *Line) Covered(masked func(x, y int) bool) float64 {
 	return in / all
 }
 
-// Inked tells whether any of the line's ink lies in a rectangle.
+// Inked tells whether any of the line's ink that can be seen lies in a rectangle.
 func (l *Line) Inked(b image.Rectangle) bool {
 	b = b.Sub(l.Box.Min).Intersect(image.Rect(0, 0, l.ink.W, l.ink.H))
 	for y := b.Min.Y; y < b.Max.Y; y++ {
 		for x := b.Min.X; x < b.Max.X; x++ {
-			if l.ink.Ink[y*l.ink.W+x] >= 0.4 {
+			if l.seen[y*l.ink.W+x] {
 				return true
 			}
 		}
@@ -137,8 +141,9 @@ func (c *Canvas) rect(b image.Rectangle, v [3]float32, alpha float32) {
 	}
 }
 
-// put lays ink on the canvas.
-func (c *Canvas) put(m *Mask, x0, y0 int, v [3]float32, add bool) {
+// put lays ink on the canvas, and tells of each pixel of the mask whether it made a difference that can be seen.
+func (c *Canvas) put(m *Mask, x0, y0 int, v [3]float32, add bool) (seen []bool) {
+	seen = make([]bool, m.W*m.H)
 	for y := range m.H {
 		for x := range m.W {
 			a := m.Ink[y*m.W+x]
@@ -147,14 +152,19 @@ func (c *Canvas) put(m *Mask, x0, y0 int, v [3]float32, add bool) {
 			}
 			for k, p := range c.Planes {
 				i := (y+y0)*c.W + x + x0
+				before := p[i]
 				if add {
 					p[i] = min(1, max(0, p[i]+a*v[k]))
 				} else {
 					p[i] += (v[k] - p[i]) * a
 				}
+				if a >= 0.4 && max(p[i]-before, before-p[i]) >= visible {
+					seen[y*m.W+x] = true
+				}
 			}
 		}
 	}
+	return seen
 }
 
 // JPEG is what is left of the picture after compression of a quality from 1 to 100.
@@ -252,6 +262,7 @@ func (c *Canvas) Write(r *Rand, m *Mask, at image.Point, capital float64, face s
 		}
 	}
 	mean, spread := c.mean(box)
+	var seen []bool
 	grey := func(v float64) [3]float32 { return [3]float32{float32(v), float32(v), float32(v)} }
 	switch style {
 	case Bright:
@@ -262,23 +273,23 @@ func (c *Canvas) Write(r *Rand, m *Mask, at image.Point, capital float64, face s
 		if v-mean < 0.17+0.8*spread {
 			return false
 		}
-		c.put(m, at.X, at.Y, grey(v), false)
+		seen = c.put(m, at.X, at.Y, grey(v), false)
 	case Dark:
 		v := r.Between(0, 0.2)
 		if mean-v < 0.17+0.8*spread {
 			return false
 		}
-		c.put(m, at.X, at.Y, grey(v), false)
+		seen = c.put(m, at.X, at.Y, grey(v), false)
 	case Faint:
 		if mean > 0.8 || spread > 0.1 {
 			return false
 		}
-		c.put(m, at.X, at.Y, grey(r.Between(0.157, 0.25)), true)
+		seen = c.put(m, at.X, at.Y, grey(r.Between(0.157, 0.25)), true)
 	case FaintOff:
 		if mean < 0.25 || spread > 0.1 {
 			return false
 		}
-		c.put(m, at.X, at.Y, grey(-r.Between(0.157, 0.25)), true)
+		seen = c.put(m, at.X, at.Y, grey(-r.Between(0.157, 0.25)), true)
 	case Boxed:
 		plate, ink := r.Between(0, 0.3), r.Between(0.65, 1)
 		if r.Chance(0.5) {
@@ -286,12 +297,12 @@ func (c *Canvas) Write(r *Rand, m *Mask, at image.Point, capital float64, face s
 		}
 		pad := 2 + r.Intn(int(capital/2)+1)
 		c.rect(box.Inset(-pad), grey(plate), 1)
-		c.put(m, at.X, at.Y, grey(ink), false)
+		seen = c.put(m, at.X, at.Y, grey(ink), false)
 	case Outlined:
 		n := 1 + int(capital/24)
 		rim := m.Grown(n)
 		c.put(rim, at.X-n, at.Y-n, grey(r.Between(0, 0.1)), false)
-		c.put(m, at.X, at.Y, grey(r.Between(0.8, 1)), false)
+		seen = c.put(m, at.X, at.Y, grey(r.Between(0.8, 1)), false)
 	case Tinted:
 		c.Colour()
 		v := [3]float32{float32(r.Float()), float32(r.Float()), float32(r.Float())}
@@ -302,7 +313,7 @@ func (c *Canvas) Write(r *Rand, m *Mask, at image.Point, capital float64, face s
 		if mean > 0.75 || spread > 0.2 || math.Abs(float64(v[0]+v[1]+v[2])/3-mean) < 0.2 {
 			return false
 		}
-		c.put(m, at.X, at.Y, v, false)
+		seen = c.put(m, at.X, at.Y, v, false)
 	case Label:
 		v := r.Between(0.6, 1)
 		if mean > 0.5 {
@@ -320,8 +331,8 @@ func (c *Canvas) Write(r *Rand, m *Mask, at image.Point, capital float64, face s
 				return false
 			}
 		}
-		c.put(m, at.X, at.Y, grey(v), false)
+		seen = c.put(m, at.X, at.Y, grey(v), false)
 	}
-	c.Lines = append(c.Lines, Line{box, capital, face, string(style), turned, m})
+	c.Lines = append(c.Lines, Line{box, capital, face, string(style), turned, m, seen})
 	return true
 }

@@ -122,12 +122,23 @@ func (m *Mask) at(x, y float64) float32 {
 	return a*(1-fy) + b*fy
 }
 
-// Crisp is the mask without half tones.
+// Crisp is the mask without half tones. Strokes thinner than a pixel stay whole, as rasterisers draw them.
 func (m *Mask) Crisp() *Mask {
 	o := newMask(m.W, m.H)
-	for i, v := range m.Ink {
-		if v >= 0.5 {
-			o.Ink[i] = 1
+	at := func(x, y int) float32 {
+		if x < 0 || y < 0 || x >= m.W || y >= m.H {
+			return 0
+		}
+		return m.Ink[y*m.W+x]
+	}
+	for y := range m.H {
+		for x := range m.W {
+			v := at(x, y)
+			// The middle of a thin stroke is darker than what lies to both sides of it.
+			thin := v >= 0.2 && (v > at(x-1, y) && v >= at(x+1, y) && at(x-1, y)+v+at(x+1, y) <= 1.2 || v > at(x, y-1) && v >= at(x, y+1) && at(x, y-1)+v+at(x, y+1) <= 1.2)
+			if v >= 0.5 || thin {
+				o.Ink[y*m.W+x] = 1
+			}
 		}
 	}
 	return o

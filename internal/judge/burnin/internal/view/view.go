@@ -104,13 +104,16 @@ func greys(a *render.Attributes, f codec.Frame, v []uint16) ([]find.Grey, error)
 		}
 		return 0.06 + 0.84*(x-p)/(q-p)
 	}
-	equal := make([]float64, hi-lo+1) // plateau: a value counts for no more than a share, or noise of one value would take all
-	var sum float64
-	cap := float64(len(v)) / 40
-	for i := range equal {
-		c := math.Min(float64(count[lo+i]), cap)
-		equal[i] = sum + c/2
-		sum += c
+	// along makes shades of steps: how far a value's grey is from that of the value before.
+	along := func(step func(x int) float64) func(x float64) float64 {
+		shade := make([]float64, hi-lo+1)
+		var sum float64
+		for i := range shade {
+			c := step(lo + i)
+			shade[i] = sum + c/2
+			sum += c
+		}
+		return func(x float64) float64 { return shade[int(x)-lo] / math.Max(sum, 1e-9) }
 	}
 	table := make([]uint8, 1<<16)
 	draw := func(shade func(x float64) float64) find.Grey {
@@ -133,11 +136,30 @@ func greys(a *render.Attributes, f codec.Frame, v []uint16) ([]find.Grey, error)
 		}
 		return []find.Grey{draw(func(x float64) float64 { return (x - float64(lo)) / math.Max(24, float64(hi-lo)) })}, nil
 	}
-	spread := func(x float64) float64 { return equal[int(x)-lo] / math.Max(sum, 1) }
-	if len(v) > small {
-		return []find.Grey{draw(func(x float64) float64 { return 0.6*linear(x) + 0.4*spread(x) })}, nil
+	// The crowded part of the range spread. Plateau: a value counts for no more than a share, or noise of one value would take all.
+	crowded := along(func(x int) float64 { return math.Min(float64(count[x]), float64(len(v))/40) })
+	// All of the range, but for what few pixels or none have: between what lies at the ends and what lies narrowly in the middle, that is most of it. Of each such gap, a third of the width of all the rest is
+	// left, for letters of one value beside ground of one value.
+	few := math.Max(1, float64(len(v))/50_000)
+	has := func(x int) float64 { return math.Min(1, float64(count[x])/few) }
+	var most, gap float64
+	for x := lo; x <= hi; x++ {
+		most += has(x) / 3
 	}
-	views := []find.Grey{draw(linear), draw(spread)}
+	occupied := along(func(x int) float64 {
+		if has(x) >= 0.5 {
+			gap = 0
+			return has(x)
+		}
+		if gap++; gap <= math.Max(8, most) {
+			return 1
+		}
+		return has(x)
+	})
+	if len(v) > small {
+		return []find.Grey{draw(func(x float64) float64 { return 0.6*occupied(x) + 0.4*crowded(x) })}, nil
+	}
+	views := []find.Grey{draw(occupied), draw(crowded)}
 	if a != nil {
 		offset := 0.0
 		if f.Signed {

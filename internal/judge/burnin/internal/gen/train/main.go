@@ -212,7 +212,7 @@ func run(fonts, net, lines, out string, many int, seed uint64) error {
 	b = b[:len(b)-len(rest)]
 	rs := regions(p, seed+3, many, n)
 	tell("regions", rs, start)
-	g := boost(rs, 220, 4, 0.1, seed+4)
+	g := boost(rs, 360, 4, 0.08, seed+4)
 	slog.Info("forest of regions", "after", time.Since(start).Round(time.Second))
 	h, err := linesOf(p, lines, &find.Model{Net: n, Regions: g}, many/2, seed)
 	if err != nil {
