@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// pixelCodes are the reasons for which Vitrine holds an object until its pixels have been read, which a node does and the offline command does not.
-var pixelCodes = []string{"burned-in-text", "burned-in-declared", "screen-capture", "photograph", "writing-found", "pixels-unsure"}
+// PixelCodes are the reasons for which Vitrine holds an object for what its pixels may show. The offline command reads none; a node does.
+var PixelCodes = []string{"burned-in-text", "burned-in-declared", "screen-capture", "photograph", "writing-found", "pixels-unsure"}
 
 // ReadReport takes from Vitrine's report what became of each file. The report lists the inputs in the order of their paths; what it does not list is
 // missing.
@@ -42,7 +42,7 @@ func (s *Set) ReadReport(dir string, report []byte) (*Output, error) {
 		}
 		for _, why := range it.Reasons {
 			f.Why = append(f.Why, why.Code)
-			f.Pixels = f.Pixels && slices.Contains(pixelCodes, why.Code)
+			f.Pixels = f.Pixels && slices.Contains(PixelCodes, why.Code)
 		}
 	}
 	return o, nil
