@@ -3,8 +3,13 @@ package plant
 import (
 	"encoding/binary"
 	"fmt"
+	"image"
 	"math"
 	"time"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/inconsolata"
+	"golang.org/x/image/math/fixed"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 )
@@ -25,7 +30,8 @@ const (
 	storage = "1.2.840.10008.5.1.4.1.1."
 	ctClass = storage + "2"
 	mrClass = storage + "4"
-	px      = 48 // rows and columns of the images
+	px      = 48  // rows and columns of the images
+	pxText  = 192 // of those with text in them
 )
 
 func syntax(uid string) *dicom.TransferSyntax {
@@ -173,8 +179,9 @@ func (m *maker) grey(bits, frames int) {
 	}
 	o.Ints(dicom.TagSamplesPerPixel, 1)
 	o.String(dicom.TagPhotometricInterpretation, "MONOCHROME2")
-	o.Ints(dicom.TagRows, px)
-	o.Ints(dicom.TagColumns, px)
+	side := m.side()
+	o.Ints(dicom.TagRows, side)
+	o.Ints(dicom.TagColumns, side)
 	o.Ints(dicom.TagBitsAllocated, bits)
 	o.Ints(dicom.TagBitsStored, stored)
 	o.Ints(dicom.TagHighBit, stored-1)
@@ -182,11 +189,11 @@ func (m *maker) grey(bits, frames int) {
 	if frames > 0 {
 		o.Ints(dicom.TagNumberOfFrames, frames)
 	}
-	n := px * px * max(1, frames)
+	n := side * side * max(1, frames)
 	v := make([]uint16, n)
 	for i := range v {
-		x, y := float64(i%px)-px/2, float64(i/px%px)-px/2
-		if math.Hypot(x, y) < px/3 {
+		x, y := float64(i%side-side/2), float64(i/side%side-side/2)
+		if math.Hypot(x, y) < float64(side/3) {
 			v[i] = 90
 		}
 		v[i] += uint16(m.r.IntN(40))
@@ -200,7 +207,7 @@ func (m *maker) grey(bits, frames int) {
 		}
 	}
 	if m.kind.encoder != "" {
-		stream, err := m.encoders.of(m.kind.encoder)(px, px, bits, raw)
+		stream, err := m.encoders.of(m.kind.encoder)(side, side, bits, raw)
 		if err != nil {
 			m.err = err
 			return
@@ -211,7 +218,7 @@ func (m *maker) grey(bits, frames int) {
 	for _, draw := range m.drawn {
 		draw(raw)
 	}
-	m.f.stream = true
+	m.f.stream = len(m.drawn) == 0 // where there is text, it is to be painted over
 	m.f.Stream = sum(raw)
 	vr := dicom.VROW
 	if bits == 8 {
@@ -249,13 +256,37 @@ func insertSegment(b []byte, at int, marker byte, content []byte) []byte {
 	return append(append(out, seg...), b[at:]...)
 }
 
-// draw burns a name into the image that grey or colour makes next, a glyph of blocks for each letter.
-func (m *maker) draw(site string, row int, bytesPerPixel int, ink byte) {
+// side is how many rows and columns the image has.
+func (m *maker) side() int {
+	if m.size == 0 {
+		return px
+	}
+	return m.size
+}
+
+// draw burns a word into the image that grey or colour makes next, in capitals 20 pixels high, with its upper edge at a row; along a column where it is turned.
+func (m *maker) draw(site string, row, bytesPerPixel int, ink byte, turned bool) {
+	m.size = pxText
+	letters := make([]byte, 9)
+	for i := range letters {
+		letters[i] = "ABCDEFGHJKLMNPRSTUVWXYZ"[m.r.IntN(23)]
+	}
+	const w, h = 8 * 9, 16
+	word := image.NewAlpha(image.Rect(0, 0, w, h))
+	d := font.Drawer{Dst: word, Src: image.Opaque, Face: inconsolata.Bold8x16, Dot: fixed.P(0, 12)}
+	d.DrawBytes(letters)
 	g := Glyphs{Site: site, Ink: ink}
-	for x := 3; x < px-3; x++ {
-		for y := range 7 {
-			if (x*7+y*3+x*y)%3 != 0 {
-				g.At = append(g.At, ((row+y)*px+x)*bytesPerPixel)
+	for y := range 2 * h {
+		for x := range 2 * w {
+			if word.AlphaAt(x/2, y/2).A < 128 {
+				continue
+			}
+			at := (row+y)*pxText + 10 + x
+			if turned {
+				at = (10+2*w-x)*pxText + row + y
+			}
+			for k := range bytesPerPixel {
+				g.At = append(g.At, at*bytesPerPixel+k)
 			}
 		}
 	}
@@ -432,7 +463,8 @@ func (m *maker) radiograph() {
 	m.dated(dicom.TagAcquisitionDate, dicom.TagDateOfSecondaryCapture)
 	if m.kind.name == "CR" && m.p.n%3 == 0 {
 		// A marker of the radiographer's, which no element tells of.
-		m.draw([]string{"L49", "L53", "L57"}[m.p.n/3%3], 30, 2, 0xE0)
+		site := []string{"L49", "L53", "L57"}[m.p.n/3%3]
+		m.draw(site, 80, 2, 0x0F, site == "L53")
 	}
 	m.grey(16, 0)
 }
@@ -457,8 +489,9 @@ func (m *maker) colour(site string, frames int) {
 	o.Ints(dicom.TagSamplesPerPixel, 3)
 	o.String(dicom.TagPhotometricInterpretation, "RGB")
 	o.Ints(dicom.TagPlanarConfiguration, 0)
-	o.Ints(dicom.TagRows, px)
-	o.Ints(dicom.TagColumns, px)
+	m.draw(site, 6, 3, 0xFA, false)
+	o.Ints(dicom.TagRows, m.size)
+	o.Ints(dicom.TagColumns, m.size)
 	o.Ints(dicom.TagBitsAllocated, 8)
 	o.Ints(dicom.TagBitsStored, 8)
 	o.Ints(dicom.TagHighBit, 7)
@@ -466,13 +499,19 @@ func (m *maker) colour(site string, frames int) {
 	if frames > 0 {
 		o.Ints(dicom.TagNumberOfFrames, frames)
 	}
-	raw := make([]byte, px*px*3*max(1, frames))
-	for i := range raw {
-		raw[i] = byte(m.r.IntN(120))
+	one := m.size * m.size * 3
+	raw := make([]byte, one*max(1, frames))
+	for i := 0; i < len(raw); i += 3 { // grey tissue below a dark margin
+		v := byte(m.r.IntN(12))
+		if i%one/3/m.size > m.size/3 {
+			v += byte(20 + m.r.IntN(50))
+		}
+		raw[i], raw[i+1], raw[i+2] = v, v, v
 	}
-	m.draw(site, 2, 3, 0xFA)
-	for _, draw := range m.drawn {
-		draw(raw)
+	for f := range max(1, frames) {
+		for _, draw := range m.drawn {
+			draw(raw[f*one:])
+		}
 	}
 	o.Raw(dicom.TagPixelData, dicom.VROB, raw)
 }
@@ -493,7 +532,7 @@ func (m *maker) cine() {
 func (m *maker) angiogram() {
 	m.o.String(dicom.TagImageType, "ORIGINAL", "PRIMARY", "SINGLE PLANE")
 	m.o.Floats(dicom.TagKVP, 80)
-	m.draw("L48", 3, 2, 0xF0)
+	m.draw("L48", 6, 2, 0x0F, false)
 	m.grey(16, 0)
 }
 
@@ -571,8 +610,8 @@ func (m *maker) slideHeader() {
 	o.Floats(dicom.TagImagedVolumeHeight, 15)
 	o.String(dicom.TagAcquisitionDateTime, m.at.Format("20060102150405"))
 	o.String(dicom.TagFrameOfReferenceUID, m.frame)
-	o.Ints(dicom.TagTotalPixelMatrixColumns, px)
-	o.Ints(dicom.TagTotalPixelMatrixRows, px)
+	o.Ints(dicom.TagTotalPixelMatrixColumns, m.side())
+	o.Ints(dicom.TagTotalPixelMatrixRows, m.side())
 }
 
 func (m *maker) slide() {
@@ -584,6 +623,7 @@ func (m *maker) slide() {
 
 // label is the photograph of a slide's label.
 func (m *maker) label() {
+	m.size = pxText
 	m.slideHeader()
 	o := m.o
 	o.String(dicom.TagImageType, "ORIGINAL", "PRIMARY", "LABEL", "NONE")
@@ -591,7 +631,7 @@ func (m *maker) label() {
 	o.Raw(dicom.TagLabelText, dicom.VRUT, []byte(m.token("L70")))
 	o.Raw(dicom.TagBarcodeValue, dicom.VRLO, []byte(m.token("L70")))
 	m.exempt("a slide's label")
-	m.draw("L79", 5, 1, 0xF2)
+	m.draw("L79", 5, 1, 0xF2, false)
 	m.grey(8, 1)
 }
 

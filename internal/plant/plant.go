@@ -185,6 +185,7 @@ type maker struct {
 	splice   func(ds []byte) []byte // last change to the encoded data set
 	tail     []byte                 // behind the data set
 	drawn    []func(px []byte)
+	size     int // rows and columns of an image with text in it
 
 	commented int
 	err       error
