@@ -256,7 +256,7 @@ func TestRestrictionsNeverPermitMore(t *testing.T) {
 			a.Modifiers = slices.Clone(a.Modifiers)
 			narrow.Alternatives = append(narrow.Alternatives, a)
 		}
-		what := ""
+		var what string
 		switch n := len(narrow.Alternatives); {
 		case n > 0 && d.bool():
 			m := d.modifier()
