@@ -513,6 +513,13 @@ func (m *maker) colour(site string, frames int) {
 			draw(raw[f*one:])
 		}
 	}
+	text := &m.f.Glyphs[len(m.f.Glyphs)-1]
+	first := text.At
+	for f := 1; f < frames; f++ {
+		for _, at := range first {
+			text.At = append(text.At, f*one+at)
+		}
+	}
 	o.Raw(dicom.TagPixelData, dicom.VROB, raw)
 }
 
