@@ -61,6 +61,43 @@ func (r Rate) Percent() float64 {
 
 func (r Rate) String() string { return fmt.Sprintf("%.2f %% of %d", r.Percent(), r.Of) }
 
+// String is the score in a line.
+func (r *Score) String() string {
+	return fmt.Sprintf("%d files: %d cleaned, %d held; removal %v, %d identifying bytes; retained %v; UIDs %v, subjects %v, dates %v; images cleaned %v and %d held for their pixels; in pixels %v",
+		r.Files, r.Cleaned, r.Held, r.Removal, r.Bytes, r.Retained, r.Graph, r.Subject, r.Intervals, r.Images, r.PixelHeld, r.Burned)
+}
+
+// Short is what falls short of the bars that the project has set itself. Of a tool that reads pixels, text in them has to be gone, and an image that is held for its pixels is not cleaned.
+func (r *Score) Short(readsPixels bool) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, f := range r.Failures {
+		if readsPixels || f.What != "pixels" {
+			say("%s %s of %s %s %s", f.What, f.Site, f.File, f.Path, f.Form)
+		}
+	}
+	if r.Removal.Right < r.Removal.Of || r.Bytes > 0 {
+		say("%d planted identities of %d are left, %d bytes", r.Removal.Of-r.Removal.Right, r.Removal.Of, r.Bytes)
+	}
+	if r.Retained.Percent() < 99.9 || r.Graph.Percent() < 100 || r.Subject.Percent() < 100 || r.Intervals.Percent() < 100 || r.Claims.Percent() < 100 {
+		say("%v retained, UIDs %v, subjects %v, dates %v, claims %v", r.Retained, r.Graph, r.Subject, r.Intervals, r.Claims)
+	}
+	images := r.Images
+	if readsPixels {
+		images.Of += r.PixelHeld
+		if r.Burned.Right < r.Burned.Of || r.Burned.Of == 0 {
+			say("in pixels %v", r.Burned)
+		}
+	}
+	if images.Percent() < 97 || images.Of == 0 {
+		say("of images %v were cleaned", images)
+	}
+	if r.Missing+r.Broken > 0 {
+		say("%d files are missing without a word, %d cannot be read", r.Missing, r.Broken)
+	}
+	return out
+}
+
 // A Failure is one thing that went wrong; it names the place, not the value.
 type Failure struct {
 	What string `json:"what"` // removal, pixels, retained, uid, date, subject, claim, file

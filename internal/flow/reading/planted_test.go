@@ -143,15 +143,8 @@ func TestPlantedIdentitiesAtANode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d files: %d cleaned, %d held; removal %v, %d identifying bytes; retained %v; UIDs %v, subjects %v, dates %v; images cleaned %v and %d held for their pixels; in pixels %v",
-		r.Files, r.Cleaned, r.Held, r.Removal, r.Bytes, r.Retained, r.Graph, r.Subject, r.Intervals, r.Images, r.PixelHeld, r.Burned)
-	for _, f := range r.Failures {
-		t.Errorf("%s %s of %s %s %s", f.What, f.Site, f.File, f.Path, f.Form)
-	}
-	if r.Removal.Right < r.Removal.Of || r.Bytes > 0 || r.Burned.Right < r.Burned.Of || r.Burned.Of == 0 || r.Missing+r.Broken > 0 {
-		t.Errorf("removal %v, %d bytes, in pixels %v, %d missing, %d unreadable", r.Removal, r.Bytes, r.Burned, r.Missing, r.Broken)
-	}
-	if r.Retained.Percent() < 99.9 || r.Graph.Percent() < 100 || r.Subject.Percent() < 100 || r.Intervals.Percent() < 100 || r.Claims.Percent() < 100 || r.Images.Right*100 < 97*(r.Images.Of+r.PixelHeld) {
-		t.Errorf("%v retained, UIDs %v, subjects %v, dates %v, claims %v, images cleaned %v", r.Retained, r.Graph, r.Subject, r.Intervals, r.Claims, r.Images)
+	t.Log(r)
+	for _, short := range r.Short(true) {
+		t.Error(short)
 	}
 }

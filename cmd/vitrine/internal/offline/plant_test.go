@@ -52,23 +52,8 @@ func TestPlantedIdentities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d files: %d cleaned, %d held; removal %v, %d identifying bytes; retained %v; UIDs %v, subjects %v, dates %v; images cleaned %v and %d held for their pixels; in pixels %v",
-		r.Files, r.Cleaned, r.Held, r.Removal, r.Bytes, r.Retained, r.Graph, r.Subject, r.Intervals, r.Images, r.PixelHeld, r.Burned)
-	for _, f := range r.Failures {
-		if f.What != "pixels" {
-			t.Errorf("%s %s of %s %s %s", f.What, f.Site, f.File, f.Path, f.Form)
-		}
-	}
-	if r.Retained.Percent() < 99.9 || r.Graph.Percent() < 100 || r.Subject.Percent() < 100 || r.Intervals.Percent() < 100 || r.Claims.Percent() < 100 {
-		t.Errorf("%v retained, UIDs %v, subjects %v, dates %v, claims %v", r.Retained, r.Graph, r.Subject, r.Intervals, r.Claims)
-	}
-	if r.Images.Percent() < 97 || r.Images.Of == 0 {
-		t.Errorf("of images %v were cleaned", r.Images)
-	}
-	if r.Missing+r.Broken > 0 {
-		t.Errorf("%d files are missing without a word, %d cannot be read", r.Missing, r.Broken)
-	}
-	if r.Removal.Right < r.Removal.Of || r.Bytes > 0 {
-		t.Errorf("%d planted identities of %d are left, %d bytes", r.Removal.Of-r.Removal.Right, r.Removal.Of, r.Bytes)
+	t.Log(r)
+	for _, short := range r.Short(false) {
+		t.Error(short)
 	}
 }
