@@ -52,6 +52,16 @@ func (r *request) entryID() (directory.ID, error) {
 	return id, nil
 }
 
+// publishedEntry is the published entry that the path names.
+func (d *Door) publishedEntry(r *request) (directory.ID, directoryflow.View, error) {
+	id, err := r.entryID()
+	if err != nil {
+		return "", directoryflow.View{}, err
+	}
+	v, err := d.Directory.Entry(r.Context(), r.admin(), id)
+	return id, v, err
+}
+
 // export sends a published entry as a file.
 func (d *Door) export(format directoryflow.Format) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -136,11 +146,7 @@ type stat struct {
 }
 
 func (d *Door) entry(r *request) (*page, error) {
-	id, err := r.entryID()
-	if err != nil {
-		return nil, err
-	}
-	v, err := d.Directory.Entry(r.Context(), r.admin(), id)
+	id, v, err := d.publishedEntry(r)
 	if err != nil {
 		return nil, err
 	}

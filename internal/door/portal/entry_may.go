@@ -70,11 +70,7 @@ var (
 
 // mayUse shows the form, and answers what was filled in.
 func (d *Door) mayUse(r *request) (*page, error) {
-	id, err := r.entryID()
-	if err != nil {
-		return nil, err
-	}
-	v, err := d.Directory.Entry(r.Context(), r.admin(), id)
+	id, v, err := d.publishedEntry(r)
 	if err != nil {
 		return nil, err
 	}
@@ -102,19 +98,14 @@ func (d *Door) mayUse(r *request) (*page, error) {
 	}
 	out := &page{file: "entryuse", title: "May you use " + e.Title, section: "/", help: "understand"}
 	if p.Asked {
-		purpose, err := directoryflow.ReadPurpose(q)
-		if err == nil {
-			var u directoryflow.Use
-			if u, err = d.Directory.MayUse(r.Context(), r.admin(), id, purpose); err != nil {
-				return nil, err
-			}
-			p.Answer = u.Answer
-		} else {
-			if !fault.Is(err, fault.Invalid) {
-				return nil, err
-			}
+		switch purpose, err := directoryflow.ReadPurpose(q); {
+		case err == nil:
+			p.Answer = e.DataUse.Match(purpose)
+		case fault.Is(err, fault.Invalid):
 			problem, _ := web.ProblemOf(err)
 			p.Problem, p.Asked, out.status = problem.Detail, false, http.StatusUnprocessableEntity
+		default:
+			return nil, err
 		}
 	}
 	out.data = p

@@ -83,9 +83,12 @@ const (
 func ReadPurpose(q url.Values) (p datause.Purpose, err error) {
 	bad := func(why string) error { return fault.New(fault.Invalid, "read purpose", "", why) }
 	known := PurposeParameters()
-	for name := range q {
+	for name, values := range q {
 		if !slices.Contains(known, name) {
 			return p, bad("nothing is known of one of its parameters")
+		}
+		if len(values) > 1 && name != "disease" && name != "country" {
+			return p, bad("it says " + name + " more than once")
 		}
 	}
 	if p.Kind = datause.Kind(q.Get("for")); p.Kind != "" && !slices.Contains(datause.Kinds(), p.Kind) {

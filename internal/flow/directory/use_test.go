@@ -34,7 +34,7 @@ func TestReadPurpose(t *testing.T) {
 		p.Ethics != datause.Claimed || p.Approved != datause.Claimed || p.Collaboration != datause.None {
 		t.Errorf("%+v", p)
 	}
-	for _, q := range []string{"for=fun", "organisation=ours", "disease=flurb", "country=United+Kingdom", "months=0", "months=x", "training=perhaps", "ethics=on-file", "approved=on-file", "trainings=yes", "disease=" + many()} {
+	for _, q := range []string{"for=fun", "organisation=ours", "disease=flurb", "country=United+Kingdom", "months=0", "months=x", "training=perhaps", "ethics=on-file", "approved=on-file", "trainings=yes", "training=no&training=yes", "organisation=non-profit&organisation=for-profit", "disease=" + many()} {
 		if _, err := read(q); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", q[:min(len(q), 40)], err)
 		}
