@@ -130,12 +130,12 @@ func (x *rig) settled(want ...policy.State) []catalogue.Located {
 	defer tick.Stop()
 	late := time.After(40 * time.Second)
 	for {
-		all := x.all()
-		got := make([]policy.State, len(all))
 		unread, err := x.Stores.Catalogue.UnreadSeries(x.t.Context(), time.Now().Add(time.Hour), 0, 100)
 		if err != nil {
 			x.t.Fatal(err)
 		}
+		all := x.all() // after the count of what is unread: what was read in between is seen as it became
+		got := make([]policy.State, len(all))
 		for i, l := range all {
 			got[i] = l.State
 		}
