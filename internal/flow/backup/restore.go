@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
 	"github.com/vitrine-imaging/vitrine/internal/base/place"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/record/access"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -279,6 +280,7 @@ func (r *restore) load(ctx context.Context, from io.Reader, name string, want ma
 // makeTables makes the tables of every room that the database was opened for.
 func makeTables(ctx context.Context, d *db.DB) error {
 	for _, open := range []func() error{
+		func() error { _, err := access.OpenRecord(ctx, d); return err },
 		func() error { _, err := audit.Open(ctx, d); return err },
 		func() error { _, err := jobs.Open(ctx, d); return err },
 		func() error { _, err := keys.OpenRing(ctx, d, nil); return err },
