@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vitrine-imaging/vitrine/internal/judge/headcount"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory/vocabulary"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
@@ -19,12 +20,8 @@ import (
 //     alone and together with the others. A dimension that fails is withheld whole.
 //   - A collection's numbers are published anew when ten people or more have come, gone or changed, all at once; until then they stay as they are.
 
-const (
-	// Few is the number of people below which a count is not told.
-	Few = 10
-	// step is what other counts are rounded to.
-	step = 10
-)
+// Few is the number of people below which a count is not told.
+const Few = headcount.Few
 
 // Dimension is one way of dividing the people of a collection.
 type Dimension string
@@ -320,24 +317,14 @@ func (p *Numbers) Counts() Counts {
 }
 
 // rounded is a number as it is published.
-func rounded(n int64) int64 {
-	if n < Few {
-		return 0
-	}
-	return (n + step/2) / step * step
-}
+func rounded(n int64) int64 { return headcount.Tell(n) }
 
 // span is what a published number leaves possible.
 type span struct{ low, high int64 }
 
 func spanOf(published int64) span {
-	switch {
-	case published < Few:
-		return span{0, Few - 1}
-	case published == step:
-		return span{Few, step + step/2 - 1}
-	}
-	return span{published - step/2, published + step/2 - 1}
+	low, high := headcount.Span(published)
+	return span{low, high}
 }
 
 // publish makes the numbers that may be told of a tally.
