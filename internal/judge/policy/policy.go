@@ -176,6 +176,11 @@ const (
 	EquipGateway                   // learn by what a gateway has to clean
 	TakeSecret                     // take a collection's secret to where its objects are cleaned
 	Recall                         // have held what was given cleaned, and in which something was found afterwards
+	ApplyForAccess                 // ask to use data, and see what becomes of it
+	SeeRequests                    // see what others ask for, with their agreements and entitlements
+	DecideRequest                  // ask back, approve or reject what somebody asks for
+	CheckAgreement                 // find a signed agreement right, send it back, end it
+	EndEntitlement                 // suspend or revoke what somebody was permitted
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -186,7 +191,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage pulls", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward"}
+	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "ask for access to data", "see requests for access", "decide on requests for access", "check agreements", "suspend or revoke an entitlement", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward"}
 
 func (a Action) String() string {
 	if a >= actionCount {

@@ -81,6 +81,11 @@ hand in what was cleaned elsewhere  gateway site-gateway         collection
 see what a gateway cleans by        gateway site-gateway         collection
 take a collection's secret          gateway                      collection
 take back what was cleaned elsewhere gateway site-gateway        collection
+ask for access to data anonymous depositor researcher physicist custodian committee funder steward admin gateway site-gateway operator peers  collection node
+see requests for access        custodian steward admin           collection
+decide on requests for access  custodian                         collection
+check agreements               custodian                         collection
+suspend or revoke an entitlement  custodian steward admin        collection
 C-STORE               store                                      collection
 `
 
@@ -229,6 +234,26 @@ func TestTwoPeople(t *testing.T) {
 						if Decide(Facts{Grants: []Grant{{role, "lung"}}, Action: a, Collection: "breast", Person: true, Own: a == SeeIdentity, Consented: true}).Allow {
 							t.Errorf("%v: by a grant for another collection", a)
 						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// Whether somebody may use data is decided by a custodian who has signed in, and never by who asks; whoever has signed in may ask.
+func TestNobodyDecidesOnTheirOwn(t *testing.T) {
+	for _, role := range Roles() {
+		for _, person := range []bool{false, true} {
+			for _, own := range []bool{false, true} {
+				for a, want := range map[Action]bool{
+					ApplyForAccess: person,
+					DecideRequest:  role == Custodian && person && !own,
+					CheckAgreement: role == Custodian && person && !own,
+					EndEntitlement: role == Custodian || role == Steward || role == Admin,
+				} {
+					if d := Decide(Facts{Grants: []Grant{{role, "breast"}}, Action: a, Collection: "breast", Person: person, Own: own}); d.Allow != want {
+						t.Errorf("%v, %v, in person %v, own %v: allowed %v: %v", role, a, person, own, d.Allow, d.Reasons)
 					}
 				}
 			}

@@ -152,6 +152,14 @@ var rules = []rule{
 	{action: TakeSecret, roles: []Role{Gateway}, terms: reviewTerms, because: "names the subjects of this collection as the node does"},
 	{action: Recall, roles: []Role{Gateway, SiteGateway}, terms: actTerms, because: "has held what it gave, since it knows more by now"},
 
+	{action: ApplyForAccess, roles: []Role{Anonymous}, person: true, node: true, terms: actTerms, because: "anybody who has signed in may ask to use data"},
+	{action: SeeRequests, roles: []Role{Custodian, Steward, Admin}, terms: viewTerms, because: "sees what is asked for of the collection"},
+	// A steward prepares data and sees who asks for them; whether somebody may use them is the custodian's to say.
+	{action: DecideRequest, roles: []Role{Custodian}, person: true, another: true, terms: actTerms, because: "decides who may use the collection's data"},
+	{action: CheckAgreement, roles: []Role{Custodian}, person: true, another: true, terms: actTerms, because: "says whether an agreement was signed by whom it names, for the dates that it has"},
+	// Taking away needs no more than seeing it: who finds that something is wrong does not look for a custodian first.
+	{action: EndEntitlement, roles: []Role{Custodian, Steward, Admin}, terms: actTerms, because: "ends what was permitted, for a while or for good"},
+
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
 	{action: FindAsPeer, roles: []Role{PeerFind}, states: in(Released), link: linkProven, terms: viewTerms, because: "finds what is released"},

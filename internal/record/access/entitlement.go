@@ -139,8 +139,18 @@ func (e Entitlement) Covers(c collection.ID, dataset, version string) bool {
 	return CoversVersion(e.Versions, version)
 }
 
-// Grant adds an entitlement. That its item is approved and its agreement executed is looked at here too: whoever calls may have looked too long ago.
+// Grant adds an entitlement; a fault.Conflict where its item has one for that time, or had one that was revoked. That its item is approved and its agreement executed is looked at here too: whoever calls may have looked too long ago.
 func (r *Record) Grant(tx *db.Tx, e Entitlement, by string, at time.Time) error {
+	if err := r.Lock(tx, e.Request); err != nil {
+		return err
+	}
+	var before int64
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM access_entitlement WHERE request = ? AND item = ? AND (state = 3 OR exp > ?)`, int64(e.Request), e.Item, db.Micros(e.NotBefore)).Scan(&before); err != nil {
+		return err
+	}
+	if before > 0 {
+		return fault.New(fault.Conflict, "grant entitlement", "request "+e.Request.String(), "it has one for that time, or had one that was revoked")
+	}
 	i, err := scanItem(tx.QueryRow(itemColumns+` WHERE request = ? AND n = ?`, int64(e.Request), e.Item))
 	if err != nil {
 		return gone(err, "request")
