@@ -478,6 +478,33 @@ func TestROCrate(t *testing.T) {
 	}
 }
 
+// Who has the same name but for letters that an identifier has not got is somebody else; who is named twice is one.
+func TestROCrateKeepsPeopleApart(t *testing.T) {
+	r := full()
+	r.Creators = []describe.Contributor{{Given: "Анна", Family: "Серова"}, {Given: "Инна", Family: "Белова"}, {Name: "Группа", ROR: ""}, {Name: "Ветвь1"}, r.Creators[0]}
+	r.Contributors = append(r.Contributors, r.Creators[4])
+	r.Contributors[2].Type = "ProjectLeader"
+	d := decoded(t, written(t, describe.WriteROCrate, r))
+	names := map[string]any{}
+	for _, n := range d["@graph"].([]any) {
+		e := n.(map[string]any)
+		if name, ok := e["name"].(string); ok && (e["@type"] == "Person" || e["@type"] == "Organization") {
+			if _, twice := names[name]; twice {
+				t.Errorf("%s comes twice", name)
+			}
+			names[name] = e["jobTitle"]
+		}
+	}
+	for _, want := range []string{"Анна Серова", "Инна Белова", "Группа", "Ветвь1"} {
+		if _, ok := names[want]; !ok {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if got := fmt.Sprint(names["Ada Ashdown"]); got != "[Conceptualization Data curation ProjectLeader]" {
+		t.Error(got)
+	}
+}
+
 func TestSchemaOrg(t *testing.T) {
 	for name, r := range releases() {
 		d := decoded(t, written(t, describe.WriteSchemaOrg, r))

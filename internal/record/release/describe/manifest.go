@@ -280,8 +280,8 @@ func ReadManifest(r io.Reader) (Header, Entries, error) {
 	if err != nil {
 		return h, nil, err
 	}
-	// The header is written by encoding/json with its names in order: what reads and writes back as the same is canonical.
-	if err := strict(raw, &h); err != nil {
+	// What reads and writes back as the same bytes has no other names, no name twice and nothing after it.
+	if err := json.Unmarshal(raw, &h); err != nil {
 		return h, nil, fault.New(fault.Invalid, attempt, "first line", "it is no JSON object of this format")
 	}
 	if err := h.check(attempt); err != nil {
@@ -339,7 +339,7 @@ func parseLine(raw, scratch []byte, n int64) (Entry, []byte, error) {
 		return fault.New(fault.Invalid, "read manifest", "line "+strconv.FormatInt(n, 10), why)
 	}
 	var l line
-	if err := strict(raw, &l); err != nil {
+	if err := json.Unmarshal(raw, &l); err != nil {
 		return Entry{}, scratch, bad("it is no JSON object of this format")
 	}
 	e := Entry{DRS: l.DRS, Subject: l.Subject, Split: l.Split, Study: l.Study, Series: l.Series, Instance: l.Instance, SOPClass: l.SOPClass, Modality: l.Modality,
@@ -355,19 +355,6 @@ func parseLine(raw, scratch []byte, n int64) (Entry, []byte, error) {
 		return Entry{}, scratch, bad("it is not written in the canonical form")
 	}
 	return e, scratch, nil
-}
-
-// strict decodes one JSON value with no other names than ours and nothing after it.
-func strict(raw []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows")
-	}
-	return nil
 }
 
 // readLine is the next line without its end; io.EOF after the last. The line is good until the next is read.

@@ -1,8 +1,12 @@
 package describe
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 )
@@ -10,13 +14,13 @@ import (
 // crate is the graph of an RO-Crate: every entity stands in it once, and is referred to by its identifier.
 type crate struct {
 	graph []object
-	known map[string]bool
+	known map[string]object
 }
 
 // put adds an entity where its identifier is new, and refers to it.
 func (c *crate) put(id string, o object) object {
-	if !c.known[id] {
-		c.known[id] = true
+	if c.known[id] == nil {
+		c.known[id] = o
 		o["@id"] = id
 		c.graph = append(c.graph, o)
 	}
@@ -29,7 +33,7 @@ func WriteROCrate(w io.Writer, r *Release) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	c := &crate{known: map[string]bool{}}
+	c := &crate{known: map[string]object{}}
 	c.put("ro-crate-metadata.json", object{"@type": "CreativeWork", "about": ref("./"), "conformsTo": ref("https://w3id.org/ro/crate/1.2")})
 	root := object{"@type": "Dataset", "name": r.Title, "description": r.paragraphs(), "datePublished": day(r.Issued), "version": r.Version, "url": r.URL,
 		"inLanguage": "en", "creativeWorkStatus": status[r.State], "conditionsOfAccess": r.conditions(), "isAccessibleForFree": r.Access.Level == Open && !r.gone(),
@@ -53,11 +57,10 @@ func WriteROCrate(w io.Writer, r *Release) error {
 		root["contributor"] = list
 	}
 	if m := r.Contact; m.Email != "" || m.URL != "" {
-		id := first(m.URL, "mailto:"+m.Email)
 		o := object{"@type": "ContactPoint", "name": first(m.Name, r.Publisher.Name), "contactType": "enquiries"}
 		filled(o, "email", m.Email)
 		filled(o, "url", m.URL)
-		root["contactPoint"] = c.put(id, o)
+		root["contactPoint"] = c.put("#contact", o)
 	}
 	root["license"] = c.license(r)
 	filled(root, "funding", c.grants(r.Funding))
@@ -70,38 +73,26 @@ func WriteROCrate(w io.Writer, r *Release) error {
 		"isReplacedBy": "http://purl.org/dc/terms/isReplacedBy", "cite-as": "http://www.w3.org/ns/iana/link-relations/relation#cite-as"}}, "@graph": c.graph})
 }
 
-// local is an identifier within the crate, made of what says what it is.
-func local(kind, name string) string {
-	return "#" + kind + "-" + strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
+// local is an identifier within the crate, made of what says what it is. One of a text with other characters than letters and digits bears a digest, so that no two
+// texts make the same.
+func local(kind, text string) string {
+	safe := strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (alphanumeric(byte(r)) || r == '.') {
 			return r
 		}
 		return '-'
-	}, name)
+	}, text)
+	if safe != text {
+		sum := sha256.Sum256([]byte(text))
+		safe = fmt.Sprintf("%.40s-%x", safe, sum[:4])
+	}
+	return "#" + kind + "-" + safe
 }
 
 func (c *crate) organisation(o *directory.Organisation) object {
 	e := object{"@type": "Organization", "name": o.Name}
 	filled(e, "url", o.URL)
-	return c.put(first(o.ROR, c.fresh("organisation", o.Name, "Organization")), e)
-}
-
-// fresh is a local identifier that no other entity of another name has.
-func (c *crate) fresh(kind, name, of string) string {
-	id := local(kind, name)
-	for c.known[id] && !c.is(id, of, name) {
-		id += "-"
-	}
-	return id
-}
-
-func (c *crate) is(id, of, name string) bool {
-	for _, o := range c.graph {
-		if o["@id"] == id {
-			return o["@type"] == of && o["name"] == name
-		}
-	}
-	return false
+	return c.put(first(o.ROR, local("organisation", o.Name)), e)
 }
 
 func (c *crate) agents(list []Contributor) []object {
@@ -122,13 +113,17 @@ func (c *crate) agents(list []Contributor) []object {
 			e := object{"@type": "Person", "name": p.full()}
 			filled(e, "givenName", p.Given)
 			filled(e, "familyName", p.Family)
-			filled(e, "jobTitle", strings.Join(roles, ", "))
+			filled(e, "jobTitle", roles)
 			if p.Affiliation.Name != "" {
 				e["affiliation"] = c.organisation(&p.Affiliation)
 			}
-			key := c.fresh("person", p.full(), "Person")
+			key := local("person", p.full())
 			if p.ORCID != "" {
 				key = "https://orcid.org/" + p.ORCID
+			}
+			if known := c.known[key]; known != nil { // who made it may have had other parts in it too
+				had, _ := known["jobTitle"].([]string)
+				filled(known, "jobTitle", unique(slices.Concat(had, roles)))
 			}
 			id = c.put(key, e)
 		}
