@@ -20,33 +20,36 @@ type CLI struct {
 	Quiet   bool        `short:"q" help:"No progress bar and no remarks; errors alone."`
 	Version versionFlag `help:"Print the version."`
 
-	Serve       serveCmd       `cmd:"" group:"node" help:"Run a node: receive, clean, keep, and give back images."`
-	Gateway     gatewayCmd     `cmd:"" group:"node" help:"Run a gateway: receive and clean inside a hospital, and send what is clean to a node."`
-	Deidentify  deidentifyCmd  `cmd:"" group:"images" help:"Clean DICOM files of identity, without server or network."`
-	Deposit     depositCmd     `cmd:"" group:"images" help:"Give DICOM files to a collection of a node."`
-	Profiles    profilesCmd    `cmd:"" name:"profile" group:"images" help:"List, explain, check and test profiles of de-identification."`
-	Find        findCmd        `cmd:"" group:"images" help:"Search studies, series or instances."`
-	Get         getCmd         `cmd:"" group:"images" help:"Fetch images, verified, into a folder."`
-	Collections collectionsCmd `cmd:"" name:"collection" group:"node" help:"Create and list collections."`
-	Directory   directoryCmd   `cmd:"" group:"node" help:"Describe collections in the directory."`
-	Tokens      tokensCmd      `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
-	Users       usersCmd       `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
-	Links       linksCmd       `cmd:"" name:"link" group:"node" help:"Let people outside send into a collection without an account: make, list, end links."`
-	Pulls       pullsCmd       `cmd:"" name:"pull" group:"node" help:"Collect images from other archives: lists, or whatever is new every night."`
-	Clinical    clinicalCmd    `cmd:"" group:"node" help:"Give clinical data to a collection."`
-	Peers       peersCmd       `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
-	Held        heldCmd        `cmd:"" group:"node" help:"Decide on what is held."`
-	Report      reportCmd      `cmd:"" group:"node" help:"Say what was done to a deposit, in counts."`
-	Statement   statementCmd   `cmd:"" group:"node" help:"Say how a collection was de-identified, signed; verify what a node has signed."`
-	Rulings     rulingsCmd     `cmd:"" name:"ruling" group:"node" help:"Decide once for all that is held and alike; list such decisions, end one."`
-	Releases    releasesCmd    `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
-	Audit       auditCmd       `cmd:"" group:"node" help:"Read and prove the audit log."`
-	Reidentify  reidentifyCmd  `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`
-	Key         keyCmd         `cmd:"" group:"node" help:"Show where the master key is, and change it."`
-	Verify      verifyCmd      `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
-	Backup      backupCmd      `cmd:"" group:"node" help:"Copy what a node keeps to another place while it runs, and prove that it can be restored."`
-	Restore     restoreCmd     `cmd:"" group:"node" help:"Make a node again of a backup, in an empty folder."`
-	Help        helpCmd        `cmd:"" help:"Explain a task step by step, as the portal's help does; list the topics."`
+	Serve       serveCmd        `cmd:"" group:"node" help:"Run a node: receive, clean, keep, and give back images."`
+	Gateway     gatewayCmd      `cmd:"" group:"node" help:"Run a gateway: receive and clean inside a hospital, and send what is clean to a node."`
+	Deidentify  deidentifyCmd   `cmd:"" group:"images" help:"Clean DICOM files of identity, without server or network."`
+	Deposit     depositCmd      `cmd:"" group:"images" help:"Give DICOM files to a collection of a node."`
+	Profiles    profilesCmd     `cmd:"" name:"profile" group:"images" help:"List, explain, check and test profiles of de-identification."`
+	Find        findCmd         `cmd:"" group:"images" help:"Search studies, series or instances."`
+	Get         getCmd          `cmd:"" group:"images" help:"Fetch images, verified, into a folder."`
+	Collections collectionsCmd  `cmd:"" name:"collection" group:"node" help:"Create and list collections."`
+	Directory   directoryCmd    `cmd:"" group:"node" help:"Describe collections in the directory."`
+	Tokens      tokensCmd       `cmd:"" name:"token" group:"node" help:"Give, list and revoke tokens."`
+	Users       usersCmd        `cmd:"" name:"user" group:"node" help:"Let people in: invite, list, disable, give roles, make links and codes."`
+	Links       linksCmd        `cmd:"" name:"link" group:"node" help:"Let people outside send into a collection without an account: make, list, end links."`
+	Pulls       pullsCmd        `cmd:"" name:"pull" group:"node" help:"Collect images from other archives: lists, or whatever is new every night."`
+	Clinical    clinicalCmd     `cmd:"" group:"node" help:"Give clinical data to a collection."`
+	Peers       peersCmd        `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
+	Held        heldCmd         `cmd:"" group:"node" help:"Decide on what is held."`
+	Report      reportCmd       `cmd:"" group:"node" help:"Say what was done to a deposit, in counts."`
+	Statement   statementCmd    `cmd:"" group:"node" help:"Say how a collection was de-identified, signed; verify what a node has signed."`
+	Rulings     rulingsCmd      `cmd:"" name:"ruling" group:"node" help:"Decide once for all that is held and alike; list such decisions, end one."`
+	Releases    releasesCmd     `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
+	Requests    requestsCmd     `cmd:"" name:"request" group:"node" help:"Ask to use data, decide on what others ask for, and see what data are used for."`
+	Agreements  agreementsCmd   `cmd:"" name:"agreement" group:"node" help:"Give, check and end the signed agreements of requests."`
+	Entitlement entitlementsCmd `cmd:"" name:"entitlement" group:"node" help:"List who may use what until when; suspend, resume or revoke it."`
+	Audit       auditCmd        `cmd:"" group:"node" help:"Read and prove the audit log."`
+	Reidentify  reidentifyCmd   `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`
+	Key         keyCmd          `cmd:"" group:"node" help:"Show where the master key is, and change it."`
+	Verify      verifyCmd       `cmd:"" group:"node" help:"Hash every stored object and the audit log again."`
+	Backup      backupCmd       `cmd:"" group:"node" help:"Copy what a node keeps to another place while it runs, and prove that it can be restored."`
+	Restore     restoreCmd      `cmd:"" group:"node" help:"Make a node again of a backup, in an empty folder."`
+	Help        helpCmd         `cmd:"" help:"Explain a task step by step, as the portal's help does; list the topics."`
 
 	Sample sampleCmd      `cmd:"" hidden:"" help:"Write generated sample studies; nobody in them exists."`
 	Send   sendCmd        `cmd:"" hidden:"" help:"Send DICOM files by C-STORE."`

@@ -37,6 +37,7 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	maps.Copy(all, n.Uploads.Handlers())
 	maps.Copy(all, n.Status.Handlers())
 	maps.Copy(all, n.Review.Handlers())
+	maps.Copy(all, n.Access.Handlers())
 	if n.Mail != nil {
 		maps.Copy(all, n.Mail.Handlers())
 		maps.Copy(all, n.Notices.Handlers())

@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/sftp"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	accessflow "github.com/vitrine-imaging/vitrine/internal/flow/access"
 	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
@@ -67,6 +68,7 @@ type Node struct {
 	Links     *linkflow.Desk   // of people outside
 	Mail      *mailing.Queue   // nil: no mail is sent
 	Notices   *noticeflow.Desk // nil: nobody is told by mail
+	Access    *accessflow.Desk // where data are asked for
 	Pulls     *pullflow.Desk
 	Questions *askflow.Desk
 	Status    *status.Desk
@@ -177,6 +179,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := n.openUploads(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.openAccess(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.openStatus(ctx); err != nil {

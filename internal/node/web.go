@@ -71,7 +71,7 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
-		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls,
+		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access,
 		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			if !n.Status.Up(ctx) {

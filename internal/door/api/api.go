@@ -21,6 +21,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/access"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
@@ -46,6 +47,8 @@ type Parts struct {
 	Status    *status.Desk // nil: nobody is told
 	// Reidentify tells two people together who a subject is; nil: the API has no routes of it.
 	Reidentify *reidentify.Desk
+	// Access is where data are asked for; nil: the API has no routes of it.
+	Access *access.Desk
 	// Links are those by which people outside send; nil: the API has no routes of them.
 	Links *link.Desk
 	// Pulls collects from other archives; nil: the API has no routes of it.

@@ -235,6 +235,22 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/identity/1", "", known, 404, false},
 		{"POST", "/api/identity/1/decision", `{"consent":true}`, known, 404, false},
 		{"POST", "/api/identity/1/sight", "", known, 404, false},
+		{"GET", "/api/requests", "", known, 200, false},
+		{"POST", "/api/requests", `{"for":[{"collection":"default"}],"form":{"title":"A token asks"}}`, never, 201, false},
+		{"GET", "/api/requests/1", "", known, 404, false},
+		{"PUT", "/api/requests/1", `{"title":"x"}`, known, 404, false},
+		{"DELETE", "/api/requests/1", "", known, 404, false},
+		{"POST", "/api/requests/1/acts", `{"do":"approve"}`, known, 404, false},
+		{"POST", "/api/requests/1/agreements", `{}`, known, 404, false},
+		{"GET", "/api/agreements", "", known, 200, false},
+		{"GET", "/api/agreements/1", "", known, 404, false},
+		{"GET", "/api/agreements/1/document", "", known, 404, false},
+		{"POST", "/api/agreements/1/acts", `{"do":"execute"}`, known, 404, false},
+		{"GET", "/api/entitlements", "", known, 200, false},
+		{"GET", "/api/entitlements/1", "", known, 404, false},
+		{"POST", "/api/entitlements/1/acts", `{"do":"revoke","text":"x"}`, known, 404, false},
+		{"GET", "/api/register", "", nil, 200, true},
+		{"GET", "/api/collections/default/lead-time", "", nil, 200, true},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},
 	}
 	each(t, func(t *testing.T, x *rig) {
@@ -254,7 +270,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		for p, ops := range api.Paths {
 			for m := range ops {
 				key := p
-				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}", "{link}", "{pull}"} {
+				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}", "{link}", "{pull}", "{agreement}", "{entitlement}"} {
 					key = strings.ReplaceAll(key, v, "{}")
 				}
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {

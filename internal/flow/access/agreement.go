@@ -40,6 +40,12 @@ type Paper struct {
 	Expires      time.Time `json:"expires"` // not at this moment any more
 }
 
+// NewAgreement is a document with what is said of it.
+type NewAgreement struct {
+	Paper
+	Document []byte `json:"document"` // a PDF; base64 in JSON
+}
+
 // paperTerms is what lies sealed of it.
 type paperTerms struct {
 	Organisation string   `json:"organisation"`
@@ -69,13 +75,13 @@ type AgreementView struct {
 	State      string     `json:"state"` // draft (sent back), awaiting_sign, executed, expired, terminated
 	SHA256     string     `json:"sha256"`
 	Size       int64      `json:"size"`
-	UploadedBy string     `json:"uploadedBy"`
+	UploadedBy string     `json:"uploaded_by"`
 	Uploaded   time.Time  `json:"uploaded"`
-	CheckedBy  string     `json:"checkedBy,omitempty"`
+	CheckedBy  string     `json:"checked_by,omitempty"`
 	Checked    *time.Time `json:"checked,omitempty"`
 	paperTerms
 	Checks   []Check `json:"checks,omitempty"`
-	MayCheck bool    `json:"mayCheck,omitempty"`
+	MayCheck bool    `json:"may_check,omitempty"`
 }
 
 // AgreementAct is what a custodian does to an agreement.

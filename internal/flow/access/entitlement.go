@@ -33,8 +33,8 @@ type EntitlementView struct {
 	State      string       `json:"state"` // active, waiting, suspended, revoked, expired
 	Conditions string       `json:"conditions,omitempty"`
 	History    []ChangeView `json:"history,omitempty"`
-	MayEnd     bool         `json:"mayEnd,omitempty"`
-	MayResume  bool         `json:"mayResume,omitempty"`
+	MayEnd     bool         `json:"may_end,omitempty"`
+	MayResume  bool         `json:"may_resume,omitempty"`
 }
 
 // ChangeView is one change of an entitlement.

@@ -80,6 +80,11 @@ func (d *Desk) Draft(ctx context.Context, who admin.Caller, n NewRequest) (View,
 	if err != nil {
 		return View{}, err
 	}
+	if n.Submit {
+		if err := f.complete(); err != nil {
+			return View{}, err
+		}
+	}
 	items, err := d.wanted(ctx, n.For)
 	if err != nil {
 		return View{}, err

@@ -30,12 +30,12 @@ type ItemView struct {
 	Since         time.Time       `json:"since"`
 	Submitted     *time.Time      `json:"submitted,omitempty"`
 	Decided       *time.Time      `json:"decided,omitempty"`
-	CustodianDays float64         `json:"custodianDays"`
-	ApplicantDays float64         `json:"applicantDays"`
+	CustodianDays float64         `json:"custodian_days"`
+	ApplicantDays float64         `json:"applicant_days"`
 	Match         *datause.Answer `json:"match,omitempty"` // when it was handed in; of a draft, as it is now
 	Terms         *Terms          `json:"terms,omitempty"`
-	MayDecide     bool            `json:"mayDecide,omitempty"` // the reader, about this item
-	Orphan        bool            `json:"orphan,omitempty"`    // the collection has no custodian
+	MayDecide     bool            `json:"may_decide,omitempty"` // the reader, about this item
+	Orphan        bool            `json:"orphan,omitempty"`     // the collection has no custodian
 }
 
 // EventView is one of what happened.
@@ -388,6 +388,20 @@ func (d *Desk) Mine(ctx context.Context, who admin.Caller, limit, offset int) ([
 		}
 	}
 	return out, nil
+}
+
+// List is what the caller asks for themselves, and what others ask for in the collections whose requests they see.
+func (d *Desk) List(ctx context.Context, who admin.Caller, limit, offset int) ([]Heading, error) {
+	out := []Heading{}
+	if person, err := d.person(ctx, who); err != nil {
+		return nil, err
+	} else if person {
+		if out, err = d.Mine(ctx, who, limit, offset); err != nil {
+			return nil, err
+		}
+	}
+	others, err := d.ToDecide(ctx, who, limit, offset)
+	return append(out, others...), err
 }
 
 // Sees reports whether the caller sees what others ask for, anywhere.

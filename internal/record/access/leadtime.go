@@ -13,10 +13,10 @@ const FewestDecided = 5
 type LeadTime struct {
 	N         int     `json:"decided"`
 	Enough    bool    `json:"enough"`
-	Median    float64 `json:"medianDays,omitempty"`
-	P90       float64 `json:"p90Days,omitempty"`
-	Custodian float64 `json:"custodianMedianDays,omitempty"` // that the custodian had
-	Applicant float64 `json:"applicantMedianDays,omitempty"` // that the applicant had
+	Median    float64 `json:"median_days,omitempty"`
+	P90       float64 `json:"p90_days,omitempty"`
+	Custodian float64 `json:"custodian_median_days,omitempty"` // that the custodian had
+	Applicant float64 `json:"applicant_median_days,omitempty"` // that the applicant had
 }
 
 // Measure computes it from decided items.
