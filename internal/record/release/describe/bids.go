@@ -376,10 +376,10 @@ func WriteBIDSParticipants(w io.Writer, r *Release, entries Entries) error {
 
 // years is an age (PS3.5 6.2, AS) in years; BIDS has ages over 89 capped.
 func years(age string) string {
-	n, err := strconv.Atoi(strings.TrimRight(age, "DWMY"))
-	if err != nil || len(age) != 4 {
+	if !ageForm(age) {
 		return "n/a"
 	}
+	n, _ := strconv.Atoi(age[:3])
 	switch age[3] {
 	case 'Y':
 		return strconv.Itoa(min(n, 89))
@@ -398,4 +398,22 @@ func WriteBIDSParticipantsSidecar(w io.Writer) error {
 		"sex":   object{"Description": "Patient's Sex (0010,0040)", "Levels": object{"F": "female", "M": "male", "O": "other"}},
 		"split": object{"Description": "Part of the release", "Levels": object{"train": "training", "validation": "validation", "test": "test"}},
 	})
+}
+
+// WriteBIDSReadme writes the README that BIDS asks for: what the data is, how to cite it, what it may be used for, and what lies in sourcedata/unsorted.
+func WriteBIDSReadme(w io.Writer, r *Release) error {
+	if err := r.listable("write BIDS readme"); err != nil {
+		return err
+	}
+	parts := []string{r.Title, r.paragraphs(), "Cite as: " + r.citation(), "Access: " + r.conditions()}
+	if use := useText(&r.DataUse); use != "" {
+		parts = append(parts, "Use: "+use)
+	}
+	if d := r.Deidentification.Statement; d != "" {
+		parts = append(parts, "De-identification: "+d)
+	}
+	parts = append(parts, "The DICOM objects lie in sourcedata, in a folder for each series. A series whose kind the attributes of its sequence and its description tell has the name that BIDS gives it. "+
+		"All others, among them those that are not MR, are in sourcedata/unsorted, in folders by series number and Series Instance UID.")
+	_, err := io.WriteString(w, strings.Join(parts, "\n\n")+"\n")
+	return err
 }

@@ -163,6 +163,9 @@ func TestBIDSDescription(t *testing.T) {
 	if err := describe.WriteBIDSDescription(&bytes.Buffer{}, tombstoned()); fault.KindOf(err) != fault.Conflict {
 		t.Error(err)
 	}
+	if readme := string(written(t, describe.WriteBIDSReadme, full())); !strings.Contains(readme, "10.5072/vitrine.lungs.2") || !strings.Contains(readme, "sourcedata/unsorted") {
+		t.Error(readme)
+	}
 	var b bytes.Buffer
 	if err := describe.WriteBIDSParticipantsSidecar(&b); err != nil || decoded(t, b.Bytes())["age"] == nil {
 		t.Error(err)

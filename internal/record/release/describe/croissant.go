@@ -15,8 +15,8 @@ var croissantContext = func() object {
 		"conformsTo": "dct:conformsTo", "data": object{"@id": "cr:data", "@type": "@json"}, "examples": object{"@id": "cr:examples", "@type": "@json"},
 		"dataType": object{"@id": "cr:dataType", "@type": "@vocab"}}
 	for _, t := range []string{"annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract", "field", "fileObject",
-		"fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "readLines", "recordSet", "references",
-		"regex", "repeated", "replace", "sdVersion", "separator", "source", "subField", "transform", "unArchive", "value"} {
+		"fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "readLines", "recordSet", "references",
+		"regex", "repeated", "replace", "samplingRate", "sdVersion", "separator", "source", "subField", "transform", "unArchive", "value"} {
 		c[t] = "cr:" + t
 	}
 	return c
@@ -60,7 +60,7 @@ func WriteCroissant(w io.Writer, r *Release) error {
 func (r *Release) distribution() []object {
 	out := []object{}
 	for _, f := range r.files() {
-		o := object{"@type": "cr:FileObject", "@id": f.Path, "name": f.Path, "encodingFormat": f.Format}
+		o := object{"@type": "cr:FileObject", "@id": fileID(f), "name": f.Path, "encodingFormat": f.Format}
 		describeFile(o, f)
 		o["contentUrl"] = first(f.URL, f.Path)
 		out = append(out, o)
@@ -71,7 +71,16 @@ func (r *Release) distribution() []object {
 	}
 	return append(out, object{"@type": "cr:FileSet", "@id": "objects", "name": "objects", "encodingFormat": "application/dicom", "includes": r.images() + "**",
 		"description": "The objects of the release, at the paths that the table of instances gives, with their SHA-256.",
-		"containedIn": object{"@type": "cr:DataSource", "fileObject": ref(table.Path), "extract": object{"column": "path"}}})
+		"containedIn": object{"fileObject": ref(fileID(table)), "extract": object{"column": "path"}}})
+}
+
+// fileID names a file within the description. Readers of Croissant take no identifier with a space in it, so a path that has more than letters, digits and the usual
+// signs goes by what stands for it.
+func fileID(f File) string {
+	if word(f.Path, "._-/", maxPath) {
+		return f.Path
+	}
+	return local("file", f.Path)[1:]
 }
 
 // kinds are the data types of Croissant.
@@ -97,7 +106,7 @@ func (r *Release) recordSets() []object {
 	return append(out, object{"@type": "cr:RecordSet", "@id": "splits", "name": "splits", "dataType": "cr:Split", "key": ref("splits/name"),
 		"description": "The parts of the release. Each person is in one of them.",
 		"field": []object{{"@type": "cr:Field", "@id": "splits/name", "name": "splits/name", "dataType": "sc:Text", "description": "Name of the part"},
-			{"@type": "cr:Field", "@id": "splits/url", "name": "splits/url", "dataType": "cr:Split", "description": "What it is for"}},
+			{"@type": "cr:Field", "@id": "splits/url", "name": "splits/url", "dataType": "sc:URL", "description": "What it is for"}},
 		"data": data})
 }
 
@@ -105,9 +114,9 @@ func recordSet(id, about, key string, f File, columns []Column) object {
 	var fields []object
 	for _, c := range columns {
 		o := object{"@type": "cr:Field", "@id": id + "/" + c.Name, "name": id + "/" + c.Name, "description": c.Help, "dataType": kinds[c.Kind],
-			"source": object{"fileObject": ref(f.Path), "extract": object{"column": c.Name}}}
+			"source": object{"fileObject": ref(fileID(f)), "extract": object{"column": c.Name}}}
 		if c.Name == "split" {
-			o["references"] = ref("splits/name")
+			o["references"] = object{"field": ref("splits/name")}
 		}
 		fields = append(fields, o)
 	}

@@ -374,11 +374,15 @@ func TestCroissant(t *testing.T) {
 				ids[id] = true
 				fields[id] = kind == "Field"
 			}
-			for _, key := range []string{"fileObject", "references", "key"} {
+			for _, key := range []string{"fileObject", "key"} {
 				list, _ := n[cr+key].([]any)
 				for _, v := range list {
 					refs = append(refs, v.(map[string]any)["@id"].(string))
 				}
+			}
+			if list, _ := n[cr+"references"].([]any); len(list) > 0 {
+				to, _ := list[0].(map[string]any)[cr+"field"].([]any)
+				refs = append(refs, to[0].(map[string]any)["@id"].(string))
 			}
 			if kind == "Field" && n[cr+"source"] == nil && n[cr+"data"] == nil {
 				sources = append(sources, n["@id"].(string))

@@ -357,6 +357,8 @@ func hostileEntries() []describe.Entry {
 	all[0].SeriesDescription, all[0].StudyDescription, all[0].Contrast = "=HYPERLINK(\"http://evil\")", "+1", "@SUM(A1)"
 	all[1].SeriesDescription, all[1].ProtocolName = "two\nlines\x00 and, a comma; \"quotes\"", strings.Repeat("ü", 3000)
 	all[2].SeriesDescription, all[2].Manufacturer = "\xff\xfe", "-2"
+	all[3].StudyDate, all[3].Age, all[3].Sex = "20210304", "63", "female"
+	all[4].StudyDate, all[4].Age, all[4].Sex = "2021-02-30", "sixty", "=F"
 	all[110].SliceThickness, all[110].Rows, all[110].Size = 0, 0, 0
 	return all
 }
@@ -384,7 +386,8 @@ func TestTablesReadBack(t *testing.T) {
 		column, want string
 	}{
 		{0, "SeriesDescription", `'=HYPERLINK("http://evil")`}, {0, "StudyDescription", "'+1"}, {0, "ContrastBolusAgent", "'@SUM(A1)"}, {2, "Manufacturer", "'-2"},
-		{1, "SeriesDescription", `two lines  and, a comma; "quotes"`}, {1, "size_bytes", "500001"}, {1, "SliceThickness", "1.25"}, {110, "SliceThickness", ""}, {110, "Rows", ""},
+		{1, "SeriesDescription", `two lines  and, a comma; "quotes"`}, {1, "size_bytes", "500001"}, {1, "SliceThickness", "1.25"}, {3, "StudyDate", "2021-03-04"}, {3, "PatientAge", ""}, {3, "PatientSex", ""}, {4, "StudyDate", ""},
+		{110, "SliceThickness", ""}, {110, "Rows", ""},
 		{110, "size_bytes", "0"}, {5, "SOPInstanceUID", "2.25.3000000005"}, {5, "split", "train"}, {5, "RepetitionTime", ""},
 	} {
 		if got := rows[cell.row+1][at[cell.column]]; got != cell.want {
@@ -421,7 +424,7 @@ func TestTablesReadBack(t *testing.T) {
 	}
 	for i := range got {
 		want := all[i]
-		if i > 2 && got[i] != want {
+		if i > 4 && got[i] != want {
 			t.Errorf("row %d comes back as %+v", i, got[i])
 		}
 	}

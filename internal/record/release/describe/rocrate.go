@@ -69,8 +69,7 @@ func WriteROCrate(w io.Writer, r *Release) error {
 	c.relations(root, r)
 	c.parts(root, r)
 	c.provenance(root, r)
-	return write(w, object{"@context": []any{"https://w3id.org/ro/crate/1.2/context", object{"odrl": odrl, "replaces": "http://purl.org/dc/terms/replaces",
-		"isReplacedBy": "http://purl.org/dc/terms/isReplacedBy", "cite-as": "http://www.w3.org/ns/iana/link-relations/relation#cite-as"}}, "@graph": c.graph})
+	return write(w, object{"@context": []any{"https://w3id.org/ro/crate/1.2/context", object{"odrl": odrl, "replaces": "http://purl.org/dc/terms/replaces", "isReplacedBy": "http://purl.org/dc/terms/isReplacedBy"}}, "@graph": c.graph})
 }
 
 // local is an identifier within the crate, made of what says what it is. One of a text with other characters than letters and digits bears a digest, so that no two

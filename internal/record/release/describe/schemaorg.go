@@ -81,7 +81,7 @@ func (r *Release) dataset(limit int) object {
 		d["expires"] = day(r.Tombstone.At)
 	}
 	if t := r.Collection.Title; t != "" {
-		c := object{"@type": "Dataset", "name": t}
+		c := object{"@type": "Collection", "name": t} // not a Dataset: readers of Croissant look for one
 		filled(c, "@id", r.Collection.address())
 		filled(c, "url", r.Collection.URL)
 		d["isPartOf"] = c

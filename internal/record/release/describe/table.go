@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -167,12 +168,39 @@ func (t *csvTable) close() error {
 	return t.out.Error()
 }
 
-// tidy makes one line of each value that a device or a person once wrote.
+// tidy makes one line of each value that a device or a person once wrote. Of a date, an age and a sex nothing is left that is none:
+// their columns have a type.
 func (e *Entry) tidy() {
-	for _, s := range []*string{&e.StudyDate, &e.StudyDescription, &e.Sex, &e.Age, &e.SeriesDescription, &e.ProtocolName, &e.BodyPart, &e.Manufacturer, &e.Model,
+	e.StudyDate = dated(e.StudyDate)
+	if !ageForm(e.Age) {
+		e.Age = ""
+	}
+	if e.Sex != "F" && e.Sex != "M" && e.Sex != "O" {
+		e.Sex = ""
+	}
+	for _, s := range []*string{&e.StudyDescription, &e.SeriesDescription, &e.ProtocolName, &e.BodyPart, &e.Manufacturer, &e.Model,
 		&e.ImageType, &e.PixelSpacing, &e.Contrast, &e.Kernel, &e.ScanningSequence, &e.SequenceName, &e.Acquisition} {
 		*s = plain(*s)
 	}
+}
+
+// dated is a day as YYYY-MM-DD, from that or from how DICOM writes it (PS3.5 6.2, DA); "" where it is none.
+func dated(s string) string {
+	if len(s) == 8 {
+		s = s[:4] + "-" + s[4:6] + "-" + s[6:]
+	}
+	if s == "" {
+		return ""
+	}
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return ""
+	}
+	return s
+}
+
+// ageForm reports whether it is an age (PS3.5 6.2, AS): three digits and a unit.
+func ageForm(s string) bool {
+	return len(s) == 4 && strings.Trim(s[:3], "0123456789") == "" && strings.IndexByte("DWMY", s[3]) >= 0
 }
 
 // tidied are entries whose values are each of one line.
