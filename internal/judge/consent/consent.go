@@ -136,7 +136,7 @@ type Standing struct {
 	until   time.Time
 
 	withdrawn bool // from use
-	stopped   bool // from collection, or from use
+	stopped   bool // from collection; whoever has withdrawn from use has from collection too
 	strange   bool // something is refused that this program does not know
 	optedOut  bool
 }
@@ -192,7 +192,7 @@ func Stand(f Facts) Standing {
 		}
 	}
 	s.withdrawn = out && !anew
-	s.stopped = stop || s.withdrawn
+	s.stopped = stop
 
 	for _, i := range order {
 		e := &f.Events[i]

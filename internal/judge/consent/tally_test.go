@@ -96,6 +96,10 @@ func TestSummaryWords(t *testing.T) {
 	if all := say(1000, 0, [3]int64{0, 0, 1000}, [3]int64{0, 0, 1000}); all.Uses[0].Withheld || all.Uses[0].Permit != 1000 {
 		t.Errorf("that everybody permits it is not told: %+v", all)
 	}
+	// 10, 25 and 25 are told as 10 (10 to 14), 30 and 30 (25 to 34): at least 60 of 55 to 64, so that at most four have withdrawn.
+	if three := say(60, 0, [3]int64{10, 25, 25}, [3]int64{10, 25, 25}); !three.Uses[0].Withheld {
+		t.Errorf("how few have withdrawn can be worked out: %+v", three)
+	}
 	if alone := say(100, 0, [3]int64{95, 0, 5}, [3]int64{0, 0, 100}); !alone.Uses[0].Withheld && alone.Uses[0].Permit != 0 {
 		t.Errorf("five people are told: %+v", alone)
 	}

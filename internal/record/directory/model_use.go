@@ -9,6 +9,11 @@ import (
 
 // Match answers whether a purpose is what the data may be used for. Its diseases are codes as [vocabulary.Code.String] writes them.
 func (d *DataUse) Match(p datause.Purpose) datause.Answer {
+	return datause.Match(p, d.Policy(), Diseases{})
+}
+
+// Policy is the same as judges take it.
+func (d *DataUse) Policy() datause.Policy {
 	policy := datause.Policy{Restrictions: d.Restrictions}
 	for _, u := range d.Alternatives {
 		a := datause.Alternative{Permission: u.Permission}
@@ -20,11 +25,11 @@ func (d *DataUse) Match(p datause.Purpose) datause.Answer {
 		}
 		policy.Alternatives = append(policy.Alternatives, a)
 	}
-	return datause.Match(p, policy, diseases{})
+	return policy
 }
 
-// diseases are those of the vocabulary.
-type diseases struct{}
+// Diseases are those of the vocabulary: a [datause.Vocabulary].
+type Diseases struct{}
 
 func codeOf(s string) vocabulary.Code {
 	system, value, _ := strings.Cut(s, " ")
@@ -32,10 +37,10 @@ func codeOf(s string) vocabulary.Code {
 }
 
 // Is tells whether a disease is a kind of another.
-func (diseases) Is(d, broader string) bool { return vocabulary.Is(codeOf(d), codeOf(broader)) }
+func (Diseases) Is(d, broader string) bool { return vocabulary.Is(codeOf(d), codeOf(broader)) }
 
 // Name is a disease in plain words, with its code.
-func (diseases) Name(d string) string {
+func (Diseases) Name(d string) string {
 	c := codeOf(d)
 	if c.System == vocabulary.Group {
 		return vocabulary.LayLabel(c)
