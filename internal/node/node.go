@@ -149,7 +149,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openGateway(ctx); err != nil {
 		return nil, err
 	}
-	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
+	spine = custody.New(custody.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Subjects: s.Subjects, Gate: s.Gate, Catalogue: s.Catalogue,
 		Proof: s.Proof, Rulings: s.Rulings, Identities: s.Identities, Log: cfg.Log, Quiet: quiet, ReadPixels: n.reads(),
 		Reader: n.readers(), Admitted: n.admitted()})
 	n.Custody = spine
@@ -322,6 +322,7 @@ func (n *Node) Run(ctx context.Context) error {
 	go func() { defer close(catalogued); report("catalogue", n.Custody.Run(spine)) }()
 	behind.Go(deid.Prepare)
 	behind.Go(func() { report("admission", n.Custody.RunAdmission(inner)) })
+	behind.Go(func() { report("withdrawals", n.Stores.Gate.Run(inner)) })
 	if n.reads() {
 		pixels := n.reading()
 		behind.Go(func() { report("reading", pixels.Run(inner)) })

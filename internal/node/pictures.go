@@ -62,7 +62,7 @@ func (n *Node) readers() string {
 // openReview makes what gives objects out, and what decides on those that are held.
 func (n *Node) openReview() {
 	s := n.Stores
-	n.Delivery = delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue, Decode: n.decode()})
+	n.Delivery = delivery.New(delivery.Parts{DB: s.DB, Ring: s.Ring, Packs: s.Packs, Audit: s.Audit, Collections: s.Collections, Gate: s.Gate, Catalogue: s.Catalogue, Decode: n.decode()})
 	n.Review = review.New(review.Parts{Custody: n.Custody, Delivery: n.Delivery, Catalogue: s.Catalogue, Collections: s.Collections, Subjects: s.Subjects, Rulings: s.Rulings,
 		DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Log: n.cfg.Log})
 	if len(n.cfg.Documents) > 0 {

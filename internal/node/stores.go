@@ -100,6 +100,7 @@ type Records struct {
 	Collections *collection.Record
 	Identity    *identity.Record
 	Subjects    *subject.Record
+	Gate        *subject.Gate // everybody in this process who reads of a subject goes through it
 	Catalogue   *catalogue.Record
 	Rulings     *ruling.Record
 	Proof       *proof.Record
@@ -144,6 +145,7 @@ func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records
 	if r.Subjects, err = subject.OpenRecord(ctx, r.DB); err != nil {
 		return nil, err
 	}
+	r.Gate = r.Subjects.NewGate()
 	if r.Proof, err = proof.OpenRecord(ctx, r.DB); err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (s *spine) born(catalogued bool) {
 	var c *Custody
 	packs, err := pack.OpenStore(ctx, s.dir, pack.Options{PackSize: 8 << 10, Committed: func(done []pack.Committed) { c.Committed(done) }}) // many packs: their names, and so their order, are random
 	must(s.t, err)
-	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
+	c = New(Parts{DB: d, Ring: ring, Packs: packs, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Gate: subjects.NewGate(), Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Hour})
 	must(s.t, c.Replay(ctx))
 	s.Custody = c
 	run, cancel := context.WithCancel(ctx)

@@ -35,6 +35,7 @@ type Parts struct {
 	Jobs        *jobs.Queue
 	Collections *collection.Record
 	Subjects    *subject.Record
+	Gate        *subject.Gate
 	Catalogue   *catalogue.Record
 	Proof       *proof.Record
 	Rulings     *ruling.Record
@@ -59,6 +60,7 @@ type Custody struct {
 	jobs        *jobs.Queue
 	collections *collection.Record
 	subjects    *subject.Record
+	gate        *subject.Gate
 	catalogue   *catalogue.Record
 	proof       *proof.Record
 	rulings     *ruling.Record
@@ -88,7 +90,7 @@ type Custody struct {
 
 // New makes the spine. Replay comes next, then Run and RunAdmission; then it receives.
 func New(p Parts) *Custody {
-	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, catalogue: p.Catalogue, proof: p.Proof, rulings: p.Rulings, log: p.Log,
+	c := &Custody{db: p.DB, ring: p.Ring, identities: p.Identities, packs: p.Packs, audit: p.Audit, jobs: p.Jobs, collections: p.Collections, subjects: p.Subjects, gate: p.Gate, catalogue: p.Catalogue, proof: p.Proof, rulings: p.Rulings, log: p.Log,
 		quiet: p.Quiet, people: newPeople(), budget: semaphore.NewWeighted(memoryBudget), review: semaphore.NewWeighted(reviewBudget), stopped: make(chan struct{}), admission: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1), readPixels: p.ReadPixels, reader: p.Reader, admitted: p.Admitted}
 	c.limits = dicom.Limits{HeadBytes: headBytes, Elements: 1_000_000}

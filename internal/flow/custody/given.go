@@ -115,11 +115,21 @@ func (c *Custody) givenPerson(ctx context.Context, w *ward, ds *dicom.Dataset, g
 }
 
 // person is the subject that the instance is of.
-func (a *arrival) person(ctx context.Context) (*person, error) {
+func (a *arrival) person(ctx context.Context) (p *person, err error) {
+	c, w := a.dep.c, a.dep.ward
 	if g := a.in.Given; g != nil {
-		return a.dep.c.givenPerson(ctx, a.dep.ward, a.data, g)
+		p, err = c.givenPerson(ctx, w, a.data, g)
+	} else {
+		p, err = c.person(ctx, w, deid.Identify(a.data))
 	}
-	return a.dep.c.person(ctx, a.dep.ward, deid.Identify(a.data))
+	if err != nil {
+		return nil, err
+	}
+	row, err := c.gate.Get(ctx, p.id)
+	if err == nil && row.IsClosed() && !row.IsWithdrawn() {
+		err = fault.New(fault.Denied, "receive instance", "collection "+string(w.row.ID), "the subject has asked that nothing more is collected")
+	}
+	return p, err
 }
 
 // judge cleans the instance, or proves what was cleaned elsewhere.

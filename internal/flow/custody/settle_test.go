@@ -44,7 +44,7 @@ func TestOneBadEntryStopsNoOther(t *testing.T) {
 		must(err)
 		decided, err := ruling.OpenRecord(ctx, d)
 		must(err)
-		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
+		c := New(Parts{DB: d, Audit: log, Jobs: queue, Collections: cols, Subjects: subjects, Gate: subjects.NewGate(), Catalogue: cat, Proof: work, Rulings: decided, Log: slog.New(slog.DiscardHandler), Quiet: time.Second})
 		dep := &Deposit{c: c, actor: "test", ward: &ward{row: collection.Collection{ID: collection.Default}}}
 		var sub subject.Subject
 		must(d.Write(ctx, func(tx *db.Tx) error {

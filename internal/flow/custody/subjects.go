@@ -138,7 +138,11 @@ func (c *Custody) remembered(ctx context.Context, col *ward, key peopleKey, pseu
 	e.once.Lock()
 	defer e.once.Unlock()
 	if e.ready {
-		return e.p, nil
+		row, err := c.gate.Get(ctx, e.p.id)
+		if err != nil {
+			return nil, err
+		}
+		return e.p, unwithdrawn(col.row.ID, &row)
 	}
 	p, err := c.loadPerson(ctx, col, key.link, pseudonym, begin)
 	if err != nil {
@@ -157,8 +161,8 @@ func (c *Custody) loadPerson(ctx context.Context, col *ward, link subject.Link, 
 	if err != nil {
 		return nil, err
 	}
-	if row.IsWithdrawn() {
-		return nil, fault.New(fault.Denied, "receive instance", "collection "+string(col.row.ID), "the subject has been withdrawn from this collection")
+	if err := unwithdrawn(col.row.ID, &row); err != nil {
+		return nil, err
 	}
 	p := &person{id: row.ID, keyID: keys.ID(row.Key), pseud: row.Pseudonym, link: link}
 	if p.key, err = c.ring.Get(ctx, p.keyID); err != nil {
@@ -176,6 +180,13 @@ func (c *Custody) loadPerson(ctx context.Context, col *ward, link subject.Link, 
 		p.seen.uids = map[string]struct{}{}
 	}
 	return p, nil
+}
+
+func unwithdrawn(c collection.ID, row *subject.Subject) error {
+	if row.IsWithdrawn() {
+		return fault.New(fault.Denied, "receive instance", "collection "+string(c), "the subject has been withdrawn from this collection")
+	}
+	return nil
 }
 
 func (c *Custody) addPerson(ctx context.Context, col *ward, link subject.Link, pseudonym subject.Pseudonym) (subject.Subject, error) {

@@ -2,7 +2,7 @@
 //
 // It promises: policy decides on every object, inside the call, by the caller's grants and the object's collection and state; the decision is in the
 // audit log before the first byte leaves; what a caller may not know of is not found, which looks the same as what is not there; a withdrawn subject's
-// objects are not found, because their key is gone. A file that is written has a fresh preamble and meta information, and the data set that was kept,
+// objects are not found, and what of them is on its way ends ([subject.Gate]). A file that is written has a fresh preamble and meta information, and the data set that was kept,
 // to the byte. Nothing is held in memory but a header and a buffer, however large the object is.
 //
 //	for o, err := range d.Objects(ctx, caller, delivery.Place{Study: uid}, policy.ReadPixels) {
@@ -35,7 +35,6 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/object"
-	"github.com/vitrine-imaging/vitrine/internal/record/recent"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -62,7 +61,7 @@ type Parts struct {
 	Packs       *pack.Store
 	Audit       *audit.Log
 	Collections *collection.Record
-	Subjects    *subject.Record
+	Gate        *subject.Gate
 	Catalogue   *catalogue.Record
 	Decode      Decoder // nil: code streams are drawn as far as package render can read them itself
 }
@@ -70,8 +69,7 @@ type Parts struct {
 // Delivery is safe for use by many goroutines.
 type Delivery struct {
 	Parts
-	subjects recent.Cache[subject.ID, subject.Subject]
-	told     told
+	told told
 }
 
 // New makes the flow.
@@ -90,6 +88,7 @@ type Place struct {
 type Object struct {
 	catalogue.Located
 	instance *object.Instance
+	pass     *subject.Pass
 }
 
 func notFound() error {
@@ -160,29 +159,39 @@ func (d *Delivery) open(ctx context.Context, caller Caller, link policy.Link, l 
 	if !decision.Allow {
 		return nil, notFound()
 	}
-	s, err := d.subjects.Get(l.Subject, func() (subject.Subject, error) { return d.Subjects.Get(ctx, l.Subject) })
+	s, pass, err := d.Gate.Enter(ctx, l.Subject)
 	if err != nil {
 		return nil, err
 	}
-	if s.IsWithdrawn() {
-		return nil, notFound()
+	o, err := d.enter(ctx, caller, l, s, pass, want, decision.Terms)
+	if err != nil {
+		pass.Leave()
 	}
+	return o, err
+}
+
+// enter opens an object of a subject of whom there is a pass.
+func (d *Delivery) enter(ctx context.Context, caller Caller, l catalogue.Located, s subject.Subject, pass *subject.Pass, want policy.Action, terms []string) (*Object, error) {
 	key, err := d.Ring.Get(ctx, keys.ID(s.Key))
 	if err != nil {
 		return nil, err
 	}
-	if err := d.tell(ctx, caller, want, &l, decision.Terms); err != nil {
+	if err := d.tell(ctx, caller, want, &l, terms); err != nil {
 		return nil, err
 	}
 	x, err := object.Open(ctx, d.Packs, pack.Ref{Pack: pack.ID(l.Ref.Pack), Offset: l.Ref.Offset}, key)
 	if err != nil {
 		return nil, err
 	}
-	return &Object{Located: l, instance: x}, nil
+	x.Guard(pass.Check)
+	return &Object{Located: l, instance: x, pass: pass}, nil
 }
 
 // Close lets go of the object.
-func (o *Object) Close() { o.instance.Close() }
+func (o *Object) Close() {
+	o.instance.Close()
+	o.pass.Leave()
+}
 
 // Syntax is the transfer syntax that the object is kept in.
 func (o *Object) Syntax() *dicom.TransferSyntax { return o.instance.Syntax() }

@@ -54,7 +54,7 @@ func (r *Record) AddBatch(tx *db.Tx, entries []Entry) ([]Outcome, error) {
 	b := batch{
 		tx: tx, now: db.Micros(time.Now()),
 		studies: map[studyKey]*studyRow{}, series: map[seriesKey]*seriesRow{}, known: map[sopKey][]knownRow{},
-		deposits: map[DepositID]*depositDelta{}, unused: map[Ref]bool{}, intake: map[collection.ID]*intakeDelta{}, parts: map[partKey]*tally{}, open: map[openKey]bool{},
+		deposits: map[DepositID]*depositDelta{}, unused: map[Ref]bool{}, intake: map[collection.ID]*intakeDelta{}, parts: map[partKey]*tally{}, open: map[openKey]bool{}, gone: map[subject.ID]bool{},
 	}
 	if err := b.load(entries); err != nil {
 		return nil, err
@@ -158,6 +158,7 @@ type batch struct {
 	intake   map[collection.ID]*intakeDelta
 	parts    map[partKey]*tally
 	open     map[openKey]bool
+	gone     map[subject.ID]bool // subjects that are withdrawn
 
 	newStudies []*studyRow
 	newSeries  []*seriesRow
@@ -189,7 +190,7 @@ const (
 
 // load reads everything that the entries touch, with a query for each kind of row and not for each entry.
 func (b *batch) load(entries []Entry) error {
-	studies, series, sops := map[StudyUID]bool{}, map[SeriesUID]bool{}, make([]string, 0, len(entries))
+	studies, series, people, sops := map[StudyUID]bool{}, map[SeriesUID]bool{}, map[int64]bool{}, make([]string, 0, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		if err := e.prepare(); err != nil {
@@ -201,7 +202,7 @@ func (b *batch) load(entries []Entry) error {
 		if b.deposits[e.Deposit] == nil {
 			b.deposits[e.Deposit] = &depositDelta{collection: e.Collection}
 		}
-		studies[e.Study], series[e.Series] = true, true
+		studies[e.Study], series[e.Series], people[int64(e.Subject)] = true, true, true
 		sops = append(sops, string(e.SOP))
 	}
 	for _, c := range slices.Sorted(maps.Keys(b.intake)) {
@@ -209,8 +210,18 @@ func (b *batch) load(entries []Entry) error {
 			return err
 		}
 	}
+	// Behind the lock: who withdraws takes it too, so that nothing of a subject comes into sight after they have.
+	err := inChunks(b.tx.Query, `SELECT id FROM subject WHERE withdrawn <> 0 AND id IN `, slices.Sorted(maps.Keys(people)), func(rows *sql.Rows) error {
+		var id subject.ID
+		err := rows.Scan(&id)
+		b.gone[id] = true
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	byID := map[StudyID]*studyRow{}
-	err := inChunks(b.tx.Query, `SELECT `+studyText+` FROM study WHERE uid IN `, keyStrings(studies), func(rows *sql.Rows) error {
+	err = inChunks(b.tx.Query, `SELECT `+studyText+` FROM study WHERE uid IN `, keyStrings(studies), func(rows *sql.Rows) error {
 		s, err := scanStudyRow(rows)
 		if err == nil {
 			byID[s.id], b.studies[studyKey{s.collection, s.uid}] = s, s
@@ -346,6 +357,8 @@ func (b *batch) add(e *Entry) (Outcome, error) {
 	}
 	o := Outcome{Kind: Added, Variant: last + 1, State: e.State, Reasons: e.Reasons}
 	switch {
+	case b.gone[e.Subject]: // it was acknowledged a moment before they withdrew
+		o.State, o.Reasons = withdrawn, nil
 	case len(known) > 0:
 		o.Kind, o.State = Conflicts, conflict
 		o.Reasons = append(slices.Clone(e.Reasons), Reason{Code: CodeConflict, Where: "(0008,0018)", Text: "other bytes are known under this SOP Instance UID"})
@@ -386,7 +399,7 @@ func (b *batch) add(e *Entry) (Outcome, error) {
 	pack, digest := e.Ref.Pack, e.Digest
 	a := &e.InstanceAttributes
 	reading := int64(0)
-	if e.Unread && o.State != conflict {
+	if e.Unread && o.State != conflict && o.State != withdrawn {
 		reading = unread
 	}
 	b.instances = append(b.instances, id, int64(se.id), string(e.Collection), string(e.SOP), o.Variant, int64(o.State), int64(e.Subject), a.SOPClass, a.TransferSyntax, a.Number,

@@ -127,7 +127,7 @@ func benchCatalogue(b *testing.B, engine string) (*db.DB, *Record) {
 	} else {
 		d = dbtest.Open(b, dbtest.PostgresURL(b))
 	}
-	r, err := OpenRecord(context.Background(), d)
+	r, err := opened(context.Background(), d)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
 // fixture is a fresh catalogue with hands.
@@ -22,9 +23,17 @@ type fixture struct {
 	offset int64
 }
 
+// opened is the record beside that of the people whom its rows name: who is withdrawn is written there.
+func opened(ctx context.Context, d *db.DB) (*Record, error) {
+	if _, err := subject.OpenRecord(ctx, d); err != nil {
+		return nil, err
+	}
+	return OpenRecord(ctx, d)
+}
+
 func each(t *testing.T, test func(f *fixture)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		r, err := OpenRecord(t.Context(), d)
+		r, err := opened(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}

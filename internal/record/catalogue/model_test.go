@@ -83,7 +83,7 @@ var runs atomic.Int64
 // Random deposits, replays, decisions and withdrawals leave the catalogue as the model says, with right counts.
 func TestAgainstAModel(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		r, err := OpenRecord(t.Context(), d)
+		r, err := opened(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}

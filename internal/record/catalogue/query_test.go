@@ -511,7 +511,7 @@ func wild(pattern, s []rune) bool {
 // Any text that is stored is found by itself, and any pattern finds what it should, on both engines.
 func TestHostileText(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		r, err := OpenRecord(t.Context(), d)
+		r, err := opened(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}

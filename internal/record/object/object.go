@@ -75,6 +75,7 @@ type Instance struct {
 	rec    *pack.Object
 	head   []byte
 	data   *dicom.Dataset
+	check  func() error // nil: nobody is asked
 }
 
 // Open opens the record at ref with its subject's key.
@@ -107,6 +108,39 @@ func (x *Instance) load() error {
 	return nil
 }
 
+// Guard has a question asked before each piece of a bulk value that is read from now on: its error ends the reading. Whoever gives out what may be called back while it leaves sets it before
+// anything is read.
+func (x *Instance) Guard(check func() error) { x.check = check }
+
+// bulk is the record's bulk section.
+func (x *Instance) bulk() io.ReaderAt {
+	if x.check == nil {
+		return x.rec.Bulk()
+	}
+	return guarded{x.rec.Bulk(), x.check}
+}
+
+type guarded struct {
+	r     io.ReaderAt
+	check func() error
+}
+
+// piece is how much is read between two questions.
+const piece = 256 << 10
+
+func (g guarded) ReadAt(p []byte, off int64) (n int, err error) {
+	for {
+		if err := g.check(); err != nil {
+			return n, err
+		}
+		k := min(len(p)-n, piece)
+		m, err := g.r.ReadAt(p[n:n+k], off+int64(n))
+		if n += m; n == len(p) || err != nil {
+			return n, err
+		}
+	}
+}
+
 // Close lets go of the record.
 func (x *Instance) Close() { x.rec.Close() }
 
@@ -118,6 +152,11 @@ func (x *Instance) Meta() ([]byte, error) { return x.rec.Meta() }
 
 // Head is every byte of the data set but its bulk values.
 func (x *Instance) Head() ([]byte, error) {
+	if x.check != nil {
+		if err := x.check(); err != nil {
+			return nil, err
+		}
+	}
 	if x.head == nil && !x.Layout.Deflated {
 		head, err := x.rec.Head()
 		if err != nil {
@@ -158,7 +197,7 @@ func corrupt(err error) error {
 }
 
 func (x *Instance) raw() *io.SectionReader {
-	return io.NewSectionReader(x.rec.Bulk(), 0, x.rec.BulkSize())
+	return io.NewSectionReader(x.bulk(), 0, x.rec.BulkSize())
 }
 
 // Bulk reads the k-th bulk value of [Instance.Dataset].
@@ -176,7 +215,7 @@ func (x *Instance) Bulk(k int) (*io.SectionReader, error) {
 		return io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b))), nil
 	}
 	s := x.Layout.Bulk[k]
-	return io.NewSectionReader(x.rec.Bulk(), s.Off, s.Len), nil
+	return io.NewSectionReader(x.bulk(), s.Off, s.Len), nil
 }
 
 // Sections are head and bulk as they lie in the record: with the same layout, another record of them is the same instance.
@@ -234,7 +273,7 @@ func (x *Instance) Reader(ts *dicom.TransferSyntax) (io.ReadCloser, error) {
 	parts := make([]io.Reader, 0, 2*len(x.Layout.Bulk)+1)
 	at := 0
 	for _, s := range x.Layout.Bulk {
-		parts = append(parts, bytes.NewReader(head[at:s.At]), &whole{r: io.NewSectionReader(x.rec.Bulk(), s.Off, s.Len), left: s.Len})
+		parts = append(parts, bytes.NewReader(head[at:s.At]), &whole{r: io.NewSectionReader(x.bulk(), s.Off, s.Len), left: s.Len})
 		at = s.At
 	}
 	return io.NopCloser(io.MultiReader(append(parts, bytes.NewReader(head[at:]))...)), nil
@@ -340,7 +379,7 @@ func (x *Instance) splice(w io.Writer) error {
 			return err
 		}
 		at = s.At
-		n, err := io.Copy(w, io.NewSectionReader(x.rec.Bulk(), s.Off, s.Len))
+		n, err := io.Copy(w, io.NewSectionReader(x.bulk(), s.Off, s.Len))
 		if err != nil {
 			return err
 		}

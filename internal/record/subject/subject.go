@@ -16,6 +16,7 @@ import (
 	"errors"
 	"io/fs"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
@@ -77,11 +78,15 @@ type Subject struct {
 	Lexicon        []byte // encrypted; nil: none yet
 	LexiconVersion int64  // 0: none yet
 	Withdrawn      time.Time
+	Closed         time.Time // since when nothing more of them is taken, by their own wish; what is there stays
 	Created        time.Time
 }
 
 // IsWithdrawn reports whether nothing of the subject may be seen any more.
 func (s *Subject) IsWithdrawn() bool { return !s.Withdrawn.IsZero() }
+
+// IsClosed reports whether nothing more of the subject may be taken.
+func (s *Subject) IsClosed() bool { return s.IsWithdrawn() || !s.Closed.IsZero() }
 
 // Record is the open record.
 type Record struct{ d *db.DB }
@@ -112,7 +117,7 @@ func (r *Record) Ensure(tx *db.Tx, c collection.ID, link Link, pseudonym Pseudon
 	if err != nil {
 		return s, false, err
 	}
-	res, err := tx.Exec(`INSERT INTO subject (id, collection, link, pseudonym, key_id, lexicon, lexicon_version, withdrawn, created) VALUES (?, ?, ?, ?, ?, NULL, 0, 0, ?)
+	res, err := tx.Exec(`INSERT INTO subject (id, collection, link, pseudonym, key_id, lexicon, lexicon_version, withdrawn, closed, created) VALUES (?, ?, ?, ?, ?, NULL, 0, 0, 0, ?)
 		ON CONFLICT DO NOTHING`, id, string(c), link[:], string(pseudonym), key[:], db.Micros(time.Now()))
 	if err != nil {
 		return s, false, err
@@ -184,7 +189,7 @@ func (r *Record) SetLexicon(tx *db.Tx, id ID, read int64, lexicon []byte) (int64
 
 // Each shows every subject, of all collections; it keeps no lexicon.
 func (r *Record) Each(ctx context.Context, show func(Subject) error) error {
-	rows, err := r.d.Query(ctx, `SELECT id, collection, link, pseudonym, key_id, NULL, lexicon_version, withdrawn, created FROM subject ORDER BY id`)
+	rows, err := r.d.Query(ctx, `SELECT id, collection, link, pseudonym, key_id, NULL, lexicon_version, withdrawn, closed, created FROM subject ORDER BY id`)
 	if err != nil {
 		return err
 	}
@@ -220,15 +225,63 @@ func (r *Record) Withdraw(tx *db.Tx, id ID) (bool, error) {
 	return false, err
 }
 
+// Close has nothing more of the subject taken; what is there stays. It reports whether this call did it.
+func (r *Record) Close(tx *db.Tx, id ID) (bool, error) {
+	res, err := tx.Exec(`UPDATE subject SET closed = ? WHERE id = ? AND closed = 0`, db.Micros(time.Now()), int64(id))
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+// Reopen has images of the subject taken again: they have consented anew.
+func (r *Record) Reopen(tx *db.Tx, id ID) error {
+	_, err := tx.Exec(`UPDATE subject SET closed = 0 WHERE id = ?`, int64(id))
+	return err
+}
+
+// In is the subject as the transaction sees it; fault.NotFound if there is none.
+func (r *Record) In(tx *db.Tx, id ID) (Subject, error) {
+	return found(scan(tx.QueryRow(columns+` WHERE id = ?`, int64(id))))
+}
+
+// FindIn is the subject of the link as the transaction sees it; fault.NotFound if there is none.
+func (r *Record) FindIn(tx *db.Tx, c collection.ID, link Link) (Subject, error) {
+	return found(scan(tx.QueryRow(columns+` WHERE collection = ? AND link = ?`, string(c), link[:])))
+}
+
+// withdrawnOf are those of some subjects that are withdrawn, without their lexicons.
+func (r *Record) withdrawnOf(ctx context.Context, ids []ID) ([]Subject, error) {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = int64(id)
+	}
+	rows, err := r.d.Query(ctx, columns+` WHERE withdrawn <> 0 AND id IN (?`+strings.Repeat(`, ?`, len(ids)-1)+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []Subject
+	for rows.Next() {
+		s, err := scan(rows)
+		if err != nil {
+			return nil, db.Fault("list subjects", err)
+		}
+		all = append(all, s)
+	}
+	return all, db.Fault("list subjects", rows.Err())
+}
+
 func on(id ID) string { return "subject " + strconv.FormatInt(int64(id), 10) }
 
-const columns = `SELECT id, collection, link, pseudonym, key_id, lexicon, lexicon_version, withdrawn, created FROM subject`
+const columns = `SELECT id, collection, link, pseudonym, key_id, lexicon, lexicon_version, withdrawn, closed, created FROM subject`
 
 func scan(row interface{ Scan(...any) error }) (Subject, error) {
 	var s Subject
 	var link, key []byte
-	var withdrawn, created int64
-	if err := row.Scan(&s.ID, &s.Collection, &link, &s.Pseudonym, &key, &s.Lexicon, &s.LexiconVersion, &withdrawn, &created); err != nil {
+	var withdrawn, closed, created int64
+	if err := row.Scan(&s.ID, &s.Collection, &link, &s.Pseudonym, &key, &s.Lexicon, &s.LexiconVersion, &withdrawn, &closed, &created); err != nil {
 		return Subject{}, err
 	}
 	if copy(s.Link[:], link) != len(s.Link) || copy(s.Key[:], key) != len(s.Key) {
@@ -236,6 +289,9 @@ func scan(row interface{ Scan(...any) error }) (Subject, error) {
 	}
 	if withdrawn != 0 {
 		s.Withdrawn = db.Time(withdrawn)
+	}
+	if closed != 0 {
+		s.Closed = db.Time(closed)
 	}
 	s.Created = db.Time(created)
 	return s, nil
