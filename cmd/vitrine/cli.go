@@ -34,6 +34,8 @@ type CLI struct {
 	Links       linksCmd        `cmd:"" name:"link" group:"node" help:"Let people outside send into a collection without an account: make, list, end links."`
 	Pulls       pullsCmd        `cmd:"" name:"pull" group:"node" help:"Collect images from other archives: lists, or whatever is new every night."`
 	Clinical    clinicalCmd     `cmd:"" group:"node" help:"Give clinical data to a collection."`
+	Consent     consentCmd      `cmd:"" group:"node" help:"Write down what people agree to and refuse, and on what basis images are used."`
+	Subject     subjectCmd      `cmd:"" group:"node" help:"Carry out that a person withdraws; certify it."`
 	Peers       peersCmd        `cmd:"" name:"peer" group:"node" help:"Register the DICOM peers of a node."`
 	Held        heldCmd         `cmd:"" group:"node" help:"Decide on what is held."`
 	Report      reportCmd       `cmd:"" group:"node" help:"Say what was done to a deposit, in counts."`

@@ -115,6 +115,9 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if noun == "person" {
+		return fmt.Sprintf("%d people", n)
+	}
 	if strings.HasSuffix(noun, "y") {
 		return fmt.Sprintf("%d %sies", n, noun[:len(noun)-1])
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	accessflow "github.com/vitrine-imaging/vitrine/internal/flow/access"
 	askflow "github.com/vitrine-imaging/vitrine/internal/flow/ask"
+	consentflow "github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
@@ -74,6 +75,7 @@ type Node struct {
 	Status    *status.Desk
 	Delivery  *delivery.Delivery
 	Review    *review.Flow
+	Consent   *consentflow.Desk
 	Gateway   *gateway.Gateway  // nil: it is none
 	Forward   *forwardflow.Flow // nil: nothing is sent on
 
@@ -188,6 +190,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.openReview()
+	if n.Consent, err = s.ConsentDesk(ctx, cfg.Log); err != nil {
+		return nil, err
+	}
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
 // website assembles what HTTP serves.
@@ -71,7 +72,7 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
-		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access,
+		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent,
 		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			if !n.Status.Up(ctx) {
@@ -89,12 +90,12 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Links: n.Links, Pulls: n.Pulls, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Links: n.Links, Pulls: n.Pulls, Consent: n.Consent, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}
 	pages.Register(mux)
-	front := &web.Front{Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: n.observed(metrics.Observe), Show: pages.Show, Place: n.place}
+	front := &web.Front{Cut: subject.WithCut, Identify: n.identify, Session: pages.Session, Log: n.cfg.Log, Observe: n.observed(metrics.Observe), Show: pages.Show, Place: n.place}
 	server := web.Server(n.traced(mux.ServeMux, n.settled(front.Handler(mux.ServeMux))), n.cfg.Log)
 	n.routes = mux.Patterns()
 	server.RegisterOnShutdown(uploads.Drain)

@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/access"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
@@ -49,6 +50,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	// Access is where data are asked for; nil: the API has no routes of it.
 	Access *access.Desk
+	// Consent is where people's wishes are handed in; nil: the API has no routes for it.
+	Consent *consent.Desk
 	// Links are those by which people outside send; nil: the API has no routes of them.
 	Links *link.Desk
 	// Pulls collects from other archives; nil: the API has no routes of it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,9 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
+
+// variable is a part of a path that stands for something.
+var variable = regexp.MustCompile(`\{\w+\}`)
 
 type rig struct {
 	t      testing.TB
@@ -173,6 +177,21 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/pulls/pull-1", "", in(policy.Steward, policy.Admin), 404, false},
 		{"PATCH", "/api/collections/default/pulls/pull-1", `{"state": "paused"}`, in(policy.Steward, policy.Admin), 404, false},
 		{"GET", "/api/collections/default/pulls/pull-1/fates", "", in(policy.Steward, policy.Admin), 404, false},
+		{"GET", "/api/collections/default/consent", "", nil, 200, true},
+		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE"}, "grants": ["research"]}`, in(policy.Depositor, policy.Steward), 201, false},
+		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE-2"}, "withdrawal": "collection"}`, in(policy.Depositor, policy.Steward), 201, false},
+		{"POST", "/api/collections/default/consent/person", `{"patient": "N0NE"}`, in(policy.Depositor, policy.Steward, policy.Custodian), 201, false},
+		{"POST", "/api/collections/default/consent/person", `{"pseudonym": "N0NE"}`, in(policy.Steward, policy.Custodian), 404, false},
+		{"POST", "/api/collections/default/consent/table", "patient_id,date,grants", in(policy.Depositor, policy.Steward), 201, false},
+		{"GET", "/api/collections/default/consent/forms", "", nil, 200, true},
+		{"POST", "/api/collections/default/consent/forms", `{"name": "main", "version": "1", "title": "Main", "clauses": [{"id": "a", "text": "A.", "grants": ["research"]}]}`, in(policy.Steward, policy.Custodian), 201, false},
+		{"GET", "/api/collections/default/consent/bases", "", in(policy.Steward, policy.Custodian), 200, false},
+		{"POST", "/api/collections/default/consent/bases", `{"kind": "consent"}`, in(policy.Steward, policy.Custodian), 201, false},
+		{"DELETE", "/api/collections/default/consent/bases/1", "", in(policy.Steward, policy.Custodian), 404, false},
+		{"POST", "/api/collections/default/consent/opt-outs", "0NE", in(policy.Steward, policy.Custodian), 201, false},
+		{"GET", "/api/collections/default/withdrawals", "", in(policy.Steward, policy.Custodian), 200, false},
+		{"POST", "/api/collections/default/withdrawals/1/certificate", "", in(policy.Depositor, policy.Steward), 404, false},
+		{"POST", "/api/collections/default/withdrawals/1/erase", "", in(policy.Steward), 404, false},
 		{"GET", "/api/collections/default/links", "", in(policy.Steward, policy.Admin), 200, false},
 		{"POST", "/api/collections/default/links", `{"label": "a disc", "for": "someone@example.org"}`, in(policy.Steward, policy.Admin), 201, false},
 		{"DELETE", "/api/collections/default/links/link-0123456789abcdef", "", in(policy.Steward, policy.Admin), 404, false},
@@ -269,10 +288,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		}
 		for p, ops := range api.Paths {
 			for m := range ops {
-				key := p
-				for _, v := range []string{"{collection}", "{token}", "{person}", "{aet}", "{deposit}", "{instance}", "{entry}", "{request}", "{layout}", "{number}", "{link}", "{pull}", "{agreement}", "{entitlement}"} {
-					key = strings.ReplaceAll(key, v, "{}")
-				}
+				key := variable.ReplaceAllString(p, "{}")
 				if k := strings.ToUpper(m) + " " + key; !covered[k] && k != "GET /api/deposits/{}" {
 					t.Errorf("%s is described and not in this table", k)
 				}

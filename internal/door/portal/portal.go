@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
+	"github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
@@ -43,6 +44,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
 	SignIn     *signin.Flow
+	// Consent is where people's wishes are handed in; nil: there are no pages for it.
+	Consent *consent.Desk
 	// Links are those of people outside; nil: nobody has one.
 	Links *link.Desk
 	// Notices tells stewards by mail that something is held; nil: nobody is told so.

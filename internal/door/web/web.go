@@ -14,6 +14,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -52,6 +53,8 @@ func (c Caller) Knows(collection string) bool {
 
 // Front is what stands before the routes of a door.
 type Front struct {
+	// Cut puts into the context of a request what ends its connection at once, for whoever below may have to; nil: nobody may.
+	Cut func(ctx context.Context, hangUp func()) context.Context
 	// Identify recognises a bearer token; a fault.Denied says that it is not in force.
 	Identify func(ctx context.Context, token string) (Caller, error)
 	// Session recognises who has signed in with a browser; nil: nobody can. A request without a session is anonymous, and no error.
@@ -92,7 +95,26 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(quiet{log.Handler()}, slog.LevelDebug),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
+}
+
+type connKey struct{}
+
+// hangUp ends the connection of a request at once: what waits in its buffers is not sent.
+func hangUp(r *http.Request) {
+	c, ok := r.Context().Value(connKey{}).(net.Conn)
+	if !ok {
+		return
+	}
+	under := c
+	if t, ok := c.(*tls.Conn); ok {
+		under = t.NetConn()
+	}
+	if t, ok := under.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // a reset in place of an end
+	}
+	_ = under.Close()
 }
 
 // quiet drops what net/http writes about single connections: it may repeat what a client sent.
@@ -164,6 +186,10 @@ func (f *Front) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 			panic(http.ErrAbortHandler)
 		}
 	}()
+	if f.Cut != nil {
+		of := r
+		r = r.WithContext(f.Cut(r.Context(), func() { hangUp(of) }))
+	}
 	r = WithPlace(r, f.Place)
 	w.Header().Set("X-Content-Type-Options", "nosniff") // much of what is served came from elsewhere
 	if strings.HasPrefix(f.Place.Public, "https://") {

@@ -28,6 +28,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/consent"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/forward"
 	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
@@ -287,6 +288,7 @@ func makeTables(ctx context.Context, d *db.DB) error {
 		func() error { _, err := catalogue.OpenRecord(ctx, d); return err },
 		func() error { _, err := clinical.OpenRecord(ctx, d); return err },
 		func() error { _, err := collection.OpenRecord(ctx, d); return err },
+		func() error { _, err := consent.OpenRecord(ctx, d); return err },
 		func() error { _, err := directory.OpenRecord(ctx, d); return err },
 		func() error { _, err := directory.OpenPictures(ctx, d); return err },
 		func() error { _, err := directory.OpenCounts(ctx, d); return err },

@@ -66,6 +66,11 @@ read the audit log    custodian steward admin operator           collection node
 verify                admin operator                             collection node
 back up                admin operator                             collection node
 import clinical rows  depositor steward operator                 collection
+record consent        depositor steward operator                 collection
+record a withdrawal   depositor steward operator                 collection
+see consent           custodian steward operator                 collection
+manage legal bases    custodian steward operator                 collection
+erase before the hold is over  steward operator                  collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node
 publish counts        admin operator                             collection node

@@ -131,6 +131,12 @@ var rules = []rule{
 	{action: Verify, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "checks that everything stored is what was stored"},
 	{action: BackUp, roles: []Role{Admin, Operator}, node: true, terms: actTerms, because: "copies what is stored, encrypted as it is, and proves that it can be restored"},
 
+	{action: RecordConsent, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may write down what people of the collection have agreed to or refused"},
+	{action: Withdraw, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "carries out that a person withdraws: whoever hears of it may"},
+	{action: SeeConsent, roles: []Role{Custodian, Steward, Operator}, terms: reviewTerms, because: "sees what people of the collection have agreed to, by their pseudonyms"},
+	{action: ManageBases, roles: []Role{Custodian, Steward, Operator}, terms: actTerms, because: "answers for the basis on which the collection's images are used"},
+	{action: EraseNow, roles: []Role{Steward, Operator}, terms: actTerms, because: "may destroy at once what is to be destroyed"},
+
 	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},
 	{action: SeeClinical, roles: []Role{Researcher}, states: in(Released), terms: viewTerms, because: "sees what is known of subjects of whom something is released"},
 	{action: SeeClinical, roles: []Role{Steward}, states: in(Received, Admitted, Released), terms: viewTerms, because: "sees what is known of the collection's subjects"},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
 // Patient is what studies of a collection with the same Patient ID have in common (PS3.4 C.6.1.1.2). What it counts is of the objects that the caller may see,
@@ -80,4 +81,16 @@ func (r *Record) SearchPatients(ctx context.Context, q *Query, series bool) (fou
 		return err
 	})
 	return found, more, err
+}
+
+// SubjectsCalled are the subjects whose studies in a collection have a Patient ID, at most two: where images are kept as they came, their Patient ID is no pseudonym of the record of subjects.
+func (r *Record) SubjectsCalled(ctx context.Context, c collection.ID, patient string) ([]subject.ID, error) {
+	var all []subject.ID
+	err := forRows(r.reader(ctx), `SELECT DISTINCT subject FROM study WHERE collection = ? AND patient_id = ? ORDER BY subject LIMIT 2`, []any{string(c), patient}, func(rows *sql.Rows) error {
+		var id subject.ID
+		err := rows.Scan(&id)
+		all = append(all, id)
+		return err
+	})
+	return all, err
 }

@@ -25,8 +25,8 @@ type Gate struct {
 }
 
 type inside struct {
-	gone  atomic.Bool
-	count int // of passes; guarded by Gate.mu
+	gone   atomic.Bool
+	passes map[*Pass]struct{} // guarded by Gate.mu
 }
 
 // Pass lets through who reads something of a subject. It is for as many goroutines as read.
@@ -34,7 +34,16 @@ type Pass struct {
 	gate *Gate
 	id   ID
 	in   *inside
+	cut  func() // nil: whoever reads asks
 	once sync.Once
+}
+
+type cutKey struct{}
+
+// WithCut gives those who enter a gate on behalf of a context a way to be cut off: f ends the connection that they answer on, with what it has not sent yet. It is called at most once a pass, from any
+// goroutine. Without it a reader is told at its next question, and what lies in the buffers of a slow connection is still sent.
+func WithCut(ctx context.Context, f func()) context.Context {
+	return context.WithValue(ctx, cutKey{}, f)
 }
 
 // NewGate makes a gate. Every reader of a process goes through the same one.
@@ -49,12 +58,13 @@ func (g *Gate) Enter(ctx context.Context, id ID) (Subject, *Pass, error) {
 	g.mu.Lock()
 	in := g.inside[id]
 	if in == nil {
-		in = &inside{}
+		in = &inside{passes: map[*Pass]struct{}{}}
 		g.inside[id] = in
 	}
-	in.count++
-	g.mu.Unlock()
 	p := &Pass{gate: g, id: id, in: in}
+	p.cut, _ = ctx.Value(cutKey{}).(func())
+	in.passes[p] = struct{}{}
+	g.mu.Unlock()
 	s, err := g.rows.Get(id, func() (Subject, error) { return g.record.Get(ctx, id) })
 	if err == nil && (s.IsWithdrawn() || in.gone.Load()) {
 		err = gone()
@@ -91,7 +101,7 @@ func (p *Pass) Leave() {
 	p.once.Do(func() {
 		p.gate.mu.Lock()
 		defer p.gate.mu.Unlock()
-		if p.in.count--; p.in.count == 0 && p.gate.inside[p.id] == p.in {
+		if delete(p.in.passes, p); len(p.in.passes) == 0 && p.gate.inside[p.id] == p.in {
 			delete(p.gate.inside, p.id)
 		}
 	})
@@ -101,14 +111,28 @@ func (p *Pass) Leave() {
 func (g *Gate) Shut(s Subject) {
 	g.rows.Forget(s.ID)
 	g.mu.Lock()
-	if in := g.inside[s.ID]; in != nil {
-		in.gone.Store(true)
-	}
+	cuts := g.end(g.inside[s.ID])
 	g.mu.Unlock()
+	for _, cut := range cuts {
+		cut()
+	}
 	g.rows.Forget(s.ID) // what was asked for before the commit may have been kept meanwhile
 	for _, f := range g.heard {
 		f(s)
 	}
+}
+
+// end marks those inside, and gives what cuts them off. Gate.mu is held.
+func (g *Gate) end(in *inside) (cuts []func()) {
+	if in == nil || in.gone.Swap(true) {
+		return nil
+	}
+	for p := range in.passes {
+		if p.cut != nil {
+			cuts = append(cuts, p.cut)
+		}
+	}
+	return cuts
 }
 
 // Run ends readings of what other processes withdraw, until ctx ends.
@@ -123,12 +147,16 @@ func (g *Gate) Run(ctx context.Context) error {
 		}
 		if err := g.look(ctx); err != nil && ctx.Err() == nil {
 			// Nobody can say that they were not withdrawn: what is being read ends, and may be asked for again.
+			var cuts []func()
 			g.mu.Lock()
 			for _, in := range g.inside {
-				in.gone.Store(true)
+				cuts = append(cuts, g.end(in)...)
 			}
 			clear(g.inside)
 			g.mu.Unlock()
+			for _, cut := range cuts {
+				cut()
+			}
 		}
 	}
 }

@@ -1,0 +1,376 @@
+package consent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	judge "github.com/vitrine-imaging/vitrine/internal/judge/consent"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/consent"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// FHIR R4 Consent (hl7.org/fhir/R4/consent.html), as far as consent to research is written in it. What is read is refused whole where a part of it is not understood: a provision that nobody
+// acts on would be a promise that nobody keeps.
+
+// Code systems and extensions of ours. They are names and need not be addresses.
+const (
+	systemUse       = "urn:vitrine:consent-use"        // of provision.provision.code: the uses
+	systemPseudonym = "urn:vitrine:subject:"           // and the collection: of patient.identifier
+	systemForm      = "urn:vitrine:consent-form:"      // of policy.uri, where a form has no URI of its own
+	extWithdrawal   = "urn:vitrine:consent-withdrawal" // its scope
+
+	systemScope   = "http://terminology.hl7.org/CodeSystem/consentscope"
+	systemLOINC   = "http://loinc.org"
+	systemPurpose = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+)
+
+type (
+	fhirCoding struct {
+		System string `json:"system,omitempty"`
+		Code   string `json:"code,omitempty"`
+	}
+	fhirConcept struct {
+		Coding []fhirCoding `json:"coding,omitempty"`
+		Text   string       `json:"text,omitempty"`
+	}
+	fhirIdentifier struct {
+		System string `json:"system,omitempty"`
+		Value  string `json:"value,omitempty"`
+	}
+	fhirReference struct {
+		Reference  string          `json:"reference,omitempty"`
+		Identifier *fhirIdentifier `json:"identifier,omitempty"`
+	}
+	fhirPeriod struct {
+		Start string `json:"start,omitempty"`
+		End   string `json:"end,omitempty"`
+	}
+	fhirExtension struct {
+		URL       string `json:"url"`
+		ValueCode string `json:"valueCode,omitempty"`
+	}
+	fhirPolicy struct {
+		Authority string `json:"authority,omitempty"`
+		URI       string `json:"uri,omitempty"`
+	}
+	fhirProvision struct {
+		Type      string          `json:"type,omitempty"`
+		Period    *fhirPeriod     `json:"period,omitempty"`
+		Purpose   []fhirCoding    `json:"purpose,omitempty"`
+		Code      []fhirConcept   `json:"code,omitempty"`
+		Provision []fhirProvision `json:"provision,omitempty"`
+	}
+	// FHIRConsent is the resource, as far as it is read and written.
+	FHIRConsent struct {
+		ResourceType string          `json:"resourceType"`
+		ID           string          `json:"id,omitempty"`
+		Extension    []fhirExtension `json:"extension,omitempty"`
+		Status       string          `json:"status"`
+		Scope        fhirConcept     `json:"scope"`
+		Category     []fhirConcept   `json:"category"`
+		Patient      *fhirReference  `json:"patient,omitempty"`
+		DateTime     string          `json:"dateTime,omitempty"`
+		Policy       []fhirPolicy    `json:"policy,omitempty"`
+		PolicyRule   *fhirConcept    `json:"policyRule,omitempty"`
+		Provision    *fhirProvision  `json:"provision,omitempty"`
+	}
+	// FHIRBundle is a searchset (hl7.org/fhir/R4/bundle.html).
+	FHIRBundle struct {
+		ResourceType string      `json:"resourceType"`
+		Type         string      `json:"type"`
+		Total        int         `json:"total"`
+		Entry        []fhirEntry `json:"entry,omitempty"`
+	}
+	fhirEntry struct {
+		Resource *FHIRConsent `json:"resource"`
+	}
+)
+
+// toFHIR writes an event.
+func toFHIR(id collection.ID, p subject.Pseudonym, e *consent.Event, form *consent.Form) *FHIRConsent {
+	c := &FHIRConsent{ResourceType: "Consent", ID: strconv.FormatInt(e.ID, 10), Status: "active",
+		Scope:    fhirConcept{Coding: []fhirCoding{{systemScope, "research"}}},
+		Category: []fhirConcept{{Coding: []fhirCoding{{systemLOINC, "59284-0"}}}},
+		Patient:  &fhirReference{Identifier: &fhirIdentifier{systemPseudonym + string(id), string(p)}}}
+	if !e.At.IsZero() {
+		c.DateTime = e.At.UTC().Format(time.RFC3339)
+	}
+	if e.Withdrawal != "" && e.Withdrawal != judge.NoWithdrawal {
+		c.Extension = append(c.Extension, fhirExtension{extWithdrawal, string(e.Withdrawal)})
+		if e.Withdrawal == judge.FromUse {
+			c.Status = "inactive"
+		}
+	}
+	if form != nil {
+		c.Policy = append(c.Policy, fhirPolicy{URI: form.URI()})
+	} else {
+		c.PolicyRule = &fhirConcept{Text: "As was recorded; no form is named."}
+	}
+	c.Provision = &fhirProvision{Type: "permit"}
+	if !e.Expires.IsZero() {
+		c.Provision.Period = &fhirPeriod{End: e.Expires.UTC().Format(time.RFC3339)}
+	}
+	for _, side := range []struct {
+		kind string
+		uses []judge.Use
+	}{{"permit", e.Grants}, {"deny", e.Denies}} {
+		if len(side.uses) == 0 {
+			continue
+		}
+		one := fhirProvision{Type: side.kind}
+		for _, u := range side.uses {
+			one.Code = append(one.Code, fhirConcept{Coding: []fhirCoding{{systemUse, string(u)}}, Text: u.Label()})
+		}
+		c.Provision.Provision = append(c.Provision.Provision, one)
+	}
+	return c
+}
+
+// fromFHIR reads a resource: whom it is of, and what they said.
+func fromFHIR(id collection.ID, forms []consent.Form, c *FHIRConsent) (w Whom, said Said, err error) {
+	bad := func(why string) error { return fault.New(fault.Invalid, "read a Consent", "", why) }
+	switch {
+	case c.ResourceType != "Consent":
+		return w, said, bad("resourceType is not Consent")
+	case !slices.Contains(c.Scope.Coding, fhirCoding{systemScope, "research"}):
+		return w, said, bad("its scope is not research (" + systemScope + ")")
+	}
+	if c.Patient == nil || c.Patient.Identifier == nil || c.Patient.Identifier.Value == "" {
+		return w, said, bad("patient.identifier names nobody; a reference to a resource elsewhere cannot be followed")
+	}
+	if system := c.Patient.Identifier.System; strings.HasPrefix(system, systemPseudonym) {
+		if system != systemPseudonym+string(id) {
+			return w, said, bad("patient.identifier is a pseudonym of another collection")
+		}
+		w.Pseudonym = c.Patient.Identifier.Value
+	} else {
+		w.Patient = c.Patient.Identifier.Value // the system is no issuer that images name: it tells two sites apart and takes no part in the hash
+	}
+	if said.At, err = fhirTime(c.DateTime); err != nil || said.At.IsZero() {
+		return w, said, bad("dateTime does not say on which day it was said")
+	}
+	for _, x := range c.Extension {
+		if x.URL != extWithdrawal {
+			return w, said, bad("it has an extension that is not known")
+		}
+		said.Withdrawal = judge.Scope(x.ValueCode)
+	}
+	switch c.Status {
+	case "active":
+	case "inactive":
+		if said.Withdrawal == "" {
+			said.Withdrawal = judge.FromUse
+		}
+	case "rejected":
+		said.Denies = append(said.Denies, judge.Research)
+	case "draft", "proposed":
+		return w, said, bad("its status is " + c.Status + ": nobody has agreed to anything yet")
+	case "entered-in-error":
+		return w, said, bad("it was entered in error; what was recorded before stays, and what holds instead has to be recorded")
+	default:
+		return w, said, bad("its status is none of R4")
+	}
+	for _, p := range c.Policy {
+		k := slices.IndexFunc(forms, func(f consent.Form) bool { return f.URI() == p.URI })
+		if k < 0 {
+			if strings.HasPrefix(p.URI, systemForm) {
+				return w, said, bad("policy.uri names a form that the collection does not have")
+			}
+			continue // a law or a regulation
+		}
+		said.Form, said.Version = forms[k].Name, forms[k].Version
+	}
+	if c.Provision == nil {
+		if c.Status == "active" && said.Withdrawal == "" {
+			return w, said, bad("it has no provision, and says nothing")
+		}
+		return w, said, nil
+	}
+	if err := readProvision(c.Provision, c.Status, &said); err != nil {
+		return w, said, bad(err.Error())
+	}
+	return w, said, nil
+}
+
+func readProvision(top *fhirProvision, status string, said *Said) error {
+	if len(top.Code)+len(top.Purpose) > 0 {
+		if err := provision(top, said); err != nil {
+			return err
+		}
+	} else if top.Type == "deny" && len(top.Provision) == 0 && status == "active" {
+		said.Denies = append(said.Denies, judge.Research)
+	}
+	if top.Period != nil {
+		var err error
+		if said.Expires, err = fhirTime(top.Period.End); err != nil {
+			return fmt.Errorf("provision.period.end is no date")
+		}
+	}
+	for i := range top.Provision {
+		p := &top.Provision[i]
+		switch {
+		case len(p.Provision) > 0:
+			return fmt.Errorf("provisions within provisions of provisions are not read")
+		case p.Period != nil:
+			return fmt.Errorf("a period of one provision alone is not read; give the resource one, or send two")
+		}
+		if err := provision(p, said); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// provision reads one provision's uses.
+func provision(p *fhirProvision, said *Said) error {
+	var uses []judge.Use
+	for _, c := range p.Code {
+		k := slices.IndexFunc(c.Coding, func(x fhirCoding) bool { return x.System == systemUse })
+		if k < 0 {
+			return fmt.Errorf("a provision has a code of none but other systems than %s", systemUse)
+		}
+		u, ok := judge.ParseUse(c.Coding[k].Code)
+		if !ok {
+			return fmt.Errorf("a provision speaks of a use that is none of those that are known")
+		}
+		uses = append(uses, u)
+	}
+	for _, c := range p.Purpose {
+		if c.System != systemPurpose || c.Code != "HRESCH" && c.Code != "CLINTRCH" {
+			return fmt.Errorf("a provision has a purpose that is not research (HRESCH)")
+		}
+		uses = append(uses, judge.Research)
+	}
+	switch {
+	case len(uses) == 0:
+		return fmt.Errorf("a provision names no use")
+	case p.Type == "permit":
+		said.Grants = append(said.Grants, uses...)
+	case p.Type == "deny":
+		said.Denies = append(said.Denies, uses...)
+	default:
+		return fmt.Errorf("a provision neither permits nor denies")
+	}
+	return nil
+}
+
+// fhirTime reads a date or dateTime: of a part of a date, its beginning.
+func fhirTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, form := range []string{time.RFC3339Nano, time.DateOnly, "2006-01", "2006"} {
+		if t, err := time.Parse(form, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("no date")
+}
+
+// RecordFHIR records a FHIR R4 Consent.
+func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.ID, resource []byte) (Outcome, error) {
+	c := &FHIRConsent{}
+	if err := json.Unmarshal(resource, c); err != nil {
+		return Outcome{}, fault.New(fault.Invalid, "read a Consent", "", "it is not the JSON of a FHIR R4 Consent")
+	}
+	// What is asked of policy depends on what the resource says: first that something may be recorded at all.
+	if err := d.allowed(ctx, who, policy.RecordConsent, id); err != nil {
+		return Outcome{}, err
+	}
+	if err := unread(resource); err != nil {
+		return Outcome{}, err
+	}
+	forms, err := d.Consent.Forms(ctx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	w, said, err := fromFHIR(id, forms, c)
+	if err != nil {
+		return Outcome{}, err
+	}
+	f, err := d.find(ctx, id, w)
+	if err != nil {
+		return Outcome{}, err
+	}
+	// The resource says what the form's clauses came to: they are not answered a second time.
+	form, version := said.Form, said.Version
+	said.Form, said.Version = "", ""
+	e, err := d.event(ctx, id, said, consent.FHIR, who.Actor)
+	if err != nil {
+		return Outcome{}, err
+	}
+	e.Form, e.Version = form, version
+	all, err := d.take(ctx, who, policy.RecordConsent, []one{{found: f, event: e}})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return all[0], nil
+}
+
+// unread refuses what limits a provision and is not read.
+func unread(resource []byte) error {
+	var raw struct {
+		Provision map[string]json.RawMessage `json:"provision"`
+	}
+	if json.Unmarshal(resource, &raw) != nil {
+		return nil // it was read before
+	}
+	refuse := func(p map[string]json.RawMessage) error {
+		for k := range p {
+			if !slices.Contains([]string{"type", "period", "purpose", "code", "provision", "id"}, k) {
+				return fault.New(fault.Invalid, "read a Consent", "", "a provision is limited by something that is not read: only type, period, purpose and code are")
+			}
+		}
+		return nil
+	}
+	if err := refuse(raw.Provision); err != nil {
+		return err
+	}
+	var nested []map[string]json.RawMessage
+	if b, ok := raw.Provision["provision"]; ok && json.Unmarshal(b, &nested) == nil {
+		for _, p := range nested {
+			if err := refuse(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// FHIR gives what a subject of a collection said, as FHIR R4 Consents in a searchset.
+func (d *Desk) FHIR(ctx context.Context, who admin.Caller, id collection.ID, pseudonym string) (*FHIRBundle, error) {
+	if err := d.allowed(ctx, who, policy.SeeConsent, id); err != nil {
+		return nil, err
+	}
+	f, err := d.find(ctx, id, Whom{Pseudonym: pseudonym})
+	if err != nil {
+		return nil, err
+	}
+	events, err := d.Consent.Of(ctx, id, f.link)
+	if err != nil {
+		return nil, err
+	}
+	forms, err := d.Consent.Forms(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	b := &FHIRBundle{ResourceType: "Bundle", Type: "searchset", Total: len(events)}
+	for i := range events {
+		e := &events[i]
+		var form *consent.Form
+		if k := slices.IndexFunc(forms, func(x consent.Form) bool { return x.Name == e.Form && x.Version == e.Version }); k >= 0 {
+			form = &forms[k]
+		}
+		b.Entry = append(b.Entry, fhirEntry{toFHIR(id, f.subject.Pseudonym, e, form)})
+	}
+	return b, nil
+}

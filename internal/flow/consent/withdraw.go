@@ -1,0 +1,239 @@
+package consent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/gowebpki/jcs"
+
+	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
+	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	judge "github.com/vitrine-imaging/vitrine/internal/judge/consent"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
+	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/consent"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
+)
+
+// jobErase destroys a subject's key when the hold is over.
+const jobErase = "erase a subject"
+
+// hide takes everything of a subject out of sight for good. The collection's lock is taken first, as whoever adds an image takes it: what was acknowledged a moment before comes into no sight either.
+func (d *Desk) hide(tx *db.Tx, who admin.Caller, s subject.Subject) (consent.Withdrawal, error) {
+	now := d.Now()
+	w := consent.Withdrawal{Collection: s.Collection, Subject: s.ID, Scope: judge.FromUse, Actor: who.Actor, Created: now, EraseAfter: now.Add(Hold)}
+	changed, err := d.Catalogue.Withdraw(tx, s.Collection, s.ID)
+	if err != nil {
+		return w, err
+	}
+	if _, err := d.Subjects.Withdraw(tx, s.ID); err != nil {
+		return w, err
+	}
+	for _, c := range changed {
+		if c.Instances > 0 {
+			w.Studies++
+			w.Instances += c.Instances
+		}
+	}
+	if w.ID, err = d.Consent.AddWithdrawal(tx, w); err != nil {
+		return w, err
+	}
+	if d.Withdrawn != nil {
+		if err := d.Withdrawn(tx, s); err != nil {
+			return w, err
+		}
+	}
+	return w, d.Jobs.Add(tx, jobErase, strconv.FormatInt(w.ID, 10), nil, w.EraseAfter)
+}
+
+// Handlers are the jobs that are done here.
+func (d *Desk) Handlers() map[string]jobs.Handler {
+	return maps.Clone(map[string]jobs.Handler{jobErase: d.erase})
+}
+
+// erase destroys the key of a subject, and what is known of them besides. It can be done again after any failure.
+func (d *Desk) erase(ctx context.Context, key string, _ []byte) error {
+	id, err := strconv.ParseInt(key, 10, 64)
+	if err != nil {
+		return fault.New(fault.Internal, jobErase, "", "its number is none")
+	}
+	w, err := d.Consent.Withdrawal(ctx, id)
+	if err != nil || !w.Erased.IsZero() {
+		return err
+	}
+	if now := d.Now(); now.Before(w.EraseAfter) { // it was asked for too early, or the clock was set back
+		return d.DB.Write(ctx, func(tx *db.Tx) error { return d.Jobs.Add(tx, jobErase, key, nil, w.EraseAfter) })
+	}
+	s, err := d.Subjects.Get(ctx, w.Subject)
+	if err != nil {
+		return err
+	}
+	if !s.IsWithdrawn() {
+		return fault.New(fault.Internal, jobErase, "subject "+key, "it is not withdrawn")
+	}
+	if err := d.Ring.Destroy(ctx, keys.ID(s.Key)); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	err = d.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := d.Clinical.Erase(tx, s.ID); err != nil {
+			return err
+		}
+		if err := d.Consent.SetErased(tx, w.ID, d.Now()); err != nil {
+			return err
+		}
+		return d.Audit.Append(tx, audit.Entry{Actor: "node", Action: jobErase, Object: fmt.Sprintf("subject %d", int64(s.ID)), Collection: string(s.Collection), Outcome: "its key was destroyed"})
+	})
+	if err != nil {
+		return err
+	}
+	return d.DB.Sync()
+}
+
+// EraseNow has the key of a subject who has withdrawn destroyed before the hold is over. It is done when it returns.
+func (d *Desk) EraseNow(ctx context.Context, who admin.Caller, id collection.ID, withdrawal int64) error {
+	if err := d.allowed(ctx, who, policy.EraseNow, id); err != nil {
+		return err
+	}
+	w, err := d.Consent.Withdrawal(ctx, withdrawal)
+	if err != nil || w.Collection != id {
+		return fault.New(fault.NotFound, policy.EraseNow.String(), "collection "+string(id), "there is no such withdrawal")
+	}
+	err = d.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := d.Consent.Hasten(tx, w.ID, d.Now()); err != nil {
+			return err
+		}
+		if err := d.Jobs.Add(tx, jobErase, strconv.FormatInt(w.ID, 10), nil, d.Now()); err != nil {
+			return err
+		}
+		return d.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: policy.EraseNow.String(), Object: fmt.Sprintf("subject %d", int64(w.Subject)), Collection: string(id), Outcome: "asked for"})
+	})
+	if err != nil {
+		return err
+	}
+	return d.erase(ctx, strconv.FormatInt(w.ID, 10), nil)
+}
+
+// CertificateFormat names the form of a certificate, and is what its signature says first.
+const CertificateFormat = "vitrine-withdrawal 1"
+
+// Certificate says what was done when somebody withdrew. docs/formats/consent.md.
+type Certificate struct {
+	Format     string      `json:"format"`
+	Collection string      `json:"collection"`
+	Pseudonym  string      `json:"pseudonym"`
+	Scope      judge.Scope `json:"scope"`
+	Moment     time.Time   `json:"moment"` // of the certificate
+	Withdrawn  time.Time   `json:"withdrawn"`
+	Studies    int64       `json:"studies"` // taken out of sight then
+	Instances  int64       `json:"instances"`
+	EraseAfter time.Time   `json:"erase_after"`
+	Erased     *time.Time  `json:"erased"`       // when the key was destroyed; null: it is not yet
+	Key        bool        `json:"key_is_there"` // as the key ring says at the moment of the certificate
+	Says       []string    `json:"says"`
+}
+
+// Signed is a document as it is given away: canonical JSON (RFC 8785), and the note that the node signed for it.
+type Signed struct {
+	Document  string `json:"document"`
+	Signature string `json:"signature"`
+	PublicKey string `json:"public_key"`
+}
+
+// Certify says what was done when somebody withdrew from use, signed. Whoever may record a withdrawal may have it.
+func (d *Desk) Certify(ctx context.Context, who admin.Caller, id collection.ID, withdrawal int64) (*Certificate, *Signed, error) {
+	const attempt = "certify a withdrawal"
+	if err := d.allowed(ctx, who, policy.Withdraw, id); err != nil {
+		return nil, nil, err
+	}
+	w, err := d.Consent.Withdrawal(ctx, withdrawal)
+	if err != nil || w.Collection != id {
+		return nil, nil, fault.New(fault.NotFound, attempt, "collection "+string(id), "there is no such withdrawal")
+	}
+	s, err := d.Subjects.Get(ctx, w.Subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, gone, err := d.Ring.Destroyed(ctx, keys.ID(s.Key))
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &Certificate{Format: CertificateFormat, Collection: string(id), Pseudonym: string(s.Pseudonym), Scope: w.Scope, Moment: d.Now().UTC().Truncate(time.Second),
+		Withdrawn: w.Created.UTC(), Studies: w.Studies, Instances: w.Instances, EraseAfter: w.EraseAfter.UTC(), Key: !gone}
+	c.Says = append(c.Says, "From the moment of the withdrawal this node serves nothing of this person, by any way.")
+	if !w.Erased.IsZero() {
+		at := w.Erased.UTC()
+		c.Erased = &at
+	}
+	if gone {
+		c.Says = append(c.Says, "The key that everything kept of this person was encrypted with has been destroyed: what is left in this node's packs, in its bucket and mirror, and in backups can be read by nobody.",
+			"Backups of the keys that were made before are to be removed by who keeps them; a restore takes the newest, in which this key is not.")
+	} else {
+		c.Says = append(c.Says, "What is kept of this person is still encrypted under a key that exists; it is destroyed when the hold is over.")
+	}
+	c.Says = append(c.Says, "That this person has withdrawn is kept, as a keyed hash, so that nothing of theirs is taken again.",
+		"Who was given copies before is not part of this certificate.")
+	if d.Signer == nil {
+		return c, nil, fault.New(fault.Unavailable, attempt, "", "the key that signs is not at hand")
+	}
+	text, err := json.Marshal(c)
+	if err == nil {
+		text, err = jcs.Transform(text)
+	}
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, attempt, "", err)
+	}
+	note, err := d.Signer.Attest(CertificateFormat, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := sha256.Sum256(text)
+	err = d.DB.Write(ctx, func(tx *db.Tx) error {
+		return d.Audit.Append(tx, audit.Entry{Actor: who.Actor, Action: attempt, Object: fmt.Sprintf("subject %d", int64(s.ID)), Collection: string(id), Outcome: "signed", Sealed: sum[:]})
+	})
+	return c, &Signed{string(text), note, d.Signer.Public()}, err
+}
+
+// WithdrawalView is a withdrawal as it is listed.
+type WithdrawalView struct {
+	ID         string      `json:"id"`
+	Pseudonym  string      `json:"pseudonym"`
+	Scope      judge.Scope `json:"scope"`
+	By         string      `json:"by"`
+	At         time.Time   `json:"at"`
+	EraseAfter time.Time   `json:"erase_after"`
+	Erased     *time.Time  `json:"erased,omitempty"`
+	Studies    int64       `json:"studies"`
+	Instances  int64       `json:"instances"`
+}
+
+// mostListed bounds what is listed at a time.
+const mostListed = 1000
+
+// Withdrawals lists who has withdrawn from use, the latest first: to who may see consent in the collection.
+func (d *Desk) Withdrawals(ctx context.Context, who admin.Caller, id collection.ID) ([]WithdrawalView, error) {
+	if err := d.allowed(ctx, who, policy.SeeConsent, id); err != nil {
+		return nil, err
+	}
+	all, err := d.Consent.Withdrawals(ctx, id, mostListed)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]WithdrawalView, len(all))
+	for i, w := range all {
+		s, err := d.Subjects.Get(ctx, w.Subject)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = WithdrawalView{ID: strconv.FormatInt(w.ID, 10), Pseudonym: string(s.Pseudonym), Scope: w.Scope, By: w.Actor, At: w.Created, EraseAfter: w.EraseAfter, Erased: admin.When(w.Erased), Studies: w.Studies, Instances: w.Instances}
+	}
+	return out, nil
+}
