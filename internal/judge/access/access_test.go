@@ -418,7 +418,7 @@ func TestCovers(t *testing.T) {
 	}{
 		{"*", "1.0.0", true}, {"*", "", true}, {"1.0.0", "1.0.0", true}, {"", "", false}, {"1.x", "", false}, {"1.x", "1.0", false}, {"1.x", "1.2.3", true}, {"1.x", "10.2.3", false}, {"1.2.x", "1.2.30", true},
 		{"1.2.x", "1.20.3", false}, {"1.2.3.x", "1.2.3", false}, {".x", "1.2.3", false}, {"x", "1.2.3", false}, {"1.x", "1.2.0-rc.1", false}, {"1.x", "1.2.0-rc", false}, {"*", "1.2.0-rc.1", true},
-		{"1.2.0-rc.1", "1.2.0-rc.1", true}, {"1.0.0", "1.0.1", false},
+		{"1.2.0-rc.1", "1.2.0-rc.1", true}, {"1.0.0", "1.0.1", false}, {"1.2.0", "", false},
 	} {
 		if got := access.Covers(c.versions, c.version); got != c.want {
 			t.Errorf("%q covers %q: %v", c.versions, c.version, got)

@@ -130,20 +130,6 @@ func whole(s string) bool {
 	return true
 }
 
-// CoversVersion reports whether a range has a version, as 1.2.0. An empty version is any, which "*" alone has.
-func CoversVersion(versions, version string) bool {
-	if versions == AnyVersion {
-		return true
-	}
-	if version == "" {
-		return false
-	}
-	if rest, ok := strings.CutSuffix(versions, "x"); ok {
-		return strings.HasPrefix(version, rest) && strings.Count(version, ".") == 2
-	}
-	return versions == version
-}
-
 func moment(micros int64) time.Time {
 	if micros == 0 {
 		return time.Time{}

@@ -7,29 +7,21 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/judge/access"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 )
 
 // Capability is how far a use goes; each includes those before. The numbers are stored.
-type Capability int64
+type Capability = access.Capability
 
 // The capabilities.
 const (
-	Count    Capability = 1
-	Preview  Capability = 2
-	View     Capability = 3
-	Analyse  Capability = 4
-	Download Capability = 5
+	Count    = access.Count
+	Preview  = access.Preview
+	View     = access.View
+	Analyse  = access.Analyse
+	Download = access.Download
 )
-
-var capabilityNames = [...]string{"", "count", "preview", "view", "analyse", "download"}
-
-func (c Capability) String() string {
-	if c < Count || c > Download {
-		return "unknown"
-	}
-	return capabilityNames[c]
-}
 
 // Capabilities lists them, the least first.
 func Capabilities() []Capability { return []Capability{Count, Preview, View, Analyse, Download} }
@@ -136,7 +128,7 @@ func (e Entitlement) Covers(c collection.ID, dataset, version string) bool {
 	if e.Dataset != "" && e.Dataset != dataset {
 		return false
 	}
-	return CoversVersion(e.Versions, version)
+	return access.Covers(e.Versions, version)
 }
 
 // Grant adds an entitlement; a fault.Conflict where its item has one for that time, or had one that was revoked. That its item is approved and its agreement executed is looked at here too: whoever calls may have looked too long ago.
