@@ -1,7 +1,6 @@
 package describe_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/csv"
@@ -327,26 +326,21 @@ func FuzzReadManifest(f *testing.F) {
 	f.Add([]byte(`{"dataset":"a","entries":1,"format":"vitrine release manifest","issued":"2026-03-04T05:06:07Z","revision":1,"root":"` + strings.Repeat("0", 64) + `","version":"1.0.0"}` + "\n" +
 		`{"leaf":"` + strings.Repeat("0", 64) + `","withdrawn":true}` + "\n"))
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		h, got, err := readAll(doc)
-		if err != nil {
+		// Whatever the root, entries that were read are written as they were.
+		_, got, err := readAll(doc)
+		if len(got) == 0 {
 			return
 		}
-		// What is read whole is written as it was.
 		r := minimal()
-		r.Dataset, r.Version, r.Root, r.PolicyHash = h.Dataset, h.Version, h.Root, h.Policy
-		if h.From != "" {
-			r.Root = h.From
+		again := bytes.SplitAfter(manifest(t, r, got), []byte("\n"))
+		read := bytes.SplitAfter(doc, []byte("\n"))
+		for i := range got {
+			if !bytes.Equal(again[i+1], read[i+1]) {
+				t.Fatalf("%q becomes %q", read[i+1], again[i+1])
+			}
 		}
-		r.Issued, _ = time.Parse(time.RFC3339, h.Issued)
-		if h.ConsentCutoff != "" {
-			r.ConsentCutoff, _ = time.Parse(time.RFC3339, h.ConsentCutoff)
-		}
-		if r.Issued.IsZero() || h.ConsentCutoff != "" && r.ConsentCutoff.IsZero() {
-			return
-		}
-		var b bytes.Buffer
-		if err := describe.WriteManifest(&b, r, h.From, h.Root, h.Entries, listOf(got)); err != nil || !bytes.Equal(b.Bytes(), doc) {
-			t.Fatalf("%v\n%q\n%q", err, b.Bytes(), doc)
+		if err == nil && len(read) != len(again) {
+			t.Fatalf("%d lines become %d", len(read), len(again))
 		}
 	})
 }
@@ -598,7 +592,7 @@ func TestListsAreStreamed(t *testing.T) {
 		}
 		var c counting
 		begun := time.Now()
-		if err := write(bufio.NewWriter(&c), r, watched); err != nil {
+		if err := write(&c, r, watched); err != nil {
 			t.Fatal(name, err)
 		}
 		t.Logf("%-18s %8d entries, %10d bytes, %6.2f s, %3d MiB of heap at the most", name, n, c.n, time.Since(begun).Seconds(), peak>>20)
