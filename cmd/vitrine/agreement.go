@@ -17,6 +17,7 @@ type agreementsCmd struct {
 	List      agreementListCmd      `cmd:"" help:"List the agreements of your requests and of your collections."`
 	Show      agreementShowCmd      `cmd:"" help:"Show an agreement, with what a program can tell of it."`
 	Get       agreementGetCmd       `cmd:"" help:"Fetch the signed document."`
+	Accept    agreementAcceptCmd    `cmd:"" help:"Accept an agreement by name; without that nothing is given to you."`
 	Execute   agreementExecuteCmd   `cmd:"" help:"Say that parties and dates are right: what was approved begins."`
 	Return    agreementReturnCmd    `cmd:"" help:"Send an agreement back."`
 	Terminate agreementTerminateCmd `cmd:"" help:"End an agreement, with what was permitted under it."`
@@ -76,6 +77,12 @@ func (s *streams) agreement(v access.AgreementView) error {
 		if r[1] != "" {
 			fmt.Fprintf(s.out, "%-13s %s\n", r[0], cell(r[1]))
 		}
+	}
+	for _, a := range v.Accepted {
+		fmt.Fprintf(s.out, "%-13s %s, %s\n", "accepted by", cell(a.Name), a.At.UTC().Format(time.DateOnly))
+	}
+	if v.MayAccept {
+		fmt.Fprintf(s.out, "%-13s %s\n", "next", "read it, and accept it: vitrine agreement accept "+v.ID)
 	}
 	for _, c := range v.Checks {
 		sign := "ok"
@@ -142,6 +149,22 @@ func (c *agreementGetCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		return f.Close()
+	})
+}
+
+type agreementAcceptCmd struct {
+	personFlags
+	Agreement string `arg:"" help:"The agreement's number."`
+}
+
+// Run accepts.
+func (c *agreementAcceptCmd) Run(ctx context.Context, s *streams) error {
+	return c.as(ctx, s, func(n *client.Client) error {
+		var v access.AgreementView
+		if err := n.JSON(ctx, http.MethodPost, nil, nil, &v, "api", "agreements", c.Agreement, "accept"); err != nil {
+			return err
+		}
+		return s.agreement(v)
 	})
 }
 

@@ -325,7 +325,7 @@ type requestDecideCmd struct {
 	From       string `placeholder:"DAY" help:"Of approve: the first day, as 2027-01-01. Default: now."`
 	Until      string `placeholder:"DAY" help:"Of approve: the last day."`
 	Conditions string `placeholder:"TEXT" help:"Of approve: what the use is bound to."`
-	Override   string `placeholder:"TEXT" help:"Of approve: why, where the match says that the data may not be used so. Five words at least."`
+	Override   string `placeholder:"TEXT" help:"Of approve: why, where the match said when it was handed in that the data may not be used so, and the policy was changed since. Five words at least."`
 	Seen       int64  `placeholder:"N" help:"The number of the last event that you looked at (seq): if something happened since, nothing is decided."`
 }
 

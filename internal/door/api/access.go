@@ -25,6 +25,7 @@ func (d *Door) accessRoutes() []route {
 		{method: "GET", path: "/api/agreements/{agreement}", name: "getAgreement", text: "One agreement, with what a program can tell of it while it waits.", gives: "Agreement", do: d.agreement},
 		{method: "GET", path: "/api/agreements/{agreement}/document", name: "getDocument", text: "The signed document as it came.", file: d.agreementDocument, media: "application/pdf"},
 		{method: "POST", path: "/api/agreements/{agreement}/acts", name: "actOnAgreement", text: "Execute an agreement, send it back or terminate it, with what was permitted under it.", takes: "AgreementAct", gives: "Agreement", do: d.actOnAgreement},
+		{method: "POST", path: "/api/agreements/{agreement}/accept", name: "acceptAgreement", text: "Accept an agreement by name: without that nothing is given under it. For who asks, or is permitted something under it.", gives: "Agreement", do: d.acceptAgreement},
 		{method: "GET", path: "/api/entitlements", name: "listEntitlements", text: "What the caller may use, and what others may in collections whose requests they see.", gives: "Entitlement", list: true, query: []string{"limit", "from"}, do: d.entitlements},
 		{method: "GET", path: "/api/entitlements/{entitlement}", name: "getEntitlement", text: "One entitlement with every change of it.", gives: "Entitlement", do: d.entitlement},
 		{method: "POST", path: "/api/entitlements/{entitlement}/acts", name: "actOnEntitlement", text: "Suspend, resume or revoke an entitlement.", takes: "EntitlementAct", gives: "Entitlement", do: d.actOnEntitlement},
@@ -167,6 +168,14 @@ func (d *Door) actOnAgreement(r *request) (any, error) {
 		return nil, err
 	}
 	return d.Access.ActOnAgreement(r.Context(), r.who, id, a)
+}
+
+func (d *Door) acceptAgreement(r *request) (any, error) {
+	id, err := record.ParseID("agreement", r.PathValue("agreement"))
+	if err != nil {
+		return nil, err
+	}
+	return d.Access.Accept(r.Context(), r.who, id)
 }
 
 func (d *Door) entitlements(r *request) (any, error) {

@@ -265,6 +265,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/agreements/1", "", known, 404, false},
 		{"GET", "/api/agreements/1/document", "", known, 404, false},
 		{"POST", "/api/agreements/1/acts", `{"do":"execute"}`, known, 404, false},
+		{"POST", "/api/agreements/1/accept", "", known, 404, false},
 		{"GET", "/api/entitlements", "", known, 200, false},
 		{"GET", "/api/entitlements/1", "", known, 404, false},
 		{"POST", "/api/entitlements/1/acts", `{"do":"revoke","text":"x"}`, known, 404, false},

@@ -2,7 +2,7 @@
 // public register of what data are used for.
 //
 // It promises: there is no entitlement without a custodian's approval and an executed agreement that covers its time; nobody decides on their own request; what a purpose says is compared with
-// what the data may be used for when it is handed in and again when it is decided, and against a refusal a custodian has to give a reason in writing; an entitlement ends at its second
+// what the data may be used for when it is handed in and again when it is decided, and nothing is approved that the policy refuses; who gives data gets all facts of a moment in one call ([Desk.Facts]); an entitlement ends at its second
 // without anything having to run. What people write is encrypted under a key of the request's own and is in no log, error, mail or audit entry; what the register shows is published on purpose.
 // Policy decides inside every call, and the audit log has every decision.
 //
@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
+	"github.com/vitrine-imaging/vitrine/internal/judge/datause"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	record "github.com/vitrine-imaging/vitrine/internal/record/access"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -46,6 +47,13 @@ type Parts struct {
 	Mail        *mailing.Queue // nil: nobody is reminded
 	Log         *slog.Logger
 	Now         func() time.Time // nil: the clock
+
+	// People is what is known of who has an account; nil: nothing but whether it is in force.
+	People func(ctx context.Context, account string) (Known, error)
+	// Policies are a dataset's own; nil: none has any.
+	Policies func(ctx context.Context, c collection.ID, dataset string) ([]datause.Policy, error)
+	// Overdue is the day on which the oldest report, or answer to a recall, of a request was due that has not come; zero: none is. nil: nothing is ever owed.
+	Overdue func(ctx context.Context, request record.ID) (time.Time, error)
 }
 
 // Desk is safe for use by many goroutines.

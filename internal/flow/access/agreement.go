@@ -80,8 +80,10 @@ type AgreementView struct {
 	CheckedBy  string     `json:"checked_by,omitempty"`
 	Checked    *time.Time `json:"checked,omitempty"`
 	paperTerms
-	Checks   []Check `json:"checks,omitempty"`
-	MayCheck bool    `json:"may_check,omitempty"`
+	Checks    []Check          `json:"checks,omitempty"`
+	MayCheck  bool             `json:"may_check,omitempty"`
+	Accepted  []AcceptanceView `json:"accepted,omitempty"`   // by whom, by name
+	MayAccept bool             `json:"may_accept,omitempty"` // the reader, who has not yet
 }
 
 // AgreementAct is what a custodian does to an agreement.
@@ -267,6 +269,11 @@ func (d *Desk) agreement(ctx context.Context, who admin.Caller, id record.ID) (a
 		sees, err = d.may(ctx, who, policy.ApplyForAccess, "", true)
 	} else {
 		sees, err = d.may(ctx, who, policy.SeeRequests, a.Collection, false)
+		if err == nil && !sees { // whom an organisation's agreement binds, under another request, reads it before they accept it
+			if sees, err = d.bound(ctx, who.Actor, a, q); err == nil && sees {
+				sees, err = d.may(ctx, who, policy.ApplyForAccess, "", true)
+			}
+		}
 	}
 	if err == nil && !sees {
 		err = fault.New(fault.NotFound, "find agreement", "", "there is no such agreement, or it is not yours to see")
@@ -299,8 +306,10 @@ func (d *Desk) agreementView(ctx context.Context, who admin.Caller, a record.Agr
 	if a.State == record.AwaitingSign {
 		v.Checks = checks(a, v.paperTerms, f, now)
 	}
-	v.MayCheck, err = d.may(ctx, who, policy.CheckAgreement, a.Collection, q.Applicant == who.Actor)
-	return v, err
+	if v.MayCheck, err = d.may(ctx, who, policy.CheckAgreement, a.Collection, q.Applicant == who.Actor); err != nil {
+		return v, err
+	}
+	return v, d.acceptances(ctx, &v, who, a, q)
 }
 
 // Agreement is one, for who asks and for who sees the collection's requests.

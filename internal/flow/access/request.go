@@ -12,6 +12,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	judge "github.com/vitrine-imaging/vitrine/internal/judge/access"
 	"github.com/vitrine-imaging/vitrine/internal/judge/datause"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	record "github.com/vitrine-imaging/vitrine/internal/record/access"
@@ -51,8 +52,13 @@ type Terms struct {
 	From       *time.Time `json:"from,omitempty"` // none: from now on
 	Until      *time.Time `json:"until"`          // not at this moment any more
 	Conditions string     `json:"conditions,omitempty"`
-	Override   string     `json:"override,omitempty"` // why, against what the match says
+	Override   string     `json:"override,omitempty"` // why, where the match denied when it was handed in and the policy was changed since
 	Text       string     `json:"text,omitempty"`
+
+	// What the match left open at the approval, whatever who approves sends: see access.Settled.
+	Settled  []string `json:"settled,omitempty"`  // judged by who approved
+	Open     []string `json:"open,omitempty"`     // no approval settles it
+	Policies string   `json:"policies,omitempty"` // access.Fingerprint of what they saw
 }
 
 // Act is what somebody does to a request.
@@ -509,26 +515,29 @@ func (d *Desk) approved(ctx context.Context, w *act1, i record.Item) (Terms, err
 	if may == record.Download && !p.Download {
 		return t, bad("who asks does not want to take a copy away: approve what they ask for")
 	}
-	m, err := d.match(ctx, i.Collection, f)
+	policies, err := d.policiesOf(ctx, i)
 	if err != nil {
 		return t, err
 	}
+	m := weighed(p, policies)
 	if m.Months > 0 && until.After(from.AddDate(0, m.Months, 0)) {
 		return t, bad(fmt.Sprintf("the data may be used for %d months at most", m.Months))
 	}
-	// What was permitted when it was handed in may not be by now, and the other way around: the stricter of the two counts.
-	verdict := m.Verdict
-	if stored := matchOf(events, i.N); stored != nil {
-		verdict = min(verdict, stored.Verdict)
+	if m.Verdict == datause.Deny {
+		return t, bad("the data may not be used for that, and nothing would be given: the policy of data use has to be changed first, or the request")
 	}
-	if verdict == datause.Deny && len(strings.Fields(t.Override)) < fewestWords {
-		return t, bad("the data may not be used for that, says the match: to approve it all the same give your reason, in five words at least")
-	}
-	if verdict != datause.Deny {
+	t.Settled, t.Open = judgedBy(m)
+	t.Policies = judge.Fingerprint(policies)
+	// Refused when it was handed in, and permitted by now: the policy was changed, and why this use follows from that is to be written down.
+	stored := matchOf(events, i.N)
+	if stored == nil || stored.Verdict != datause.Deny {
 		t.Override = ""
-	} else {
-		w.entries = append(w.entries, audit.Entry{Actor: w.by, Action: "approve against the match", Object: object(w.q.ID, i.N), Collection: string(i.Collection)})
+		return t, nil
 	}
+	if len(strings.Fields(t.Override)) < fewestWords {
+		return t, bad("the data could not be used for that when it was handed in, and the policy was changed since: give your reason, in five words at least")
+	}
+	w.entries = append(w.entries, audit.Entry{Actor: w.by, Action: "approve against the match", Object: object(w.q.ID, i.N), Collection: string(i.Collection)})
 	return t, nil
 }
 

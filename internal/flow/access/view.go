@@ -118,7 +118,7 @@ func (d *Desk) form(ctx context.Context, q record.Request, s sealer) (f Form, ev
 			switch e.Kind {
 			case record.HandedIn:
 				handed = &Form{}
-				into = handed
+				o.form, into = handed, handed
 			case record.Approve:
 				o.terms = &Terms{}
 				into = o.terms
@@ -149,6 +149,7 @@ func (d *Desk) handedIn(ctx context.Context, q record.Request, s sealer) (Form, 
 type opened struct {
 	record.Event
 	body  body
+	form  *Form // of one that was handed in
 	terms *Terms
 }
 
