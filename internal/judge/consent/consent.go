@@ -152,7 +152,7 @@ type basis struct {
 //
 // Of each use the latest event that speaks of it decides: latest by when it was said, and of those said at one time the one recorded last. A grant that has ended leaves the use lapsed, or
 // refused if it was refused before. A withdrawal from use takes away everything said until then, in whatever order it was recorded, and holds until the person consents anew: by an event that
-// was said later, grants research, and is in force. What was granted before has lapsed. FHIR R4 leaves open how several Consent resources go together; this is the reading that never
+// was said later, on another day where the withdrawal says the day alone, grants research, and is in force. What was granted before has lapsed. FHIR R4 leaves open how several Consent resources go together; this is the reading that never
 // takes silence, or what somebody recorded late, for a new consent.
 func Stand(f Facts) Standing {
 	s := Standing{country: f.Country, optedOut: f.OptedOut, bases: make([]basis, 0, len(f.Bases))}
@@ -176,10 +176,10 @@ func Stand(f Facts) Standing {
 		switch e.Withdrawal {
 		case NoWithdrawal, "", FromContact:
 		case FromCollection:
-			stop, stopped = true, e.when()
+			stop, stopped = true, later(stopped, e.reach())
 		default:
-			out, withdrawn, anew = true, e.when(), false
-			stop, stopped = true, e.when()
+			out, withdrawn, anew = true, later(withdrawn, e.reach()), false
+			stop, stopped = true, later(stopped, e.reach())
 		}
 		if !e.grants(Research, f.Now) || e.Withdrawal.fromUse() {
 			continue
@@ -231,6 +231,22 @@ func (e *Event) when() time.Time {
 		return endless
 	}
 	return e.At
+}
+
+// reach is until when a withdrawal takes away what was said. One that is dated by its day alone takes the whole of that day: nobody knows what was said first.
+func (e *Event) reach() time.Time {
+	t := e.when().UTC()
+	if t.Before(endless) && t.Equal(t.Truncate(24*time.Hour)) {
+		t = t.Add(24*time.Hour - 1)
+	}
+	return t
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 var endless = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)

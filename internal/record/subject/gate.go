@@ -17,10 +17,12 @@ const Beat = 500 * time.Millisecond
 // [Beat] of their asking. The zero value is not ready; see [Record.NewGate]. It is safe for use by many goroutines.
 type Gate struct {
 	record *Record
+	ask    func(context.Context, []ID) ([]Subject, error) // which of them are withdrawn
 	rows   recent.Cache[ID, Subject]
 
 	mu     sync.Mutex
 	inside map[ID]*inside
+	shut   map[ID]struct{} // who was withdrawn since the process began: what was read of a row before is not believed
 	heard  []func(Subject)
 }
 
@@ -47,7 +49,9 @@ func WithCut(ctx context.Context, f func()) context.Context {
 }
 
 // NewGate makes a gate. Every reader of a process goes through the same one.
-func (r *Record) NewGate() *Gate { return &Gate{record: r, inside: map[ID]*inside{}} }
+func (r *Record) NewGate() *Gate {
+	return &Gate{record: r, ask: r.withdrawnOf, inside: map[ID]*inside{}, shut: map[ID]struct{}{}}
+}
 
 // Heard has a function told of each subject that is withdrawn while the process runs, as far as the gate learns of it. It is called before the gate is used.
 func (g *Gate) Heard(f func(Subject)) { g.heard = append(g.heard, f) }
@@ -56,6 +60,10 @@ func (g *Gate) Heard(f func(Subject)) { g.heard = append(g.heard, f) }
 func (g *Gate) Enter(ctx context.Context, id ID) (Subject, *Pass, error) {
 	// The pass is held before the row is looked at: a withdrawal finds the one or the other.
 	g.mu.Lock()
+	if _, ok := g.shut[id]; ok {
+		g.mu.Unlock()
+		return Subject{}, nil, gone()
+	}
 	in := g.inside[id]
 	if in == nil {
 		in = &inside{passes: map[*Pass]struct{}{}}
@@ -109,14 +117,14 @@ func (p *Pass) Leave() {
 
 // Shut ends every reading of a subject in this process, and lets nobody in any more. Whoever withdraws one calls it when the transaction has been committed.
 func (g *Gate) Shut(s Subject) {
-	g.rows.Forget(s.ID)
 	g.mu.Lock()
+	g.shut[s.ID] = struct{}{} // for good: a withdrawal is never taken back
 	cuts := g.end(g.inside[s.ID])
 	g.mu.Unlock()
 	for _, cut := range cuts {
 		cut()
 	}
-	g.rows.Forget(s.ID) // what was asked for before the commit may have been kept meanwhile
+	g.rows.Forget(s.ID)
 	for _, f := range g.heard {
 		f(s)
 	}
@@ -174,7 +182,7 @@ func (g *Gate) look(ctx context.Context) error {
 	const atOnce = 200
 	for len(ids) > 0 {
 		n := min(len(ids), atOnce)
-		all, err := g.record.withdrawnOf(ctx, ids[:n])
+		all, err := g.ask(ctx, ids[:n])
 		if err != nil {
 			return err
 		}
