@@ -137,8 +137,8 @@ var allowed = map[string][]string{
 	"modernc.org/sqlite":          {"internal/base/db"},
 	"github.com/pressly/goose/v3": {"internal/base/db"},
 	"dicom":                       {"internal/base/codec"}, // pixels have no meaning without their transfer syntax
-	"testing":                     {"internal/testdata", "internal/base/db/dbtest", "internal/base/mail/mailtest"},
-	"internal/testdata":           {"internal/base/db/dbtest"},
+	"testing":                     {"internal/testdata", "internal/base/db/dbtest", "internal/base/mail/mailtest", "internal/testdata/fhirtest"},
+	"internal/testdata":           {"internal/base/db/dbtest", "internal/testdata/fhirtest"},
 }
 
 func upward() []rule {

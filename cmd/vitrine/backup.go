@@ -256,7 +256,7 @@ func (c *restoreCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 	} else {
 		fmt.Fprintf(s.out, "restored backup %s: %s in %s (%s)", m.Backup, count(int(m.Total()), "object"), count(len(m.Packs), "pack"), bytesText(m.Bytes()))
 		if r.Erased > 0 {
-			fmt.Fprintf(s.out, "; %s erased since the backup", count(r.Erased, "subject"))
+			fmt.Fprintf(s.out, "; %s withdrawn or erased since the backup", count(r.Erased, "subject"))
 		}
 		fmt.Fprintln(s.out)
 		s.say("What was acknowledged and not yet catalogued then is catalogued at the first start. Verify it: vitrine verify --data %s", c.To)

@@ -191,7 +191,7 @@ func (c *consentImportCmd) Run(ctx context.Context, s *streams) error {
 		} else {
 			fmt.Fprintf(s.out, "%s: %d recorded, %d known already, %d refused; %s taken out of sight\n", count(r.Rows, "row"), r.Recorded, r.Known, r.Refused, count(r.Withdrawn, "person"))
 			if r.Without > 0 {
-				s.say("%s are of people of whom there is no image yet.", count(r.Without, "row"))
+				s.say("Of people of whom there is no image yet: %s.", count(r.Without, "row"))
 			}
 			t := &table{head: []string{"ROW", "COLUMN", "WHY"}}
 			for _, p := range r.Problems {

@@ -157,7 +157,7 @@ func ListBackups(ctx context.Context, cfg Config, at Places, who admin.Caller) (
 // Restored is what a restore brought.
 type Restored struct {
 	Manifest *backup.Manifest
-	Erased   int // subjects that were erased after the backup
+	Erased   int // subjects that were withdrawn or erased after the backup
 }
 
 // Restore makes a node again in an empty folder, cfg.Data, of a backup: the newest, if none is named. The same call again goes on where an interrupted one was.
@@ -199,7 +199,10 @@ func Restore(ctx context.Context, cfg Config, from Places, name string, who admi
 		return nil, err
 	}
 	r := &Restored{Manifest: m}
-	r.Erased, err = backup.Settle(ctx, backup.Node{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Subjects: s.Subjects}, m, who.Actor)
+	desk, err := s.Consent(ctx, nil, cfg.Log)
+	if err == nil {
+		r.Erased, err = backup.Settle(ctx, backup.Node{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Subjects: s.Subjects, Withdraw: desk.Restored}, m, who.Actor)
+	}
 	if err = errors.Join(err, s.DB.Sync(), s.Close()); err != nil {
 		return nil, err
 	}

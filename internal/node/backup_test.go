@@ -12,13 +12,17 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/backup"
+	consentflow "github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/flow/verify"
+	judge "github.com/vitrine-imaging/vitrine/internal/judge/consent"
+	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -349,9 +353,92 @@ func TestErasureReachesBackups(t *testing.T) {
 		if got := check(t, m); got.Objects != 2 || got.Erased != 1 {
 			t.Errorf("verified: %+v", got)
 		}
+		now, err := m.Stores.Catalogue.All(t.Context(), 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range now {
+			if (l.State == policy.Withdrawn) != (l.Subject == gone.Subject) {
+				t.Errorf("object %s is %v", l.ID, l.State)
+			}
+		}
 		var s2 subject.Subject
 		if s2, err = m.Stores.Subjects.Get(t.Context(), gone.Subject); err != nil || !s2.IsWithdrawn() {
 			t.Errorf("the subject is not withdrawn: %v", err)
+		}
+	})
+}
+
+// Who withdrew after a backup stays out of every sight when that backup is restored before their key was destroyed, and the key is destroyed in time all the same.
+func TestWithdrawalReachesBackups(t *testing.T) {
+	each(t, func(t *testing.T, cfg Config) {
+		cfg.Data, cfg.Demo = t.TempDir(), true
+		n, stop := run(t, cfg)
+		several(t, n, 0, 3)
+		at := elsewhere(t)
+		old := backUp(t, cfg, at)
+		all, err := n.Stores.Catalogue.All(t.Context(), 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := all[1]
+		s, err := n.Stores.Subjects.Get(t.Context(), gone.Subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := n.Consent.Record(t.Context(), keeper, s.Collection, consentflow.Whom{Pseudonym: string(s.Pseudonym)}, consentflow.Said{Withdrawal: judge.FromUse}); err != nil || !o.Out {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		backUp(t, cfg, at)
+		stop()
+		there, r, err := restored(t, cfg, at, old.Backup, "")
+		if err != nil || r.Erased != 1 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		m, end := run(t, there)
+		defer end()
+		ctx := t.Context()
+		if got, err := m.Stores.Subjects.Get(ctx, s.ID); err != nil || !got.IsWithdrawn() {
+			t.Errorf("the subject is not withdrawn: %v", err)
+		}
+		if _, _, err := m.Stores.Gate.Enter(ctx, s.ID); !fault.Is(err, fault.NotFound) {
+			t.Errorf("the gate is open: %v", err)
+		}
+		now, err := m.Stores.Catalogue.All(ctx, 0, 10)
+		if err != nil || len(now) != 3 {
+			t.Fatal(len(now), err)
+		}
+		for _, l := range now {
+			if (l.State == policy.Withdrawn) != (l.Subject == s.ID) {
+				t.Errorf("object %s is %v", l.ID, l.State)
+			}
+		}
+		if _, err := m.Stores.Ring.Get(ctx, keys.ID(s.Key)); !fault.Is(err, fault.NotFound) {
+			t.Errorf("its key is given: %v", err)
+		}
+		// Nothing more of them is taken.
+		a, err := network.Dial(ctx, m.DICOMAddr(), network.DialOptions{CallingAE: "SENDER", CalledAE: "VITRINE", Contexts: []network.Proposal{{AbstractSyntax: ctClass, TransferSyntaxes: []string{dicom.ExplicitVRLittleEndianUID}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Abort()
+		if st, err := a.Store(ctx, ct(t, "1.2.3.9", "1.2.3.9.1.1", func(b *dicom.Builder) { b.String(dicom.TagPatientID, "P-1") })); err != nil || st.Done() {
+			t.Errorf("it is taken: %v, %v", st, err)
+		}
+		w, err := m.Consent.Consent.WithdrawalOf(ctx, s.ID)
+		if err != nil || w.Instances != 1 || !w.Erased.IsZero() {
+			t.Fatalf("%+v, %v", w, err)
+		}
+		later := m.Consent.Parts
+		later.Now = func() time.Time { return time.Now().Add(consentflow.Hold + time.Hour) }
+		if err := consentflow.New(later).Handlers()["erase a subject"](ctx, fmt.Sprint(w.ID), nil); err != nil {
+			t.Fatal(err)
+		}
+		if mark, err := m.Stores.Ring.Marked(ctx, keys.ID(s.Key)); err != nil || mark.Destroyed.IsZero() {
+			t.Errorf("%+v, %v", mark, err)
+		}
+		if got := check(t, m); got.Objects != 2 || got.Erased != 1 {
+			t.Errorf("verified: %+v", got)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	consentflow "github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 )
 
 // Consent is where people's wishes are handed in. Without a signer no certificate is signed.
@@ -20,8 +21,12 @@ func (s *Stores) Consent(ctx context.Context, sign *audit.Signer, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	entries, err := directory.OpenRecord(ctx, s.DB)
+	if err != nil {
+		return nil, err
+	}
 	return consentflow.New(consentflow.Parts{DB: s.DB, Ring: s.Ring, Gate: s.Gate, Audit: s.Audit, Signer: sign, Jobs: s.Queue, Collections: s.Collections, Subjects: s.Subjects, Catalogue: s.Catalogue,
-		Clinical: facts, Consent: r, Log: log}), nil
+		Clinical: facts, Consent: r, Entries: entries, Log: log}), nil
 }
 
 // ConsentDesk is [Stores.Consent] with the signer that the master key gives.

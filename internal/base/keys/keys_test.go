@@ -208,6 +208,73 @@ func TestRing(t *testing.T) {
 	})
 }
 
+// A suspended key is there and given to nobody; rotation wraps it anew, and it can still be destroyed.
+func TestSuspend(t *testing.T) {
+	eachRing(t, func(t *testing.T, _ string, m *Master, open func(*Master) (*Ring, error)) {
+		ctx := t.Context()
+		r, err := open(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := open(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _, err := r.New(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stays, _, err := r.New(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Get(ctx, id); err != nil { // it remembers it
+			t.Fatal(err)
+		}
+		wrapped := hexOf(t, r, id)
+		for range 2 {
+			if err := r.Suspend(ctx, id); err != nil {
+				t.Error(err)
+			}
+			if _, err := r.Get(ctx, id); !fault.Is(err, fault.NotFound) || !strings.Contains(err.Error(), "suspended") {
+				t.Errorf("a suspended key is given: %v", err)
+			}
+		}
+		other.now = func() time.Time { return time.Now().Add(Remembered + time.Second) }
+		if _, err := other.Get(ctx, id); !fault.Is(err, fault.NotFound) {
+			t.Errorf("another process gives it: %v", err)
+		}
+		if hexOf(t, r, id) != wrapped {
+			t.Error("it was changed")
+		}
+		if _, err := r.Get(ctx, stays); err != nil {
+			t.Errorf("another key: %v", err)
+		}
+		if err := r.Suspend(ctx, ID{9}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("suspend unknown: %v", err)
+		}
+		if _, err := r.Marked(ctx, ID{9}); !fault.Is(err, fault.NotFound) {
+			t.Errorf("unknown: %v", err)
+		}
+		known, err := r.Known(ctx)
+		if err != nil || len(known) != 2 || known[id].Suspended.IsZero() || !known[id].Destroyed.IsZero() || known[stays].Gone() {
+			t.Errorf("%+v, %v", known, err)
+		}
+		if err := r.Destroy(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Suspend(ctx, id); err != nil {
+			t.Errorf("suspend what is destroyed: %v", err)
+		}
+		if m, err := r.Marked(ctx, id); err != nil || m.Destroyed.IsZero() || !m.Suspended.IsZero() {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if known, err := r.Known(ctx); err != nil || known[id].Destroyed.IsZero() || !known[id].Suspended.IsZero() {
+			t.Errorf("%+v, %v", known, err)
+		}
+	})
+}
+
 func hexOf(t *testing.T, r *Ring, id ID) string {
 	t.Helper()
 	var b []byte

@@ -23,7 +23,7 @@ const Room = "keys"
 
 // Tables are the ring's tables.
 func Tables() []string {
-	return []string{"collection_key", "destroyed_key", "key_check", "master_key", "root_key", "subject_key"}
+	return []string{"collection_key", "destroyed_key", "key_check", "master_key", "root_key", "subject_key", "suspended_key"}
 }
 
 // Remembered is how long a ring may hand out a key from memory without asking its database: the time within which a destruction in one process
@@ -180,7 +180,7 @@ func (r *Ring) New(ctx context.Context) (ID, Key, error) {
 	return id, key, nil
 }
 
-// Get is the key of a subject; the fault is NotFound when it was destroyed or never was.
+// Get is the key of a subject; the fault is NotFound when it was destroyed or suspended, or never was.
 func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
 	about := aboutSubject(id)
 	key, epoch, ok := r.recall(about)
@@ -188,7 +188,11 @@ func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
 		return key, nil
 	}
 	var wrapped []byte
-	err := r.d.QueryRow(ctx, `SELECT wrapped FROM subject_key WHERE id = ?`, id.String()).Scan(&wrapped)
+	var suspended int64
+	err := r.d.QueryRow(ctx, `SELECT wrapped, COALESCE((SELECT suspended FROM suspended_key AS s WHERE s.id = k.id), 0) FROM subject_key AS k WHERE k.id = ?`, id.String()).Scan(&wrapped, &suspended)
+	if err == nil && suspended != 0 {
+		return Key{}, fault.New(fault.NotFound, "get key", id.String(), "it has been suspended since "+db.Time(suspended).Format(time.RFC3339))
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		at, gone, err := r.Destroyed(ctx, id)
 		if err != nil {
@@ -210,30 +214,89 @@ func (r *Ring) Get(ctx context.Context, id ID) (Key, error) {
 	return key, nil
 }
 
-// Known are the keys of subjects that there are (true) or were (false: destroyed).
-func (r *Ring) Known(ctx context.Context) (map[ID]bool, error) {
-	all := map[ID]bool{}
+// Mark is what a ring knows of a subject's key beside the key itself. The zero value: it is there and in use.
+type Mark struct {
+	Suspended time.Time // since when it is given to nobody
+	Destroyed time.Time
+}
+
+// Gone reports that nothing under the key is to be read any more.
+func (m Mark) Gone() bool { return !m.Suspended.IsZero() || !m.Destroyed.IsZero() }
+
+// Known are the keys of subjects that there are or were.
+func (r *Ring) Known(ctx context.Context) (map[ID]Mark, error) {
+	all := map[ID]Mark{}
 	err := r.d.Snapshot(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(`SELECT id, 1 FROM subject_key UNION ALL SELECT id, 0 FROM destroyed_key`)
+		rows, err := tx.Query(`SELECT k.id, COALESCE(s.suspended, 0), 0 FROM subject_key AS k LEFT JOIN suspended_key AS s ON s.id = k.id UNION ALL SELECT id, 0, destroyed FROM destroyed_key`)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var text string
-			var there int64
-			if err := rows.Scan(&text, &there); err != nil {
+			var suspended, destroyed int64
+			if err := rows.Scan(&text, &suspended, &destroyed); err != nil {
 				return db.Fault("list keys", err)
 			}
 			id, err := ParseID(text)
 			if err != nil {
 				return fault.Wrap(fault.Corrupt, "list keys", "", err)
 			}
-			all[id] = there == 1
+			var m Mark
+			if suspended != 0 {
+				m.Suspended = db.Time(suspended)
+			}
+			if destroyed != 0 {
+				m.Destroyed = db.Time(destroyed)
+			}
+			all[id] = m
 		}
 		return db.Fault("list keys", rows.Err())
 	})
 	return all, err
+}
+
+// Suspend has a key given to nobody any more until it is destroyed: in this process at once, in others within [Remembered]. It is not taken back. Suspending it again, or one that was destroyed,
+// changes nothing.
+func (r *Ring) Suspend(ctx context.Context, id ID) error {
+	err := r.write(ctx, func(tx *db.Tx) error {
+		res, err := tx.Exec(`INSERT INTO suspended_key (id, suspended) SELECT id, ? FROM subject_key WHERE id = ? ON CONFLICT (id) DO NOTHING`, db.Micros(r.now()), id.String())
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return err
+		}
+		var known int64
+		if err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM suspended_key WHERE id = ?) + (SELECT COUNT(*) FROM destroyed_key WHERE id = ?)`, id.String(), id.String()).Scan(&known); err != nil {
+			return err
+		}
+		if known == 0 {
+			return fault.New(fault.NotFound, "suspend key", id.String(), "there is no such key")
+		}
+		return nil
+	})
+	r.forget(aboutSubject(id))
+	return err
+}
+
+// Marked is what is known of one key; the fault is NotFound if there never was such a key.
+func (r *Ring) Marked(ctx context.Context, id ID) (Mark, error) {
+	var there, suspended, destroyed int64
+	err := r.d.QueryRow(ctx, `SELECT (SELECT COUNT(*) FROM subject_key WHERE id = ?), COALESCE((SELECT suspended FROM suspended_key WHERE id = ?), 0), COALESCE((SELECT destroyed FROM destroyed_key WHERE id = ?), 0)`,
+		id.String(), id.String(), id.String()).Scan(&there, &suspended, &destroyed)
+	var m Mark
+	switch {
+	case err != nil:
+		return m, err
+	case destroyed != 0:
+		m.Destroyed = db.Time(destroyed)
+	case there == 0:
+		return m, fault.New(fault.NotFound, "find key", id.String(), "there is no such key")
+	case suspended != 0:
+		m.Suspended = db.Time(suspended)
+	}
+	return m, nil
 }
 
 // Destroy removes a key for ever; its identifier and the time stay. Destroying it again changes nothing.
@@ -254,6 +317,9 @@ func (r *Ring) Destroy(ctx context.Context, id ID) error {
 			if errors.Is(err, sql.ErrNoRows) {
 				return fault.New(fault.NotFound, "destroy key", id.String(), "there is no such key")
 			}
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM suspended_key WHERE id = ?`, id.String()); err != nil {
 			return err
 		}
 		_, err = tx.Exec(`INSERT INTO destroyed_key (id, destroyed) VALUES (?, ?)`, id.String(), db.Micros(r.now()))

@@ -508,23 +508,25 @@ type Node struct {
 	Ring     *keys.Ring
 	Audit    *audit.Log
 	Subjects *subject.Record
+	// Withdraw takes a subject out of every sight whose key the newest keys call suspended or destroyed.
+	Withdraw func(*db.Tx, subject.Subject, keys.Mark) error
 }
 
-// Settle makes erasures reach the restored node that were made after the backup, and notes in its audit log what it was restored from. It gives the number of subjects that were erased since. A key that is missing
-// is an error of kind Corrupt.
-func Settle(ctx context.Context, n Node, m *Manifest, actor string) (erased int, err error) {
+// Settle makes withdrawals and erasures reach the restored node that were made after the backup, and notes in its audit log what it was restored from. It gives the number of subjects that have gone since. A key
+// that is missing is an error of kind Corrupt.
+func Settle(ctx context.Context, n Node, m *Manifest, actor string) (gone int, err error) {
 	known, err := n.Ring.Known(ctx)
 	if err != nil {
 		return 0, err
 	}
-	var gone []subject.ID
+	var all []subject.Subject
 	missing := 0
 	err = n.Subjects.Each(ctx, func(s subject.Subject) error {
-		there, ok := known[keys.ID(s.Key)]
+		mark, ok := known[keys.ID(s.Key)]
 		switch {
-		case there || s.IsWithdrawn():
+		case s.IsWithdrawn(), ok && !mark.Gone():
 		case ok:
-			gone = append(gone, s.ID)
+			all = append(all, s)
 		default:
 			missing++
 		}
@@ -537,24 +539,23 @@ func Settle(ctx context.Context, n Node, m *Manifest, actor string) (erased int,
 		return 0, fault.New(fault.Corrupt, attempt, "backup "+m.Backup, fmt.Sprintf("the keys of %d subjects are missing, and were not destroyed: what is kept of them could not be read. Give a newer backup of the keys", missing))
 	}
 	err = n.DB.Write(ctx, func(tx *db.Tx) error {
-		erased = 0
-		for _, id := range gone {
-			did, err := n.Subjects.Withdraw(tx, id)
+		gone = 0
+		for _, s := range all {
+			now, err := n.Subjects.In(tx, s.ID)
 			if err != nil {
 				return err
 			}
-			if !did {
+			if now.IsWithdrawn() { // an earlier try got as far
 				continue
 			}
-			erased++
-			err = n.Audit.Append(tx, audit.Entry{Actor: "node", Action: "withdraw", Object: fmt.Sprintf("subject %d", int64(id)), Outcome: "its key was destroyed after the backup"})
-			if err != nil {
+			if err := n.Withdraw(tx, s, known[keys.ID(s.Key)]); err != nil {
 				return err
 			}
+			gone++
 		}
 		return n.Audit.Append(tx, audit.Entry{Actor: actor, Action: attempt, Object: "backup " + m.Backup, Outcome: "done"})
 	})
-	return erased, err
+	return gone, err
 }
 
 // Finish takes the mark away: the folder is a node's now.

@@ -28,6 +28,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
+	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -47,6 +48,7 @@ type Parts struct {
 	Catalogue   *catalogue.Record
 	Clinical    *clinical.Record
 	Consent     *consent.Record
+	Entries     *directory.Record // says in which country people were asked
 	Log         *slog.Logger
 	Now         func() time.Time // nil: the clock
 	// Withdrawn is told of each subject that has withdrawn from use, in the transaction; may be nil.
@@ -247,11 +249,7 @@ func (d *Desk) event(ctx context.Context, id collection.ID, said Said, way conse
 
 // Record records what a person said, and carries it out.
 func (d *Desk) Record(ctx context.Context, who admin.Caller, id collection.ID, w Whom, said Said) (Outcome, error) {
-	a := policy.RecordConsent
-	if said.Withdrawal != "" && said.Withdrawal != judge.NoWithdrawal {
-		a = policy.Withdraw
-	}
-	if err := d.allowed(ctx, who, a, id); err != nil {
+	if err := d.allowed(ctx, who, actionOf(said), id); err != nil {
 		return Outcome{}, err
 	}
 	f, err := d.find(ctx, id, w)
@@ -262,7 +260,7 @@ func (d *Desk) Record(ctx context.Context, who admin.Caller, id collection.ID, w
 	if err != nil {
 		return Outcome{}, err
 	}
-	all, err := d.take(ctx, who, a, []one{{found: f, event: e}})
+	all, err := d.take(ctx, who, []one{{found: f, event: e}})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -279,10 +277,8 @@ type one struct {
 type taking struct {
 	*Desk
 	who    admin.Caller
-	action policy.Action
 	id     collection.ID
-	bases  []consent.Basis
-	opted  map[subject.Link]bool
+	common *common
 	names  *deid.Keys
 	spare  map[subject.Link]subject.KeyID // of people who withdraw and of whom there is nothing yet: their subjects are made so that nothing is taken later
 	used   map[subject.KeyID]bool
@@ -290,12 +286,12 @@ type taking struct {
 }
 
 // take records events of one collection in one transaction, carries out what follows, and ends what is being read of those who have withdrawn.
-func (d *Desk) take(ctx context.Context, who admin.Caller, a policy.Action, all []one) (out []Outcome, err error) {
+func (d *Desk) take(ctx context.Context, who admin.Caller, all []one) (out []Outcome, err error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	t := &taking{Desk: d, who: who, action: a, id: all[0].event.Collection, spare: map[subject.Link]subject.KeyID{}, used: map[subject.KeyID]bool{}}
-	if t.bases, t.opted, err = d.common(ctx, t.id); err != nil {
+	t := &taking{Desk: d, who: who, id: all[0].event.Collection, spare: map[subject.Link]subject.KeyID{}, used: map[subject.KeyID]bool{}}
+	if t.common, err = d.common(ctx, t.id); err != nil {
 		return nil, err
 	}
 	root, err := d.Ring.Collection(ctx, string(t.id))
@@ -345,6 +341,9 @@ func (d *Desk) take(ctx context.Context, who admin.Caller, a policy.Action, all 
 	}
 	for _, s := range t.gone {
 		d.Gate.Shut(s)
+		if err := d.Ring.Suspend(ctx, keys.ID(s.Key)); err != nil {
+			d.Log.Warn("the key of a subject who has withdrawn was not suspended; the job does it", "subject", int64(s.ID), "error", err)
+		}
 	}
 	for i := range all {
 		if all[i].subject.ID != 0 {
@@ -367,11 +366,11 @@ func (t *taking) one(tx *db.Tx, x *one) (o Outcome, err error) {
 	if x.subject.ID != 0 {
 		on = fmt.Sprintf("subject %d", int64(x.subject.ID))
 	}
-	outcome := "recorded"
-	if w := x.event.Withdrawal; w != "" && w != judge.NoWithdrawal {
-		outcome = "withdrawn from " + string(w)
+	action, outcome := policy.RecordConsent, "recorded"
+	if withdraws(x.event.Withdrawal) {
+		action, outcome = policy.Withdraw, "withdrawn from "+string(x.event.Withdrawal)
 	}
-	return o, t.Audit.Append(tx, audit.Entry{Actor: t.who.Actor, Action: t.action.String(), Object: on, Collection: string(t.id), Outcome: outcome})
+	return o, t.Audit.Append(tx, audit.Entry{Actor: t.who.Actor, Action: action.String(), Object: on, Collection: string(t.id), Outcome: outcome})
 }
 
 func (t *taking) follow(tx *db.Tx, x *one, o *Outcome) error {
@@ -379,7 +378,7 @@ func (t *taking) follow(tx *db.Tx, x *one, o *Outcome) error {
 	if err != nil {
 		return err
 	}
-	st := stand(events, t.bases, x.subject.Created, t.opted[x.link], t.Now())
+	st := t.common.stand(events, x.subject.Created, x.link, t.Now())
 	o.Withdrawn, o.Words = st.Withdrawn(), st.Words()
 	stopped := o.Withdrawn == judge.FromUse || o.Withdrawn == judge.FromCollection
 	if stopped && x.subject.ID == 0 {
@@ -397,7 +396,7 @@ func (t *taking) follow(tx *db.Tx, x *one, o *Outcome) error {
 	}
 	switch {
 	case o.Withdrawn == judge.FromUse && !s.IsWithdrawn():
-		w, err := t.hide(tx, t.who, s)
+		w, err := t.hide(tx, t.who.Actor, s, t.Now())
 		if err != nil {
 			return err
 		}
@@ -434,25 +433,48 @@ func (t *taking) ensure(tx *db.Tx, x *one) error {
 	return err
 }
 
-// common is what holds of everybody in a collection.
-func (d *Desk) common(ctx context.Context, id collection.ID) ([]consent.Basis, map[subject.Link]bool, error) {
-	bases, err := d.Consent.Bases(ctx, id)
-	if err != nil {
-		return nil, nil, err
+func withdraws(w judge.Scope) bool { return w != "" && w != judge.NoWithdrawal }
+
+// actionOf is what policy is asked for something that was said.
+func actionOf(said Said) policy.Action {
+	if withdraws(said.Withdrawal) {
+		return policy.Withdraw
 	}
-	opted, err := d.Consent.OptedOut(ctx, id)
-	return bases, opted, err
+	return policy.RecordConsent
 }
 
-// Country is where people are asked, as the node's collections go so far: GB, from where the terms of consent come.
-const Country = "GB"
+// common is what holds of everybody in a collection.
+type common struct {
+	bases   []consent.Basis
+	opted   map[subject.Link]bool
+	country string // where people were asked; empty: nobody has said so
+}
+
+func (d *Desk) common(ctx context.Context, id collection.ID) (c *common, err error) {
+	c = &common{}
+	if c.bases, err = d.Consent.Bases(ctx, id); err != nil {
+		return nil, err
+	}
+	if c.opted, err = d.Consent.OptedOut(ctx, id); err != nil {
+		return nil, err
+	}
+	// The custodian's, as the collection's entry in the directory says it.
+	e, err := d.Entries.OfCollection(ctx, id)
+	switch {
+	case err == nil:
+		c.country = e.Entry.Custodian.Country
+	case !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	return c, nil
+}
 
 // stand works out what holds of a person who first came at a time; zero: nothing of them has.
-func stand(events []consent.Event, bases []consent.Basis, came time.Time, optedOut bool, now time.Time) judge.Standing {
-	f := judge.Facts{Events: consent.Judged(events), OptedOut: optedOut, Country: Country, Now: now}
-	for i := range bases {
-		if bases[i].Covers(came) {
-			f.Bases = append(f.Bases, bases[i].Basis)
+func (c *common) stand(events []consent.Event, came time.Time, link subject.Link, now time.Time) judge.Standing {
+	f := judge.Facts{Events: consent.Judged(events), OptedOut: c.opted[link], Country: c.country, Now: now}
+	for i := range c.bases {
+		if c.bases[i].Covers(came) {
+			f.Bases = append(f.Bases, c.bases[i].Basis)
 		}
 	}
 	return judge.Stand(f)

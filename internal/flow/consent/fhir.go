@@ -1,9 +1,12 @@
 package consent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,7 +118,7 @@ func toFHIR(id collection.ID, p subject.Pseudonym, e *consent.Event, form *conse
 	} else {
 		c.PolicyRule = &fhirConcept{Text: "As was recorded; no form is named."}
 	}
-	c.Provision = &fhirProvision{Type: "permit"}
+	c.Provision = &fhirProvision{} // the root has no type of its own: what is in none of its provisions was not said
 	if !e.Expires.IsZero() {
 		c.Provision.Period = &fhirPeriod{End: e.Expires.UTC().Format(time.RFC3339)}
 	}
@@ -155,7 +158,8 @@ func fromFHIR(id collection.ID, forms []consent.Form, c *FHIRConsent) (w Whom, s
 	} else {
 		w.Patient = c.Patient.Identifier.Value // the system is no issuer that images name: it tells two sites apart and takes no part in the hash
 	}
-	if said.At, err = fhirTime(c.DateTime); err != nil || said.At.IsZero() {
+	// A part of a date would have to be read as early for a consent and as late for a withdrawal.
+	if said.At, err = fhirTime(c.DateTime); err != nil || len(c.DateTime) < len(time.DateOnly) {
 		return w, said, bad("dateTime does not say on which day it was said")
 	}
 	for _, x := range c.Extension {
@@ -195,22 +199,23 @@ func fromFHIR(id collection.ID, forms []consent.Form, c *FHIRConsent) (w Whom, s
 		}
 		return w, said, nil
 	}
-	if err := readProvision(c.Provision, c.Status, &said); err != nil {
+	if err := readProvision(c.Provision, &said); err != nil {
 		return w, said, bad(err.Error())
 	}
 	return w, said, nil
 }
 
-func readProvision(top *fhirProvision, status string, said *Said) error {
+func readProvision(top *fhirProvision, said *Said) error {
 	if len(top.Code)+len(top.Purpose) > 0 {
 		if err := provision(top, said); err != nil {
 			return err
 		}
-	} else if top.Type == "deny" && len(top.Provision) == 0 && status == "active" {
-		said.Denies = append(said.Denies, judge.Research)
 	}
 	if top.Period != nil {
-		var err error
+		start, err := fhirTime(top.Period.Start)
+		if err != nil || start.After(said.At) {
+			return fmt.Errorf("provision.period.start is no date, or later than dateTime: record it when it begins")
+		}
 		if said.Expires, err = fhirTime(top.Period.End); err != nil {
 			return fmt.Errorf("provision.period.end is no date")
 		}
@@ -226,6 +231,19 @@ func readProvision(top *fhirProvision, status string, said *Said) error {
 		if err := provision(p, said); err != nil {
 			return err
 		}
+	}
+	// R4 has no type at the root; where there is one, it is the rule, and the provisions in it are exceptions.
+	switch {
+	case len(top.Code)+len(top.Purpose) > 0, top.Type == "":
+	case top.Type == "deny":
+		for _, u := range judge.Uses() {
+			if !slices.Contains(said.Grants, u) && u != judge.Contact {
+				said.Denies = append(said.Denies, u)
+			}
+		}
+	case top.Type == "permit" && len(top.Provision) > 0: // that everything else is permitted is more than anybody was asked
+	default:
+		return fmt.Errorf("a provision permits or denies, and names no use")
 	}
 	return nil
 }
@@ -279,6 +297,9 @@ func fhirTime(s string) (time.Time, error) {
 // RecordFHIR records a FHIR R4 Consent.
 func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.ID, resource []byte) (Outcome, error) {
 	c := &FHIRConsent{}
+	if len(resource) > maxResource {
+		return Outcome{}, fault.New(fault.TooLarge, "read a Consent", "", "it has more than 1 MiB")
+	}
 	if err := json.Unmarshal(resource, c); err != nil {
 		return Outcome{}, fault.New(fault.Invalid, "read a Consent", "", "it is not the JSON of a FHIR R4 Consent")
 	}
@@ -286,8 +307,8 @@ func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.I
 	if err := d.allowed(ctx, who, policy.RecordConsent, id); err != nil {
 		return Outcome{}, err
 	}
-	if err := unread(resource); err != nil {
-		return Outcome{}, err
+	if why := strict(resource); why != "" {
+		return Outcome{}, fault.New(fault.Invalid, "read a Consent", "", why)
 	}
 	forms, err := d.Consent.Forms(ctx, id)
 	if err != nil {
@@ -296,6 +317,11 @@ func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.I
 	w, said, err := fromFHIR(id, forms, c)
 	if err != nil {
 		return Outcome{}, err
+	}
+	if a := actionOf(said); a != policy.RecordConsent {
+		if err := d.allowed(ctx, who, a, id); err != nil {
+			return Outcome{}, err
+		}
 	}
 	f, err := d.find(ctx, id, w)
 	if err != nil {
@@ -309,41 +335,91 @@ func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.I
 		return Outcome{}, err
 	}
 	e.Form, e.Version = form, version
-	all, err := d.take(ctx, who, policy.RecordConsent, []one{{found: f, event: e}})
+	all, err := d.take(ctx, who, []one{{found: f, event: e}})
 	if err != nil {
 		return Outcome{}, err
 	}
 	return all[0], nil
 }
 
-// unread refuses what limits a provision and is not read.
-func unread(resource []byte) error {
-	var raw struct {
-		Provision map[string]json.RawMessage `json:"provision"`
-	}
-	if json.Unmarshal(resource, &raw) != nil {
-		return nil // it was read before
-	}
-	refuse := func(p map[string]json.RawMessage) error {
-		for k := range p {
-			if !slices.Contains([]string{"type", "period", "purpose", "code", "provision", "id"}, k) {
-				return fault.New(fault.Invalid, "read a Consent", "", "a provision is limited by something that is not read: only type, period, purpose and code are")
-			}
-		}
-		return nil
-	}
-	if err := refuse(raw.Provision); err != nil {
-		return err
-	}
-	var nested []map[string]json.RawMessage
-	if b, ok := raw.Provision["provision"]; ok && json.Unmarshal(b, &nested) == nil {
-		for _, p := range nested {
-			if err := refuse(p); err != nil {
-				return err
-			}
+// elements are those of a Consent that are read, or say nothing of what is agreed to. modifierExtension and implicitRules change what a resource means, and are not among them.
+var elements = []string{"resourceType", "id", "meta", "language", "text", "contained", "extension", "identifier", "status", "scope", "category", "patient", "dateTime", "performer", "organization",
+	"sourceAttachment", "sourceReference", "policy", "policyRule", "verification", "provision"}
+
+// ofProvision are those of a provision.
+var ofProvision = []string{"id", "type", "period", "purpose", "code", "provision"}
+
+const (
+	maxResource = 1 << 20
+	maxDepth    = 32
+)
+
+// strict refuses a resource with an element that is not read, or with one twice: of two, readers take the one or the other. It gives the sentence that says so; empty: nothing is wrong.
+func strict(resource []byte) string {
+	d := json.NewDecoder(bytes.NewReader(resource))
+	why := walk(d, "", 0)
+	if why == "" {
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return "something follows the resource"
 		}
 	}
-	return nil
+	return why
+}
+
+func walk(d *json.Decoder, at string, depth int) string {
+	const noJSON = "it is not the JSON of a FHIR R4 Consent"
+	t, err := d.Token()
+	if err != nil || depth > maxDepth {
+		return noJSON
+	}
+	switch t {
+	case json.Delim('['):
+		for d.More() {
+			if why := walk(d, at, depth+1); why != "" {
+				return why
+			}
+		}
+		_, err = d.Token()
+	case json.Delim('{'):
+		seen := map[string]bool{}
+		for d.More() {
+			k, err := d.Token()
+			name, ok := k.(string)
+			if err != nil || !ok {
+				return noJSON
+			}
+			folded := strings.ToLower(name)
+			if seen[folded] {
+				return "an element is in it twice"
+			}
+			seen[folded] = true
+			switch at {
+			case "":
+				if !slices.Contains(elements, name) {
+					return "it has an element that is not read: only what says who agreed to what, when, and by which form, is"
+				}
+			case ".provision", ".provision.provision", ".provision.provision.provision":
+				if !slices.Contains(ofProvision, name) {
+					return "a provision is limited by something that is not read: only type, period, purpose and code are"
+				}
+			}
+			if name == "modifierExtension" || strings.HasPrefix(name, "_") {
+				return "it has an extension that changes what it means"
+			}
+			if why := walk(d, at+"."+name, depth+1); why != "" {
+				return why
+			}
+		}
+		_, err = d.Token()
+	case false:
+		if at == ".verification.verified" {
+			return "it says that it was not verified"
+		}
+	}
+	if err != nil {
+		return noJSON
+	}
+	return ""
 }
 
 // FHIR gives what a subject of a collection said, as FHIR R4 Consents in a searchset.

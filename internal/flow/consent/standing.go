@@ -79,12 +79,12 @@ func (d *Desk) Person(ctx context.Context, who admin.Caller, id collection.ID, w
 	if f.subject.ID == 0 && len(events) == 0 {
 		return nil, fault.New(fault.NotFound, "find a person", "collection "+string(id), "nothing is known of them: no image, and nothing that they said")
 	}
-	bases, opted, err := d.common(ctx, id)
+	c, err := d.common(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	st := stand(events, bases, f.subject.Created, opted[f.link], d.Now())
-	v := &PersonView{Pseudonym: string(f.subject.Pseudonym), Withdrawn: st.Withdrawn(), Words: st.Words(), Share: st.Share().Verdict.String(), OptedOut: opted[f.link], Events: []EventView{}}
+	st := c.stand(events, f.subject.Created, f.link, d.Now())
+	v := &PersonView{Pseudonym: string(f.subject.Pseudonym), Withdrawn: st.Withdrawn(), Words: st.Words(), Share: st.Share().Verdict.String(), OptedOut: c.opted[f.link], Events: []EventView{}}
 	for _, e := range events {
 		v.Events = append(v.Events, viewEvent(e))
 	}
@@ -101,7 +101,7 @@ func (d *Desk) Person(ctx context.Context, who admin.Caller, id collection.ID, w
 
 // Standings are what holds of every subject of a collection who is not withdrawn, by their number: for releases. It decides nothing.
 func (d *Desk) Standings(ctx context.Context, id collection.ID, now time.Time) (map[subject.ID]*judge.Standing, error) {
-	bases, opted, err := d.common(ctx, id)
+	c, err := d.common(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (d *Desk) Standings(ctx context.Context, id collection.ID, now time.Time) (
 		if s.Collection != id || s.IsWithdrawn() {
 			return nil
 		}
-		st := stand(said[s.Link], bases, s.Created, opted[s.Link], now)
+		st := c.stand(said[s.Link], s.Created, s.Link, now)
 		out[s.ID] = &st
 		return nil
 	})

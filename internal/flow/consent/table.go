@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -72,11 +73,24 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, id collection.ID, t
 	if err != nil {
 		return nil, bad("it has no row of headings")
 	}
+	if len(head) > maxColumns {
+		return nil, bad("it has more than 200 columns")
+	}
+	forms, err := d.Consent.Forms(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	names := make([]string, len(head))
 	for i, h := range head {
 		names[i] = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(h, "\ufeff")))
 		if !slices.Contains(reserved, names[i]) {
-			names[i] = strings.TrimSpace(h) // identifiers of clauses keep their case
+			names[i] = strings.TrimSpace(strings.TrimPrefix(h, "\ufeff")) // identifiers of clauses keep their case
+			// What is headed otherwise is nobody's answer: it would be dropped without a word, and its heading may be anything.
+			if names[i] != "" && !slices.ContainsFunc(forms, func(f consent.Form) bool {
+				return slices.ContainsFunc(f.Clauses, func(c consent.Clause) bool { return c.ID == names[i] })
+			}) {
+				return nil, bad(fmt.Sprintf("the heading of column %d is none that is read, and no clause of a form of this collection", i+1))
+			}
 		}
 	}
 	at := map[string]int{}
@@ -88,16 +102,14 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, id collection.ID, t
 	}
 	_, bySubject := at["subject"]
 	_, byPatient := at["patient_id"]
-	switch {
-	case len(names) > maxColumns:
-		return nil, bad("it has more than 200 columns")
-	case bySubject == byPatient:
+	if bySubject == byPatient {
 		return nil, bad("one column says whom a row is of: subject or patient_id")
 	}
+	mayWithdraw := false // it is asked when the first row withdraws: who does not may import all the same
 	r := &Report{Problems: []Problem{}}
 	var waiting []one
 	flush := func() error {
-		all, err := d.take(ctx, who, policy.RecordConsent, waiting)
+		all, err := d.take(ctx, who, waiting)
 		for i, o := range all {
 			switch {
 			case o.Recorded:
@@ -117,11 +129,14 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, id collection.ID, t
 	}
 	for n := 2; ; n++ {
 		cells, err := in.Read()
+		if bounded.N <= 0 {
+			return r, errors.Join(flush(), fault.New(fault.TooLarge, attempt, "", "it is larger than 64 MiB: part it. Its first rows have been recorded, and are not again"))
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if bounded.N <= 0 {
-			return r, fault.New(fault.TooLarge, attempt, "", "it is larger than 64 MiB; part it")
+		if _, ok := errors.AsType[*csv.ParseError](err); err != nil && !ok {
+			return r, errors.Join(flush(), fault.New(fault.Unavailable, attempt, "", "it could not be read to its end; what was read has been recorded, and the same table again changes nothing"))
 		}
 		r.Rows++
 		if err != nil {
@@ -142,6 +157,12 @@ func (d *Desk) Import(ctx context.Context, who admin.Caller, id collection.ID, t
 		if why != "" {
 			r.refuse(n, column, why)
 			continue
+		}
+		if actionOf(said) == policy.Withdraw && !mayWithdraw {
+			if err := d.allowed(ctx, who, policy.Withdraw, id); err != nil {
+				return r, errors.Join(flush(), err)
+			}
+			mayWithdraw = true
 		}
 		f, err := d.find(ctx, id, whom)
 		if kind := refusable(err); kind != "" {

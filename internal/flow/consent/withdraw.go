@@ -24,13 +24,26 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
-// jobErase destroys a subject's key when the hold is over.
-const jobErase = "erase a subject"
+// jobErase destroys a subject's key when the hold is over, and jobSuspend has it given to nobody until then.
+const (
+	jobErase   = "erase a subject"
+	jobSuspend = "suspend a subject's key"
+)
+
+// furthest is how far ahead a job is put off: a job that lies further ahead is taken for one that another clock has put there, and done at once.
+const furthest = 7 * 24 * time.Hour
+
+// wait asks for the erasure, or for another look at whether it is due.
+func (d *Desk) wait(tx *db.Tx, key string, after time.Time) error {
+	if far := d.Now().Add(furthest); after.After(far) {
+		after = far
+	}
+	return d.Jobs.Add(tx, jobErase, key, nil, after)
+}
 
 // hide takes everything of a subject out of sight for good. The collection's lock is taken first, as whoever adds an image takes it: what was acknowledged a moment before comes into no sight either.
-func (d *Desk) hide(tx *db.Tx, who admin.Caller, s subject.Subject) (consent.Withdrawal, error) {
-	now := d.Now()
-	w := consent.Withdrawal{Collection: s.Collection, Subject: s.ID, Scope: judge.FromUse, Actor: who.Actor, Created: now, EraseAfter: now.Add(Hold)}
+func (d *Desk) hide(tx *db.Tx, actor string, s subject.Subject, since time.Time) (consent.Withdrawal, error) {
+	w := consent.Withdrawal{Collection: s.Collection, Subject: s.ID, Scope: judge.FromUse, Actor: actor, Created: since, EraseAfter: since.Add(Hold)}
 	changed, err := d.Catalogue.Withdraw(tx, s.Collection, s.ID)
 	if err != nil {
 		return w, err
@@ -52,12 +65,57 @@ func (d *Desk) hide(tx *db.Tx, who admin.Caller, s subject.Subject) (consent.Wit
 			return w, err
 		}
 	}
-	return w, d.Jobs.Add(tx, jobErase, strconv.FormatInt(w.ID, 10), nil, w.EraseAfter)
+	key := strconv.FormatInt(w.ID, 10)
+	if err := d.Jobs.Add(tx, jobSuspend, key, nil, d.Now()); err != nil {
+		return w, err
+	}
+	return w, d.wait(tx, key, w.EraseAfter)
+}
+
+// Restored takes a subject out of sight whose key the newest keys call suspended or destroyed, on a node that was restored from a backup of before: what the backup does not know of the withdrawal is
+// made again as far as the key tells it. It is called before the node serves, in the transaction that settles it.
+func (d *Desk) Restored(tx *db.Tx, s subject.Subject, m keys.Mark) error {
+	since := m.Suspended
+	if since.IsZero() {
+		since = m.Destroyed
+	}
+	w, err := d.hide(tx, "node", s, since)
+	if err != nil {
+		return err
+	}
+	outcome := "its key was suspended after the backup"
+	if !m.Destroyed.IsZero() {
+		outcome = "its key was destroyed after the backup"
+		if _, err := d.Clinical.Erase(tx, s.ID); err != nil {
+			return err
+		}
+		if err := d.Consent.SetErased(tx, w.ID, m.Destroyed); err != nil {
+			return err
+		}
+	}
+	return d.Audit.Append(tx, audit.Entry{Actor: "node", Action: policy.Withdraw.String(), Object: fmt.Sprintf("subject %d", int64(s.ID)), Collection: string(s.Collection), Outcome: outcome})
 }
 
 // Handlers are the jobs that are done here.
 func (d *Desk) Handlers() map[string]jobs.Handler {
-	return maps.Clone(map[string]jobs.Handler{jobErase: d.erase})
+	return maps.Clone(map[string]jobs.Handler{jobErase: d.erase, jobSuspend: d.suspend})
+}
+
+// suspend has the key of a subject given to nobody. The withdrawal does so when its transaction has been committed; whatever kept it from that, the job does not.
+func (d *Desk) suspend(ctx context.Context, key string, _ []byte) error {
+	id, err := strconv.ParseInt(key, 10, 64)
+	if err != nil {
+		return fault.New(fault.Internal, jobSuspend, "", "its number is none")
+	}
+	w, err := d.Consent.Withdrawal(ctx, id)
+	if err != nil {
+		return err
+	}
+	s, err := d.Subjects.Get(ctx, w.Subject)
+	if err != nil {
+		return err
+	}
+	return d.Ring.Suspend(ctx, keys.ID(s.Key))
 }
 
 // erase destroys the key of a subject, and what is known of them besides. It can be done again after any failure.
@@ -70,8 +128,8 @@ func (d *Desk) erase(ctx context.Context, key string, _ []byte) error {
 	if err != nil || !w.Erased.IsZero() {
 		return err
 	}
-	if now := d.Now(); now.Before(w.EraseAfter) { // it was asked for too early, or the clock was set back
-		return d.DB.Write(ctx, func(tx *db.Tx) error { return d.Jobs.Add(tx, jobErase, key, nil, w.EraseAfter) })
+	if now := d.Now(); now.Before(w.EraseAfter) { // it was looked at on the way, or the clock was set back
+		return d.DB.Write(ctx, func(tx *db.Tx) error { return d.wait(tx, key, w.EraseAfter) })
 	}
 	s, err := d.Subjects.Get(ctx, w.Subject)
 	if err != nil {
@@ -162,10 +220,11 @@ func (d *Desk) Certify(ctx context.Context, who admin.Caller, id collection.ID, 
 	if err != nil {
 		return nil, nil, err
 	}
-	_, gone, err := d.Ring.Destroyed(ctx, keys.ID(s.Key))
+	mark, err := d.Ring.Marked(ctx, keys.ID(s.Key))
 	if err != nil {
 		return nil, nil, err
 	}
+	gone := !mark.Destroyed.IsZero()
 	c := &Certificate{Format: CertificateFormat, Collection: string(id), Pseudonym: string(s.Pseudonym), Scope: w.Scope, Moment: d.Now().UTC().Truncate(time.Second),
 		Withdrawn: w.Created.UTC(), Studies: w.Studies, Instances: w.Instances, EraseAfter: w.EraseAfter.UTC(), Key: !gone}
 	c.Says = append(c.Says, "From the moment of the withdrawal this node serves nothing of this person, by any way.")
@@ -177,7 +236,7 @@ func (d *Desk) Certify(ctx context.Context, who admin.Caller, id collection.ID, 
 		c.Says = append(c.Says, "The key that everything kept of this person was encrypted with has been destroyed: what is left in this node's packs, in its bucket and mirror, and in backups can be read by nobody.",
 			"Backups of the keys that were made before are to be removed by who keeps them; a restore takes the newest, in which this key is not.")
 	} else {
-		c.Says = append(c.Says, "What is kept of this person is still encrypted under a key that exists; it is destroyed when the hold is over.")
+		c.Says = append(c.Says, "What is kept of this person is still encrypted under a key that exists and that this node gives to nobody; it is destroyed when the hold is over.")
 	}
 	c.Says = append(c.Says, "That this person has withdrawn is kept, as a keyed hash, so that nothing of theirs is taken again.",
 		"Who was given copies before is not part of this certificate.")

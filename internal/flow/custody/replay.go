@@ -168,8 +168,9 @@ func (r *replay) run(ctx context.Context, from int64) error {
 		}
 		key, err := c.ring.Get(ctx, h.KeyID)
 		if fault.Is(err, fault.NotFound) {
-			_, erased, derr := c.ring.Destroyed(ctx, h.KeyID)
-			if derr == nil && !erased {
+			// Destroyed or suspended: whatever it was, nothing of it is to be seen.
+			_, derr := c.ring.Marked(ctx, h.KeyID)
+			if fault.Is(derr, fault.NotFound) {
 				derr = fault.New(fault.Corrupt, "replay record", h.Ref.String(), "its key was never in this key ring: restore the keys from a newer backup first")
 			}
 			return true, derr
