@@ -44,6 +44,8 @@ const study = (page) => linked(page, "/collections/lantern?from=0", '.card:not(:
 const help = [
   { name: "find", at: () => "/?q=cancer", anybody: true, cut: ["main .wrap"] },
   { name: "understand", at: () => "/directory/lantern", anybody: true, cut: [".stats.head", "main .cols"] },
+  { name: "requests", at: () => "/directory/lantern/request?for=disease&disease=C34&country=GB&download=yes", cut: ["main .wrap"], high: 640 },
+  { name: "decide", at: (page) => linked(page, "/requests", '[aria-labelledby=to] li:has(.st.warn) h3 a'), across: 1000, cut: [".crumb", "[aria-labelledby=item1]"], high: 640 },
   { name: "deposit", at: () => "/collections/lantern/upload", cut: ["main .wrap"], high: 540 },
   { name: "follow", at: (page) => linked(page, "/deposits", "tr:has(.st.warn) a.hit"), across: 1000, cut: [".crumb", "[aria-labelledby=became]"] },
   { name: "send", at: () => "/collections/lantern/settings", across: 1280, cut: ["[aria-labelledby=modality]"] },

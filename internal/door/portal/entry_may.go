@@ -2,6 +2,8 @@ package portal
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
@@ -93,7 +95,11 @@ func (d *Door) mayUse(r *request) (*page, error) {
 		p.Kinds = append(p.Kinds, k)
 	}
 	p.May, _ = useOf(&e.DataUse)
-	if access := accessOf(e, p.Address); e.Access.Service != "open" {
+	access := accessOf(e, p.Address)
+	if err := d.measure(r, e, &access); err != nil {
+		return nil, err
+	}
+	if e.Access.Service != "open" {
 		p.Ask = access.Ask
 	}
 	out := &page{file: "entryuse", title: "May you use " + e.Title, section: "/", help: "understand"}
@@ -101,6 +107,13 @@ func (d *Door) mayUse(r *request) (*page, error) {
 		switch purpose, err := directoryflow.ReadPurpose(q); {
 		case err == nil:
 			p.Answer = e.DataUse.Match(purpose)
+			if strings.HasSuffix(p.Ask, "/request") { // what was said here need not be said again
+				form := url.Values{}
+				for name, v := range purposeOf(q) {
+					form.Set(name, v)
+				}
+				p.Ask += "?" + form.Encode()
+			}
 		case fault.Is(err, fault.Invalid):
 			problem, _ := web.ProblemOf(err)
 			p.Problem, p.Asked, out.status = problem.Detail, false, http.StatusUnprocessableEntity

@@ -176,6 +176,10 @@ type accessView struct {
 	RightsAddress   string
 	Cost            []string
 	Ask             string // the address of the form to ask by
+	Question        string // where a question is asked instead
+	Measured        string // how long decisions took; empty: nothing is measured here
+	MeasuredOf      string // of how many, and whose time it was
+	Register        string // what the data are used for; empty: there is no register of them
 	Email, URL      string
 	Name            string
 }
@@ -195,7 +199,10 @@ func accessOf(e *directory.Entry, address string) accessView {
 	}
 	open := e.Access.Condition != "closed" && e.Access.Condition != "restricted"
 	if open {
-		a.Ask = "/ask?about=" + address
+		a.Ask, a.Question = "/ask?about="+address, "/ask?about="+address
+		if e.Holding == directory.Here {
+			a.Ask = address + "/request"
+		}
 		a.Sign = "ok"
 	}
 	work := stepView{"Download", "by one command, which checks every byte.", ""}

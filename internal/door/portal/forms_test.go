@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/access"
 	"github.com/vitrine-imaging/vitrine/internal/flow/ask"
 )
 
@@ -36,9 +37,9 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestFormsAreBounded(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	h := site(t, Parts{Ask: &ask.Desk{}})
+	h := site(t, Parts{Ask: &ask.Desk{}, Access: &access.Desk{}})
 	mux := web.NewMux()
-	d, err := New(Parts{Ask: &ask.Desk{}})
+	d, err := New(Parts{Ask: &ask.Desk{}, Access: &access.Desk{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ func functions(f *files) template.FuncMap {
 		"people":   people,
 		"size":     size,
 		"date":     func(t time.Time) template.HTML { return unbroken(date(t)) },
+		"lastday":  func(t time.Time) template.HTML { return unbroken(date(lastDay(t))) },
+		"days":     daysText,
 		"moment":   func(t time.Time) template.HTML { return unbroken(moment(t)) },
 		"door":     doorName,
 		"plural":   plural,
@@ -48,6 +50,17 @@ func functions(f *files) template.FuncMap {
 		"studyname": studyName,
 		"dicomdate": func(s string) string { return date(dicomDate(s)) },
 	}
+}
+
+// daysText is a number of days in words.
+func daysText(d float64) string {
+	switch {
+	case d < 1:
+		return "less than a day"
+	case d < 2:
+		return "1 day"
+	}
+	return grouped(fmt.Sprint(int(d))) + " days"
 }
 
 // grouped writes the digits of a whole number in threes.

@@ -53,6 +53,7 @@ type view struct {
 	Notice      *notice
 	Node        string
 	CountsDate  string
+	Register    bool // there is a register of uses
 	Page        any
 }
 
@@ -124,17 +125,19 @@ func (d *Door) page(do func(*request) (*page, error)) http.HandlerFunc {
 const maxForm = 64 << 10
 
 // form reads a form of a page: it is short, and in memory alone. A form with files would be written to temporary files, whoever sends it, and is none of a page's.
-func (r *request) form() error {
+func (r *request) form() error { return r.formWithin(maxForm) }
+
+func (r *request) formWithin(most int64) error {
 	if r.Method != http.MethodPost {
 		return nil
 	}
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), "/"); strings.EqualFold(strings.TrimSpace(kind), "multipart") {
 		return web.Refuse(http.StatusUnsupportedMediaType, "read form", "it is not sent as a form of this page", "Send it from the page.")
 	}
-	r.Body = http.MaxBytesReader(r.w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(r.w, r.Body, most)
 	if err := r.ParseForm(); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return fault.New(fault.TooLarge, "read form", "", "the form is larger than "+size(maxForm))
+			return fault.New(fault.TooLarge, "read form", "", "the form is larger than "+size(most))
 		}
 		return fault.New(fault.Invalid, "read form", "", "it cannot be read")
 	}
@@ -189,7 +192,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Bare: p.bare, Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: d.withIdentity(r, d.withQuestions(r, navigation(r.caller, p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted,
+		Nav: d.withIdentity(r, d.withQuestions(r, d.withRequests(r, navigation(r.caller, p.section), p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted, Register: d.Access != nil,
 	}
 	if d.Ask != nil {
 		v.Ask = askAddress(r.Request)
@@ -395,6 +398,15 @@ var notices = []notice{
 	noticeIdentifies:  {"ok", "It identifies from now on. What has it is being held, and loses it when it is accepted."},
 	noticeRulingEnded: {"ok", "Ended. What it accepted is being held again, and waits for a person."},
 	noticePulling:     {"ok", "It begins, or waits for its hours. What becomes of each request stands below."},
+	noticeHandedIn:    {"ok", "Handed in. What happens next stands here."},
+	noticeDiscarded:   {"ok", "Deleted, with the key that it was encrypted under."},
+	noticeApproved:    {"ok", "Approved. The use begins once a signed agreement was checked."},
+	noticeDecided:     {"ok", "Decided. Who asked sees it here."},
+	noticeAskedBack:   {"ok", "Asked. It waits for the applicant now."},
+	noticeAnswered:    {"ok", "Answered. It waits for the custodian now."},
+	noticeWithdrawn:   {"ok", "Withdrawn."},
+	noticeAgreement:   {"ok", "The document is kept, encrypted. The custodian checks it."},
+	noticeExecuted:    {"ok", "Executed. What was approved may be used now, for its time."},
 	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
@@ -412,4 +424,13 @@ const (
 	noticeRulingEnded
 	noticeIdentifies
 	noticePulling
+	noticeHandedIn
+	noticeDiscarded
+	noticeApproved
+	noticeDecided
+	noticeAskedBack
+	noticeAnswered
+	noticeWithdrawn
+	noticeAgreement
+	noticeExecuted
 )

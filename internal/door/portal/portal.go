@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/access"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/ask"
 	"github.com/vitrine-imaging/vitrine/internal/flow/clinical"
@@ -40,6 +41,8 @@ type Parts struct {
 	Delivery *delivery.Delivery
 	Review   *review.Flow
 	Ask      *ask.Desk // nil: nobody can be asked
+	// Access is where data are asked for and permitted; nil: they are not.
+	Access *access.Desk
 	// Reidentify tells two people together who a subject is; nil: nobody is told.
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
@@ -124,6 +127,9 @@ func (d *Door) Register(mux web.Routes) {
 	d.registerHelp(mux)
 	if d.Ask != nil {
 		d.registerAsk(mux)
+	}
+	if d.Access != nil {
+		d.registerAccess(mux)
 	}
 	if d.Status != nil {
 		d.registerStatus(mux)

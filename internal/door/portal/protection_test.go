@@ -209,7 +209,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	crawl := func(v *visitor) (shown, asked map[string]int) {
 		shown, asked = map[string]int{}, map[string]int{}
 		seen := map[string]bool{}
-		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/collections", "/entries", "/questions", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
+		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/collections", "/entries", "/questions", "/requests", "/register", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
 			"/send", "/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
 			"/directory/template.csv", "/audit/entries.csv", "/audit/checkpoint.txt", "/directory/north/picture", "/metrics", "/nothing/here", "/help/nosuch", "/directory/nowhere", "/held/1"}
 		for len(todo) > 0 {
@@ -268,6 +268,14 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 	away := directorytest.Full().Entry
 	register(t, n, "away", away, true)
 	register(t, n, "hidden", directorytest.Minimal(), false)
+	asked := askable()
+	asked.Collection, asked.Title = "asked", "What is asked for"
+	if err := n.Stores.DB.Write(t.Context(), func(tx *db.Tx) error {
+		return n.Stores.Collections.Create(tx, collection.Collection{ID: "asked", Title: "Asked", Profile: "research", ProfileVersion: "1"})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	register(t, n, "asked", asked, true)
 	hold(t, n, "1.2.3.1.1")
 	all, err := n.Stores.Catalogue.All(t.Context(), 0, 100)
 	if err != nil {
@@ -308,12 +316,22 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		{"/directory/new", url.Values{}, 422},
 		{"/collections", url.Values{"id": {"No Such"}}, 422},
 		{"/account/app", url.Values{"code": {"000000"}}, 0},
+		{"/directory/asked/request", with(asking(), "do", "save"), 200},
+		{"/directory/asked/request", with(asking(), "do", "check", "for", ""), 200},
+		{"/directory/asked/request", with(asking(), "do", "submit", "aims", ""), 422},
 	} {
 		if code, body, _ := steward.do("POST", a.path, a.form); a.want != 0 && code != a.want {
 			t.Errorf("POST %s: %d %.300s", a.path, code, body)
 		}
 	}
-	_, body, _ := stranger.do("POST", "/ask", url.Values{"about": {home}, "subject": {"Follow-up"}, "text": {"Is there any?"}, "contact": {"imogen@example.org"}})
+	_, body, at := steward.do("POST", "/directory/asked/request", with(asking(), "do", "submit"))
+	if !strings.HasPrefix(at, "/requests/") {
+		t.Fatalf("a request led to %s: %.300s", at, body)
+	}
+	if code, body := steward.give(at+"/agreement", map[string]string{"organisation": "University of the North", "parties": "The Provost", "effective": "2026-01-01", "expires": "2199-01-01"}, signed); code != 200 {
+		t.Errorf("an agreement: %d %.300s", code, body)
+	}
+	_, body, _ = stranger.do("POST", "/ask", url.Values{"about": {home}, "subject": {"Follow-up"}, "text": {"Is there any?"}, "contact": {"imogen@example.org"}})
 	letter := regexp.MustCompile(`/questions/link\?t=[\w-]{43}`).FindString(body)
 	if letter == "" {
 		t.Fatalf("a visitor cannot ask: %.500s", body)

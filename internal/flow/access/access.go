@@ -185,8 +185,13 @@ func (d *Desk) nameOf(ctx context.Context, actor string) (string, error) {
 	return a.Name, err
 }
 
-// titleOf is what people call a collection.
+// titleOf is what people call a collection: as the directory has it, else as the node does.
 func (d *Desk) titleOf(ctx context.Context, c collection.ID) (string, error) {
+	if e, err := d.Entries.OfCollection(ctx, c); err == nil {
+		if e, err = d.Entries.Seen(ctx, e.ID); err == nil {
+			return e.Entry.Title, nil
+		}
+	}
 	x, err := d.Collections.Get(ctx, c)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return "", err

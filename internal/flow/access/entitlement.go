@@ -111,6 +111,9 @@ func (d *Desk) grant(ctx context.Context, by string, i record.Item) error {
 			from = e.Expires // a later agreement carries on
 		}
 	}
+	if !from.Before(*terms.Until) {
+		return nil // all that was approved is permitted already, or over
+	}
 	a, ok, err := d.covering(ctx, i, f, from)
 	if err != nil || !ok {
 		return err

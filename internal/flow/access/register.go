@@ -67,7 +67,7 @@ func (d *Desk) shown(ctx context.Context, c collection.ID) (t Target, err error)
 	}
 	if e, err := d.Entries.OfCollection(ctx, c); err == nil {
 		if e, err = d.Entries.Seen(ctx, e.ID); err == nil {
-			t.Title, t.Entry = e.Entry.Title, e.ID
+			t.Entry = e.ID
 		}
 	}
 	return t, nil

@@ -294,7 +294,7 @@ func (f *Flow) Demo(ctx context.Context, who admin.Caller, lasts time.Duration) 
 		a = identity.Account{Issuer: issuer, Subject: subject}
 	}
 	var grants []policy.Grant
-	for _, r := range []policy.Role{policy.Steward, policy.Admin, policy.Depositor, policy.Researcher} {
+	for _, r := range []policy.Role{policy.Steward, policy.Custodian, policy.Admin, policy.Depositor, policy.Researcher} {
 		grants = append(grants, policy.Grant{Role: r, Collection: policy.AllCollections})
 	}
 	return f.entry(ctx, who, a, "Demo Steward", grants, lasts)
