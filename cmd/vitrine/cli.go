@@ -41,7 +41,7 @@ type CLI struct {
 	Report      reportCmd       `cmd:"" group:"node" help:"Say what was done to a deposit, in counts."`
 	Statement   statementCmd    `cmd:"" group:"node" help:"Say how a collection was de-identified, signed; verify what a node has signed."`
 	Rulings     rulingsCmd      `cmd:"" name:"ruling" group:"node" help:"Decide once for all that is held and alike; list such decisions, end one."`
-	Releases    releasesCmd     `cmd:"" name:"release" group:"node" help:"Make admitted studies visible to researchers."`
+	Releases    releasesCmd     `cmd:"" name:"release" group:"node" help:"Make datasets and their versions, publish them; make admitted studies visible."`
 	Requests    requestsCmd     `cmd:"" name:"request" group:"node" help:"Ask to use data, decide on what others ask for, and see what data are used for."`
 	Agreements  agreementsCmd   `cmd:"" name:"agreement" group:"node" help:"Give, check and end the signed agreements of requests."`
 	Entitlement entitlementsCmd `cmd:"" name:"entitlement" group:"node" help:"List who may use what until when; suspend, resume or revoke it."`

@@ -21,14 +21,20 @@ import (
 type getCmd struct {
 	serverFlags
 	patienceFlags
-	What        []string `arg:"" name:"what" help:"UIDs of studies, series or instances; or a query as for find (Modality=CT StudyDate=2024..); or a manifest: a file with a UID, or study/series/instance, on each line."`
+	What        []string `arg:"" name:"what" help:"A release, DATASET@VERSION or DATASET@latest; or UIDs of studies, series or instances; or a query as for find (Modality=CT StudyDate=2024..); or a manifest: a file with a UID, or study/series/instance, on each line."`
 	To          string   `required:"" placeholder:"DIR" help:"Folder to write to; run again, it is completed."`
 	Collection  string   `placeholder:"ID" help:"From this collection alone."`
 	Connections int      `default:"4" placeholder:"N" help:"Connections at a time. Default: ${default}."`
+	Layout      string   `placeholder:"TEMPLATE" help:"Of a release: where each object goes, as {split}/{subject}/{study}/{series}/{instance}.dcm; without it, as the manifest has it. {modality} and {drs} are known too."`
+
+	DeleteWithdrawn bool `name:"delete-withdrawn" help:"Of a release: delete here what an earlier run brought and whose person has withdrawn since."`
 }
 
 func (c *getCmd) Help() string {
-	return `Files are written as PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm, and their digests to SHA256SUMS (check them at any time with
+	return `A release comes whole and proven: its manifest is held to the root that the release's page names, each object to the digest in the manifest. What broke off is taken up where it ended; what is there is not
+fetched again.
+
+Otherwise files are written as PatientID/StudyInstanceUID/SeriesInstanceUID/SOPInstanceUID.dcm, and their digests to SHA256SUMS (check them at any time with
 sha256sum -c SHA256SUMS). Each file is checked against the digest that the node gives. What is there already and unchanged is not fetched again.`
 }
 
@@ -48,6 +54,12 @@ func (c *getCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		return err
 	}
 	defer cl.Close()
+	if len(c.What) == 1 && strings.Contains(c.What[0], "@") && !isFile(c.What[0]) {
+		return c.release(ctx, cli, s, cl)
+	}
+	if c.Layout != "" || c.DeleteWithdrawn {
+		return usage("--layout and --delete-withdrawn are of a release: DATASET@VERSION")
+	}
 	g := &getting{cmd: c, client: cl, std: s, quiet: cli.Quiet}
 	if err := g.resolve(ctx); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,6 +14,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -146,3 +148,65 @@ func reprDigest(field string) ([]byte, bool) {
 	}
 	return nil, false
 }
+
+// Raw writes a file of the API of whatever size as it comes.
+func (c *Client) Raw(ctx context.Context, w io.Writer, path ...string) error {
+	r, err := c.request(ctx, http.MethodGet, c.at(nil, path...), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return problem(resp)
+	}
+	_, err = io.Copy(w, resp.Body)
+	return err
+}
+
+// ErrGone is the failure of an object of a release that is served no more (410).
+var ErrGone = errors.New("it is served no more")
+
+// Object reads an object of a release by its DRS identifier from a byte on, and gives its bytes from there: to be closed. The answer may begin at 0 all the same; from says where.
+func (c *Client) Object(ctx context.Context, id string, at int64) (body io.ReadCloser, from int64, err error) {
+	r, err := c.request(ctx, http.MethodGet, c.at(nil, "ga4gh", "drs", "v1", "objects", id, "file"), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	if at > 0 {
+		r.Header.Set("Range", "bytes="+strconv.FormatInt(at, 10)+"-")
+	}
+	resp, err := c.do(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return resp.Body, 0, nil
+	case http.StatusPartialContent:
+		return resp.Body, at, nil
+	case http.StatusGone:
+		discard(resp)
+		return nil, 0, ErrGone
+	}
+	defer discard(resp)
+	var msg struct {
+		Msg string `json:"msg"`
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err == nil && json.Unmarshal(b, &msg) == nil && msg.Msg != "" {
+		return nil, 0, &Refused{Status: resp.StatusCode, Msg: msg.Msg}
+	}
+	return nil, 0, &Refused{Status: resp.StatusCode, Msg: http.StatusText(resp.StatusCode)}
+}
+
+// Refused is a refusal of the Data Repository Service.
+type Refused struct {
+	Status int
+	Msg    string
+}
+
+func (r *Refused) Error() string { return r.Msg }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	accessflow "github.com/vitrine-imaging/vitrine/internal/flow/access"
+	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
+	"github.com/vitrine-imaging/vitrine/internal/judge/access"
 	record "github.com/vitrine-imaging/vitrine/internal/record/access"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
 )
@@ -24,4 +26,14 @@ func (n *Node) openAccess(ctx context.Context) error {
 		return err
 	}
 	return n.Access.Schedule(ctx)
+}
+
+// entitled tells the desk of releases what is known of an account, and by which entitlement each of its grants is.
+func (n *Node) entitled(ctx context.Context, account string, want access.Capability, of releaseflow.ReleaseFacts) (access.Facts, []int64, error) {
+	f, by, err := n.Access.Facts(ctx, account, want, accessflow.ReleaseFacts(of))
+	ids := make([]int64, len(by))
+	for i, id := range by {
+		ids[i] = int64(id)
+	}
+	return f, ids, err
 }

@@ -6,9 +6,11 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	consentflow "github.com/vitrine-imaging/vitrine/internal/flow/consent"
+	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/release"
 )
 
 // Consent is where people's wishes are handed in. Without a signer no certificate is signed.
@@ -35,5 +37,15 @@ func (s *Stores) ConsentDesk(ctx context.Context, log *slog.Logger) (*consentflo
 	if err != nil {
 		return nil, err
 	}
-	return s.Consent(ctx, sign, log)
+	d, err := s.Consent(ctx, sign, log)
+	if err != nil {
+		return nil, err
+	}
+	// Who withdraws is out of every release too, whichever desk is asked.
+	r, err := release.OpenRecord(ctx, s.DB)
+	if err != nil {
+		return nil, err
+	}
+	d.Withdrawn = (&releaseflow.Desk{Parts: releaseflow.Parts{Releases: r, Audit: s.Audit, Jobs: s.Queue}}).Withdrawn
+	return d, nil
 }

@@ -38,6 +38,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
+	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -76,6 +77,7 @@ type Node struct {
 	Delivery  *delivery.Delivery
 	Review    *review.Flow
 	Consent   *consentflow.Desk
+	Releases  *releaseflow.Desk
 	Gateway   *gateway.Gateway  // nil: it is none
 	Forward   *forwardflow.Flow // nil: nothing is sent on
 
@@ -193,6 +195,14 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.Consent, err = s.ConsentDesk(ctx, cfg.Log); err != nil {
 		return nil, err
 	}
+	sign, err := signer(s.Ring.Root())
+	if err != nil {
+		return nil, err
+	}
+	if n.Releases, err = s.Releases(ctx, cfg.Version, sign, n.Consent, n.Directory, n.Delivery, cfg.Log); err != nil {
+		return nil, err
+	}
+	n.Releases.Facts = n.entitled
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err
 	}
@@ -328,6 +338,7 @@ func (n *Node) Run(ctx context.Context) error {
 	behind.Go(deid.Prepare)
 	behind.Go(func() { report("admission", n.Custody.RunAdmission(inner)) })
 	behind.Go(func() { report("withdrawals", n.Stores.Gate.Run(inner)) })
+	behind.Go(func() { report("releases", n.Releases.Run(inner)) })
 	if n.reads() {
 		pixels := n.reading()
 		behind.Go(func() { report("reading", pixels.Run(inner)) })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/door/api"
 	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
+	"github.com/vitrine-imaging/vitrine/internal/door/drs"
 	"github.com/vitrine-imaging/vitrine/internal/door/portal"
 	"github.com/vitrine-imaging/vitrine/internal/door/upload"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
@@ -34,6 +35,7 @@ func (n *Node) website() (*http.Server, error) {
 		Log:  n.cfg.Log,
 		Base: n.place.Public,
 	}).Register(mux)
+	drs.New(drs.Parts{Releases: n.Releases, Name: nodeName, Version: n.cfg.Version, Log: n.cfg.Log}).Register(mux)
 	uploads, err := upload.New(n.Uploads, n.Links, n.cfg.Log)
 	if err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
-		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent,
+		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent, Releases: n.Releases,
 		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			if !n.Status.Up(ctx) {

@@ -177,6 +177,29 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/pulls/pull-1", "", in(policy.Steward, policy.Admin), 404, false},
 		{"PATCH", "/api/collections/default/pulls/pull-1", `{"state": "paused"}`, in(policy.Steward, policy.Admin), 404, false},
 		{"GET", "/api/collections/default/pulls/pull-1/fates", "", in(policy.Steward, policy.Admin), 404, false},
+		{"GET", "/api/datasets", "", nil, 200, true},
+		{"POST", "/api/datasets", `{"id": "made-%d", "collection": "default", "about": {"title": "T", "abstract": "A."}}`, in(policy.Steward, policy.Custodian), 201, false},
+		{"GET", "/api/datasets/none", "", nil, 404, true},
+		{"PUT", "/api/datasets/none", `{"title": "T", "abstract": "A."}`, known, 404, false},
+		{"GET", "/api/datasets/none/comparison", "", known, 404, false},
+		{"POST", "/api/datasets/none/releases", `{}`, known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0", "", nil, 404, true},
+		{"POST", "/api/datasets/none/releases/1.0.0/publication", "", known, 404, false},
+		{"DELETE", "/api/datasets/none/releases/1.0.0", "", known, 404, false},
+		{"POST", "/api/datasets/none/releases/1.0.0/tombstone", `{"code": "error", "reason": "x"}`, known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/decision", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/croissant", "", nil, 404, true},
+		{"GET", "/api/datasets/none/releases/1.0.0/ro-crate", "", nil, 404, true},
+		{"GET", "/api/datasets/none/releases/1.0.0/datacite", "", nil, 404, true},
+		{"GET", "/api/datasets/none/releases/1.0.0/schema.org", "", nil, 404, true},
+		{"GET", "/api/datasets/none/releases/1.0.0/citation.cff", "", nil, 404, true},
+		{"GET", "/api/datasets/none/releases/1.0.0/manifest", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/instances.csv", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/instances.parquet", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/series.csv", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/series.parquet", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/tcia", "", known, 404, false},
+		{"GET", "/api/datasets/none/releases/1.0.0/s5cmd", "", known, 404, false},
 		{"GET", "/api/collections/default/consent", "", nil, 200, true},
 		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE"}, "grants": ["research"]}`, in(policy.Depositor, policy.Steward), 201, false},
 		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE-2"}, "withdrawal": "collection"}`, in(policy.Depositor, policy.Steward), 201, false},
@@ -282,7 +305,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		covered := map[string]bool{}
 		for _, r := range routes {
 			p, _, _ := strings.Cut(r.path, "?")
-			for _, v := range []string{"default", "link-0123456789abcdef", "pull-1", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1", "99", "north"} {
+			for _, v := range []string{"default", "link-0123456789abcdef", "pull-1", "token-0000000000000000", "person-0000000000000000", "NOBODY", "1.0.0", "1", "99", "north", "none"} {
 				p = strings.ReplaceAll(p, "/"+v, "/{}")
 			}
 			covered[r.method+" "+p] = true

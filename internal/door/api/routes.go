@@ -78,6 +78,9 @@ func (d *Door) routes() []route {
 	if d.Links != nil {
 		all = append(all, d.linkRoutes()...)
 	}
+	if d.Releases != nil {
+		all = append(all, d.datasetRoutes()...)
+	}
 	if d.Consent != nil {
 		all = append(all, d.consentRoutes()...)
 	}

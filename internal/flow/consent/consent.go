@@ -458,15 +458,17 @@ func (d *Desk) common(ctx context.Context, id collection.ID) (c *common, err err
 	if c.opted, err = d.Consent.OptedOut(ctx, id); err != nil {
 		return nil, err
 	}
-	// The custodian's, as the collection's entry in the directory says it.
+	c.country, err = d.country(ctx, id)
+	return c, err
+}
+
+// country is where people of a collection were asked: its custodian's, as its entry in the directory says it.
+func (d *Desk) country(ctx context.Context, id collection.ID) (string, error) {
 	e, err := d.Entries.OfCollection(ctx, id)
-	switch {
-	case err == nil:
-		c.country = e.Entry.Custodian.Country
-	case !fault.Is(err, fault.NotFound):
-		return nil, err
+	if fault.Is(err, fault.NotFound) {
+		return "", nil
 	}
-	return c, nil
+	return e.Entry.Custodian.Country, err
 }
 
 // stand works out what holds of a person who first came at a time; zero: nothing of them has.

@@ -323,3 +323,23 @@ func (d *Desk) OptOuts(ctx context.Context, who admin.Caller, id collection.ID, 
 	})
 	return n, err
 }
+
+// StandingOf is what holds of one subject at a moment. It decides nothing.
+func (d *Desk) StandingOf(ctx context.Context, s subject.Subject, now time.Time) (judge.Standing, error) {
+	events, err := d.Consent.Of(ctx, s.Collection, s.Link)
+	if err != nil {
+		return judge.Standing{}, err
+	}
+	opted, err := d.Consent.HasOptedOut(ctx, s.Collection, s.Link)
+	if err != nil {
+		return judge.Standing{}, err
+	}
+	c := &common{opted: map[subject.Link]bool{s.Link: opted}}
+	if c.bases, err = d.Consent.Bases(ctx, s.Collection); err != nil {
+		return judge.Standing{}, err
+	}
+	if c.country, err = d.country(ctx, s.Collection); err != nil {
+		return judge.Standing{}, err
+	}
+	return c.stand(events, s.Created, s.Link, now), nil
+}

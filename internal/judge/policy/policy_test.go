@@ -70,6 +70,7 @@ record consent        depositor steward operator                 collection
 record a withdrawal   depositor steward operator                 collection
 see consent           custodian steward operator                 collection
 manage legal bases    custodian steward operator                 collection
+make releases         custodian steward operator                 collection
 erase before the hold is over  steward operator                  collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node

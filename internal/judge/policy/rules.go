@@ -135,6 +135,7 @@ var rules = []rule{
 	{action: Withdraw, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "carries out that a person withdraws: whoever hears of it may"},
 	{action: SeeConsent, roles: []Role{Custodian, Steward, Operator}, terms: reviewTerms, because: "sees what people of the collection have agreed to, by their pseudonyms"},
 	{action: ManageBases, roles: []Role{Custodian, Steward, Operator}, terms: actTerms, because: "answers for the basis on which the collection's images are used"},
+	{action: MakeRelease, roles: []Role{Custodian, Steward, Operator}, terms: actTerms, because: "makes releases of the collection's objects, and answers for them"},
 	{action: EraseNow, roles: []Role{Steward, Operator}, terms: actTerms, because: "may destroy at once what is to be destroyed"},
 
 	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},
