@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/door/api"
 	"github.com/vitrine-imaging/vitrine/internal/door/dicomweb"
 	"github.com/vitrine-imaging/vitrine/internal/door/drs"
+	"github.com/vitrine-imaging/vitrine/internal/door/fhir"
 	"github.com/vitrine-imaging/vitrine/internal/door/portal"
 	"github.com/vitrine-imaging/vitrine/internal/door/upload"
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
@@ -88,6 +89,7 @@ func (n *Node) website() (*http.Server, error) {
 		},
 		Checkpoint: func(ctx context.Context, who admin.Caller) (string, error) { return desk.Checkpoint(ctx, who, sign) },
 	}).Register(mux)
+	(&fhir.Door{Consent: n.Consent, Name: nodeName, Version: n.cfg.Version}).Register(mux)
 	facts, err := s.Clinical(context.Background())
 	if err != nil {
 		return nil, err

@@ -187,6 +187,7 @@ type Said struct {
 
 // Outcome is what came of it.
 type Outcome struct {
+	Event     int64       `json:"-"`                   // its number
 	Recorded  bool        `json:"recorded"`            // false: it was known already
 	Pseudonym string      `json:"pseudonym,omitempty"` // empty: there are no images of them yet
 	Withdrawn judge.Scope `json:"withdrawn"`           // how far they have withdrawn by now
@@ -356,7 +357,7 @@ func (d *Desk) take(ctx context.Context, who admin.Caller, all []one) (out []Out
 // one records an event and carries out what the person's events come to by now.
 func (t *taking) one(tx *db.Tx, x *one) (o Outcome, err error) {
 	x.event.Link = x.link
-	if o.Recorded, err = t.Consent.Add(tx, x.event); err != nil {
+	if o.Event, o.Recorded, err = t.Consent.Add(tx, x.event); err != nil {
 		return o, err
 	}
 	if err := t.follow(tx, x, &o); err != nil || !o.Recorded {

@@ -213,7 +213,7 @@ func TestWithdrawalHoweverItComes(t *testing.T) {
 				return ""
 			},
 			"FHIR": func(p string) string {
-				o, err := s.d.RecordFHIR(s.Context(), steward, collection.Default, resource(p, s.now.Format(time.DateOnly), "inactive", ""))
+				o, _, err := s.d.RecordFHIR(s.Context(), steward, collection.Default, resource(p, s.now.Format(time.DateOnly), "inactive", ""))
 				if err != nil || !o.Out || o.Instances != 1 {
 					s.Errorf("%+v, %v", o, err)
 				}
@@ -499,8 +499,13 @@ func TestNothingIdentifiableIsKept(t *testing.T) {
 		note(s.d.Record(s.Context(), steward, collection.Default, flow.Whom{Patient: planted, Issuer: "Wexcombe General"}, flow.Said{Grants: []judge.Use{judge.Research}}))
 		note(s.d.Import(s.Context(), steward, collection.Default, strings.NewReader("patient_id,date,grants,withdrawal\n"+planted+",2026-03-01,research,\n"+planted+",soon,,\n"+planted+",2026-03-01,"+planted+",\n"+planted+",2026-03-02,,use\n")))
 		note(s.d.Import(s.Context(), steward, collection.Default, strings.NewReader("patient_id,date,"+planted+"\n"+planted+",2026-03-01,yes\n")))
-		note(s.d.RecordFHIR(s.Context(), steward, collection.Default, resource(planted, "2026-03-01", "active", `,"provision":{"provision":[{"type":"permit","code":[{"coding":[{"system":"urn:vitrine:consent-use","code":"`+planted+`"}]}]}]}`)))
-		note(s.d.RecordFHIR(s.Context(), steward, collection.Default, resource(planted, "2026-03-01", "rejected", "")))
+		fhir := func(b []byte) {
+			o, c, err := s.d.RecordFHIR(s.Context(), steward, collection.Default, b)
+			note(o, err)
+			note(c, nil)
+		}
+		fhir(resource(planted, "2026-03-01", "active", `,"provision":{"provision":[{"type":"permit","code":[{"coding":[{"system":"urn:vitrine:consent-use","code":"`+planted+`"}]}]}]}`))
+		fhir(resource(planted, "2026-03-01", "rejected", ""))
 		note(s.d.Person(s.Context(), steward, collection.Default, flow.Whom{Patient: planted}))
 		note(s.d.Person(s.Context(), steward, collection.Default, flow.Whom{Pseudonym: planted}))
 		note(s.d.OptOuts(s.Context(), steward, collection.Default, time.Time{}, "", func(yield func(string) bool) { yield(planted) }, func() error { return nil }))
@@ -608,7 +613,7 @@ func TestWhoMayRecord(t *testing.T) {
 			check("withdraw", c.records, err)
 			_, err = s.d.Import(s.Context(), who, collection.Default, strings.NewReader("patient_id,date,grants\nMRN-0001,2026-03-01,research\n"))
 			check("import", c.records, err)
-			_, err = s.d.RecordFHIR(s.Context(), who, collection.Default, resource("MRN-0001", "2026-03-01", "rejected", ""))
+			_, _, err = s.d.RecordFHIR(s.Context(), who, collection.Default, resource("MRN-0001", "2026-03-01", "rejected", ""))
 			check("FHIR", c.records, err)
 			_, err = s.d.Bases(s.Context(), who, collection.Default)
 			check("bases", c.sees, err)

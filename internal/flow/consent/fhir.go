@@ -36,6 +36,9 @@ const (
 	systemPurpose = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 )
 
+// PseudonymSystem is the system of the identifiers that are a collection's pseudonyms.
+func PseudonymSystem(id collection.ID) string { return systemPseudonym + string(id) }
+
 type (
 	fhirCoding struct {
 		System string `json:"system,omitempty"`
@@ -52,6 +55,7 @@ type (
 	fhirReference struct {
 		Reference  string          `json:"reference,omitempty"`
 		Identifier *fhirIdentifier `json:"identifier,omitempty"`
+		Display    string          `json:"display,omitempty"`
 	}
 	fhirPeriod struct {
 		Start string `json:"start,omitempty"`
@@ -86,16 +90,6 @@ type (
 		PolicyRule   *fhirConcept    `json:"policyRule,omitempty"`
 		Provision    *fhirProvision  `json:"provision,omitempty"`
 	}
-	// FHIRBundle is a searchset (hl7.org/fhir/R4/bundle.html).
-	FHIRBundle struct {
-		ResourceType string      `json:"resourceType"`
-		Type         string      `json:"type"`
-		Total        int         `json:"total"`
-		Entry        []fhirEntry `json:"entry,omitempty"`
-	}
-	fhirEntry struct {
-		Resource *FHIRConsent `json:"resource"`
-	}
 )
 
 // toFHIR writes an event.
@@ -104,6 +98,9 @@ func toFHIR(id collection.ID, p subject.Pseudonym, e *consent.Event, form *conse
 		Scope:    fhirConcept{Coding: []fhirCoding{{systemScope, "research"}}},
 		Category: []fhirConcept{{Coding: []fhirCoding{{systemLOINC, "59284-0"}}}},
 		Patient:  &fhirReference{Identifier: &fhirIdentifier{systemPseudonym + string(id), string(p)}}}
+	if p == "" {
+		c.Patient = &fhirReference{Display: "a person of whom there is nothing in the collection yet"}
+	}
 	if !e.At.IsZero() {
 		c.DateTime = e.At.UTC().Format(time.RFC3339)
 	}
@@ -294,52 +291,53 @@ func fhirTime(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("no date")
 }
 
-// RecordFHIR records a FHIR R4 Consent.
-func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.ID, resource []byte) (Outcome, error) {
+// RecordFHIR records a FHIR R4 Consent, and gives it as it was recorded: without the identifier that the site knows the person by.
+func (d *Desk) RecordFHIR(ctx context.Context, who admin.Caller, id collection.ID, resource []byte) (Outcome, *FHIRConsent, error) {
 	c := &FHIRConsent{}
 	if len(resource) > maxResource {
-		return Outcome{}, fault.New(fault.TooLarge, "read a Consent", "", "it has more than 1 MiB")
+		return Outcome{}, nil, fault.New(fault.TooLarge, "read a Consent", "", "it has more than 1 MiB")
 	}
 	if err := json.Unmarshal(resource, c); err != nil {
-		return Outcome{}, fault.New(fault.Invalid, "read a Consent", "", "it is not the JSON of a FHIR R4 Consent")
+		return Outcome{}, nil, fault.New(fault.Invalid, "read a Consent", "", "it is not the JSON of a FHIR R4 Consent")
 	}
 	// What is asked of policy depends on what the resource says: first that something may be recorded at all.
 	if err := d.allowed(ctx, who, policy.RecordConsent, id); err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	if why := strict(resource); why != "" {
-		return Outcome{}, fault.New(fault.Invalid, "read a Consent", "", why)
+		return Outcome{}, nil, fault.New(fault.Invalid, "read a Consent", "", why)
 	}
 	forms, err := d.Consent.Forms(ctx, id)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	w, said, err := fromFHIR(id, forms, c)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	if a := actionOf(said); a != policy.RecordConsent {
 		if err := d.allowed(ctx, who, a, id); err != nil {
-			return Outcome{}, err
+			return Outcome{}, nil, err
 		}
 	}
 	f, err := d.find(ctx, id, w)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	// The resource says what the form's clauses came to: they are not answered a second time.
 	form, version := said.Form, said.Version
 	said.Form, said.Version = "", ""
 	e, err := d.event(ctx, id, said, consent.FHIR, who.Actor)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	e.Form, e.Version = form, version
 	all, err := d.take(ctx, who, []one{{found: f, event: e}})
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
-	return all[0], nil
+	out, err := d.written(ctx, id, all[0].Event)
+	return all[0], out, err
 }
 
 // elements are those of a Consent that are read, or say nothing of what is agreed to. modifierExtension and implicitRules change what a resource means, and are not among them.
@@ -422,8 +420,8 @@ func walk(d *json.Decoder, at string, depth int) string {
 	return ""
 }
 
-// FHIR gives what a subject of a collection said, as FHIR R4 Consents in a searchset.
-func (d *Desk) FHIR(ctx context.Context, who admin.Caller, id collection.ID, pseudonym string) (*FHIRBundle, error) {
+// FHIR gives what a subject of a collection said, as FHIR R4 Consents in the order of recording.
+func (d *Desk) FHIR(ctx context.Context, who admin.Caller, id collection.ID, pseudonym string) ([]*FHIRConsent, error) {
 	if err := d.allowed(ctx, who, policy.SeeConsent, id); err != nil {
 		return nil, err
 	}
@@ -439,14 +437,41 @@ func (d *Desk) FHIR(ctx context.Context, who admin.Caller, id collection.ID, pse
 	if err != nil {
 		return nil, err
 	}
-	b := &FHIRBundle{ResourceType: "Bundle", Type: "searchset", Total: len(events)}
+	all := []*FHIRConsent{}
 	for i := range events {
-		e := &events[i]
-		var form *consent.Form
-		if k := slices.IndexFunc(forms, func(x consent.Form) bool { return x.Name == e.Form && x.Version == e.Version }); k >= 0 {
-			form = &forms[k]
-		}
-		b.Entry = append(b.Entry, fhirEntry{toFHIR(id, f.subject.Pseudonym, e, form)})
+		all = append(all, toFHIR(id, f.subject.Pseudonym, &events[i], formOf(forms, &events[i])))
 	}
-	return b, nil
+	return all, nil
+}
+
+// FHIREvent gives one event of a collection as a FHIR R4 Consent. Of a person of whom there is nothing yet it cannot say whose it is.
+func (d *Desk) FHIREvent(ctx context.Context, who admin.Caller, id collection.ID, event int64) (*FHIRConsent, error) {
+	if err := d.allowed(ctx, who, policy.SeeConsent, id); err != nil {
+		return nil, err
+	}
+	return d.written(ctx, id, event)
+}
+
+func (d *Desk) written(ctx context.Context, id collection.ID, event int64) (*FHIRConsent, error) {
+	e, err := d.Consent.Event(ctx, id, event)
+	if err != nil {
+		return nil, err
+	}
+	forms, err := d.Consent.Forms(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.Subjects.Find(ctx, id, e.Link)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
+	return toFHIR(id, s.Pseudonym, &e, formOf(forms, &e)), nil
+}
+
+func formOf(forms []consent.Form, e *consent.Event) *consent.Form {
+	k := slices.IndexFunc(forms, func(x consent.Form) bool { return x.Name == e.Form && x.Version == e.Version })
+	if k < 0 {
+		return nil
+	}
+	return &forms[k]
 }

@@ -109,22 +109,21 @@ func moment(n int64) time.Time {
 	return db.Time(n)
 }
 
-// Add adds an event. It reports whether this call did it: one that is there already is not added again.
-func (r *Record) Add(tx *db.Tx, e Event) (bool, error) {
+// Add adds an event, and gives its number. It reports whether this call did it: one that is there already is not added again.
+func (r *Record) Add(tx *db.Tx, e Event) (id int64, added bool, err error) {
 	if err := tx.Lock("consent " + string(e.Collection)); err != nil {
-		return false, err
+		return 0, false, err
 	}
-	id, err := ident.New()
-	if err != nil {
-		return false, err
+	if id, err = ident.New(); err != nil {
+		return 0, false, err
 	}
 	answers, err := json.Marshal(e.Answers)
 	if err != nil {
-		return false, fault.Wrap(fault.Internal, "record consent", "", err)
+		return 0, false, fault.Wrap(fault.Internal, "record consent", "", err)
 	}
 	var seq int64
 	if err := tx.QueryRow(`SELECT COALESCE(MAX(seq), 0) + 1 FROM consent_event WHERE collection = ? AND link = ?`, string(e.Collection), e.Link[:]).Scan(&seq); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	if e.Withdrawal == "" {
 		e.Withdrawal = judge.NoWithdrawal
@@ -134,10 +133,13 @@ func (r *Record) Add(tx *db.Tx, e Event) (bool, error) {
 		id, string(e.Collection), e.Link[:], micros(e.At), e.Form, e.Version, string(answers), text(e.Grants), text(e.Denies), string(e.Withdrawal), micros(e.Expires), string(e.Way), e.Actor,
 		e.digest(), db.Micros(time.Now()), seq)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
-	n, err := res.RowsAffected()
-	return n == 1, err
+	if n, err := res.RowsAffected(); err != nil || n == 1 {
+		return id, n == 1, err
+	}
+	err = tx.QueryRow(`SELECT id FROM consent_event WHERE collection = ? AND digest = ?`, string(e.Collection), e.digest()).Scan(&id)
+	return id, false, err
 }
 
 const eventColumns = `SELECT id, collection, link, said, form, version, answers, grants, denies, withdrawal, expires, way, actor, recorded FROM consent_event`

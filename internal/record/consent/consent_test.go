@@ -31,7 +31,7 @@ func said(link byte, day int, grants ...judge.Use) Event {
 func add(t *testing.T, d *db.DB, r *Record, e Event) bool {
 	t.Helper()
 	var did bool
-	if err := d.Write(context.Background(), func(tx *db.Tx) (err error) { did, err = r.Add(tx, e); return err }); err != nil {
+	if err := d.Write(context.Background(), func(tx *db.Tx) (err error) { _, did, err = r.Add(tx, e); return err }); err != nil {
 		t.Fatal(err)
 	}
 	return did
@@ -99,7 +99,7 @@ func TestEventsAreRecordedAtOnce(t *testing.T) {
 		errs := make([]error, 8)
 		for i := range errs {
 			wg.Go(func() {
-				errs[i] = d.Write(context.Background(), func(tx *db.Tx) error { _, err := r.Add(tx, said(1, i/2+1, judge.Research)); return err })
+				errs[i] = d.Write(context.Background(), func(tx *db.Tx) error { _, _, err := r.Add(tx, said(1, i/2+1, judge.Research)); return err })
 			})
 		}
 		wg.Wait()
