@@ -35,7 +35,7 @@ function kindOf(address) {
 }
 
 // Addresses that are no pages of ours, or do something.
-const apart = /^\/(static|api|dicomweb|viewer|ohif|upload\/|iiif|slides)|\/dicomweb|\.(json|jsonld|csv|xml|txt|zip|jpg|png|dcm)$|\/(export|picture|montage|thumbnail)/;
+const apart = /^\/(static|api|dicomweb|viewer|ohif|upload\/|iiif|slides)|\/dicomweb|\.(json|jsonld|csv|xml|txt|zip|jpg|png|dcm)$|\/(export|document|picture|montage|thumbnail)/;
 
 const sizes = [
   { name: "desk", theme: "light", width: 1280, height: 860 },

@@ -58,7 +58,7 @@ var topics = []topic{
 			`Press <b>Ask for access</b> on a collection's page, and sign in: anybody with an account may ask. If you only want to know something, ask the stewards a question instead.`,
 			`Fill in the form. Title, summary and organisation are published in the <a href="/register">register of uses</a> once you may use the data; the rest is kept encrypted, for you and the custodian. Beside the form stands whether what you want fits the terms, and what would help.`,
 			`<b>Save</b> it and come back, or <b>hand it in</b>. <a href="/requests">Requests</a> says what happens next and whose turn it is. If you are asked something, change the form if need be, and answer.`,
-			`When it is approved, have the agreement signed and upload it there as a PDF. The custodian checks who signed, and the dates.`,
+			`When it is approved, have the agreement signed and upload it there as a PDF. The custodian checks who signed, and the dates; then accept it there by name.`,
 			`From then on it says under <b>What you may use</b> what you may do, from when to when. It ends at the end of its last day by itself. Say when your work is over before that.`,
 		},
 		Command: "vitrine request template > form.yaml; vitrine request submit form.yaml --for ID",
@@ -70,7 +70,7 @@ var topics = []topic{
 		Caption: "A request, compared with the terms; below it, what you can do.",
 		Steps: []template.HTML{
 			`<a href="/requests">Requests</a> lists what waits for you, the longest waiting first. Nobody decides on a request of their own.`,
-			`Read the form, and the comparison with the terms that the collection's entry in the directory has. A triangle is for you to judge. Against a cross you can approve too, with your reason in writing, which the audit log notes.`,
+			`Read the form, and the comparison with the terms that the collection's entry in the directory has. A triangle is for you to judge. Against a cross nothing can be approved: ask the applicant to change the request, or change the terms in the collection's entry first.`,
 			`<b>Ask something</b> if you need to know more: the time until the answer counts as the applicant's. <b>Reject</b> says why, and they can ask anew.`,
 			`<b>Approve</b> says how far the use goes, until when, and under which conditions. Nothing can be used yet.`,
 			`When the signed agreement has come, read it, say that parties and dates are right, and press <b>It is right</b>. Only now the use begins. An agreement for a whole organisation covers its later requests for the collection.`,

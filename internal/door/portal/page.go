@@ -406,7 +406,8 @@ var notices = []notice{
 	noticeAnswered:    {"ok", "Answered. It waits for the custodian now."},
 	noticeWithdrawn:   {"ok", "Withdrawn."},
 	noticeAgreement:   {"ok", "The document is kept, encrypted. The custodian checks it."},
-	noticeExecuted:    {"ok", "Executed. What was approved may be used now, for its time."},
+	noticeExecuted:    {"ok", "Executed. What was approved may be used now, for its time, by who accepts the agreement by name."},
+	noticeAccepted:    {"ok", "Accepted. You may use the data now, as it was approved."},
 	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
@@ -433,4 +434,5 @@ const (
 	noticeWithdrawn
 	noticeAgreement
 	noticeExecuted
+	noticeAccepted
 )

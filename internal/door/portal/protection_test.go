@@ -233,7 +233,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	}
 	mine, asked := crawl(steward)
 	public, _ := crawl(stranger)
-	program := regexp.MustCompile(`^GET (/api/|/upload/|/collections/\{collection\}/dicomweb/|/dicomweb/|/healthz|/readyz)`)
+	program := regexp.MustCompile(`^GET (/api/|/fhir/|/ga4gh/|/upload/|/collections/\{collection\}/dicomweb/|/dicomweb/|/healthz|/readyz)`)
 	pages := 0
 	for _, p := range n.Routes() {
 		if strings.HasPrefix(p, "GET ") && !program.MatchString(p) {

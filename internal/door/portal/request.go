@@ -41,16 +41,17 @@ type requestPage struct {
 // requestItem is an item with what the reader may do to it.
 type requestItem struct {
 	access.ItemView
-	Denied bool // the match says that the data may not be used so
-	Steps  []stepView
-	Decide bool
-	Take   bool
-	Answer bool
-	Asked  string // what the custodian wants to know
-	Edit   bool
-	Leave  bool // withdraw
-	Close  bool
-	Refuse bool // reject alone: what was asked was not answered
+	Refused bool // by the terms of now: nothing can be approved
+	Changed bool // refused when it was handed in: who approves says why
+	Steps   []stepView
+	Decide  bool
+	Take    bool
+	Answer  bool
+	Asked   string // what the custodian wants to know
+	Edit    bool
+	Leave   bool // withdraw
+	Close   bool
+	Refuse  bool // reject alone: what was asked was not answered
 }
 
 type capabilityChoice struct {
@@ -113,7 +114,10 @@ func (d *Door) requestWith(r *request, at string, failure error) (*page, error) 
 		}
 	}
 	for _, i := range v.Items {
-		x := requestItem{ItemView: i, Denied: i.Match != nil && i.Match.Verdict == datause.Deny}
+		x := requestItem{ItemView: i, Refused: i.Now != nil && i.Now.Verdict == datause.Deny, Changed: i.Match != nil && i.Match.Verdict == datause.Deny}
+		if i.Now != nil {
+			x.Match = i.Now // what counts is what the terms say now
+		}
 		custodian := i.MayDecide
 		switch i.State {
 		case "draft":
@@ -360,20 +364,35 @@ func (d *Door) actOnAgreement(r *request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = d.Access.ActOnAgreement(r.Context(), r.admin(), id, access.AgreementAct{Do: f.Get("do"), Parties: f.Get("parties") == "yes", Dates: f.Get("dates") == "yes", Text: f.Get("text")})
+	if f.Get("do") == "accept" {
+		_, err = d.Access.Accept(r.Context(), r.admin(), id)
+	} else {
+		_, err = d.Access.ActOnAgreement(r.Context(), r.admin(), id, access.AgreementAct{Do: f.Get("do"), Parties: f.Get("parties") == "yes", Dates: f.Get("dates") == "yes", Text: f.Get("text")})
+	}
+	at := v.Request
+	if f.Get("request") != "" { // an organisation's agreement is accepted where it is used
+		at = f.Get("request")
+	}
 	if correctableHere(err) {
-		r.SetPathValue("request", v.Request)
+		r.SetPathValue("request", at)
 		return d.requestWith(r, "agreement "+v.ID, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	notice := noticeSaved
-	if f.Get("do") == "execute" {
+	switch f.Get("do") {
+	case "execute":
 		notice = noticeExecuted
+	case "accept":
+		notice = noticeAccepted
 	}
 	r.leave(notice)
-	return &page{to: "/requests/" + v.Request}, nil
+	to, err := record.ParseID("request", at)
+	if err != nil {
+		return nil, err
+	}
+	return &page{to: "/requests/" + to.String()}, nil
 }
 
 func (d *Door) actOnEntitlement(r *request) (*page, error) {

@@ -144,27 +144,46 @@ func TestAskingForAccess(t *testing.T) {
 			t.Error("the navigation does not say that a request waits")
 		}
 		_, body, _ = tomasz.do("GET", page, nil)
-		if !strings.Contains(body, "It waits for you.") || !strings.Contains(body, "A server in Leeds") || !strings.Contains(body, "Paul Okafor") || !strings.Contains(body, `name="override"`) {
+		if !strings.Contains(body, "It waits for you.") || !strings.Contains(body, "A server in Leeds") || !strings.Contains(body, "Paul Okafor") || !strings.Contains(body, "nothing can be approved") || strings.Contains(body, `value="approve"`) {
 			t.Error("the custodian does not see what to decide on")
 		}
-		seen := regexp.MustCompile(`name="seen" value="(\d+)"`).FindStringSubmatch(body)[1]
 		until := time.Now().UTC().AddDate(0, 6, 0).Format(time.DateOnly)
-		decide := url.Values{"do": {"approve"}, "item": {"1"}, "seen": {seen}, "capability": {"download"}, "until": {until}, "conditions": {"Name us"}}
-		if code, body, _ := tomasz.do("POST", page, decide); code != 422 || !strings.Contains(body, "against") && !strings.Contains(body, "five words") || !strings.Contains(body, "Name us") {
-			t.Errorf("against the match without a reason: %d", code)
+		decide := url.Values{"do": {"approve"}, "item": {"1"}, "capability": {"download"}, "until": {until}, "conditions": {"Name us"}}
+		if code, body, _ := tomasz.do("POST", page, decide); code != 422 || !strings.Contains(body, "nothing would be given") {
+			t.Errorf("against the terms: %d", code)
 		}
+		if code, body, _ := tomasz.do("POST", page, url.Values{"do": {"ask"}, "item": {"1"}, "text": {"Why lungs?"}}); code != 200 || !strings.Contains(body, "has to answer") {
+			t.Errorf("%d", code)
+		}
+		if _, body, _ := imogen.do("GET", page, nil); !strings.Contains(body, "Why lungs?") || !strings.Contains(body, page+"/edit") {
+			t.Error("who asks does not see what they are asked")
+		}
+		if code, _, at := imogen.do("POST", page+"/edit", with(asking(), "do", "back")); code != 200 || at != page {
+			t.Errorf("%d at %s", code, at)
+		}
+		if code, body, _ := imogen.do("POST", page, url.Values{"do": {"answer"}, "item": {"1"}, "text": {"It was a slip: breasts"}}); code != 200 || !strings.Contains(body, "fits the terms") {
+			t.Errorf("%d", code)
+		}
+		_, body, _ = tomasz.do("GET", page, nil)
+		seen := regexp.MustCompile(`name="seen" value="(\d+)"`).FindStringSubmatch(body)[1]
+		decide.Set("seen", seen)
 		if code, body, _ := imogen.do("POST", page, decide); code != 422 || !strings.Contains(body, "takes a grant for this collection as custodian") {
 			t.Errorf("who asks decides: %d", code)
 		}
-		if code, _, _ := tomasz.do("POST", page, url.Values{"do": {"take"}, "item": {"1"}, "seen": {seen}}); code != 200 {
+		if code, _ := imogen.give(page+"/agreement", map[string]string{"organisation": "University of the South", "parties": "Nobody", "effective": "2026-01-01", "expires": until}, "%PDF-1.7\nwrong\n%%EOF\n"); code != 200 {
 			t.Errorf("%d", code)
 		}
-		decide.Set("override", "The ethics committee has agreed to controls")
+		if code, _, _ := tomasz.do("POST", page, url.Values{"do": {"ask"}, "item": {"1"}, "seen": {seen}, "text": {"And where?"}}); code != 200 {
+			t.Errorf("%d", code)
+		}
+		if code, _, _ := imogen.do("POST", page, url.Values{"do": {"answer"}, "item": {"1"}, "text": {"In Leeds"}}); code != 200 {
+			t.Errorf("%d", code)
+		}
 		if code, body, _ := tomasz.do("POST", page, decide); code != 409 || !strings.Contains(body, "meanwhile") {
 			t.Errorf("something happened since it was looked at: %d", code)
 		}
 		decide.Del("seen")
-		if code, body, _ := tomasz.do("POST", page, decide); code != 200 || !strings.Contains(body, "The signed agreement has not come yet") {
+		if code, body, _ := tomasz.do("POST", page, decide); code != 200 || !strings.Contains(body, "The signed agreement waits to be checked") {
 			t.Errorf("%d", code)
 		}
 		paper := map[string]string{"organisation": "University of the North", "parties": "The Provost\r\nTomasz", "effective": "2026-01-01", "expires": until, "scope": "project"}
@@ -175,6 +194,11 @@ func TestAskingForAccess(t *testing.T) {
 			t.Errorf("too large a document: %d", code)
 		}
 		if code, body := imogen.give(page+"/agreement", paper, signed); code != 200 || !strings.Contains(body, "The custodian checks the signed agreement") {
+			t.Errorf("%d", code)
+		}
+		_, body, _ = tomasz.do("GET", page, nil)
+		wrong := regexp.MustCompile(`action="(/agreements/\d+)"`).FindStringSubmatch(body)
+		if code, _, _ := tomasz.do("POST", wrong[1], url.Values{"do": {"return"}, "text": {"It names the South"}}); code != 200 {
 			t.Errorf("%d", code)
 		}
 		_, body, _ = tomasz.do("GET", page, nil)
@@ -192,6 +216,15 @@ func TestAskingForAccess(t *testing.T) {
 			t.Errorf("executed without having looked at the dates: %d", code)
 		}
 		if code, body, at := tomasz.do("POST", agreement[1], url.Values{"do": {"execute"}, "parties": {"yes"}, "dates": {"yes"}}); code != 200 || at != page || !strings.Contains(body, "The data may be used.") {
+			t.Errorf("%d at %s", code, at)
+		}
+		if _, body, _ := imogen.do("GET", page, nil); !strings.Contains(body, "accept it by name: then you may use the data") {
+			t.Error("who asks is not told to accept the agreement")
+		}
+		if code, _, _ := tomasz.do("POST", agreement[1], url.Values{"do": {"accept"}}); code != 422 {
+			t.Errorf("another accepts it: %d", code)
+		}
+		if code, body, at := imogen.do("POST", agreement[1], url.Values{"do": {"accept"}}); code != 200 || at != page || !strings.Contains(body, "Accepted by name: you") {
 			t.Errorf("%d at %s", code, at)
 		}
 		if _, body, _ := imogen.do("GET", "/requests", nil); !strings.Contains(body, "What you may use") || !strings.Contains(body, "You may use the data.") {

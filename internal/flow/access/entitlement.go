@@ -314,6 +314,18 @@ func (d *Desk) papers(ctx context.Context, v *View, who admin.Caller, q record.R
 			return err
 		}
 		v.Entitlements = append(v.Entitlements, x)
+		if slices.ContainsFunc(v.Agreements, func(a AgreementView) bool { return a.ID == x.Agreement }) {
+			continue
+		}
+		// It stands on an agreement of the organisation, which came under another request.
+		wide, err := d.Agreement(ctx, who, e.Agreement)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if err == nil {
+			wide.Checks, wide.MayCheck = nil, false // that is done where it came
+			v.Agreements = append(v.Agreements, wide)
+		}
 	}
 	return nil
 }

@@ -238,6 +238,11 @@ func weighed(p datause.Purpose, policies []datause.Policy) datause.Answer {
 		m := datause.Match(p, policy, directory.Diseases{})
 		out.Verdict = min(out.Verdict, m.Verdict)
 		out.Reasons = append(out.Reasons, m.Reasons...)
+		for _, duty := range m.Duties {
+			if !slices.Contains(out.Duties, duty) {
+				out.Duties = append(out.Duties, duty)
+			}
+		}
 		if m.Months > 0 && (out.Months == 0 || m.Months < out.Months) {
 			out.Months = m.Months
 		}

@@ -33,6 +33,7 @@ type ItemView struct {
 	CustodianDays float64         `json:"custodian_days"`
 	ApplicantDays float64         `json:"applicant_days"`
 	Match         *datause.Answer `json:"match,omitempty"` // when it was handed in; of a draft, as it is now
+	Now           *datause.Answer `json:"now,omitempty"`   // by the terms of now, for who decides: what they refuse cannot be approved
 	Terms         *Terms          `json:"terms,omitempty"`
 	MayDecide     bool            `json:"may_decide,omitempty"` // the reader, about this item
 	Orphan        bool            `json:"orphan,omitempty"`     // the collection has no custodian
@@ -235,6 +236,18 @@ func (d *Desk) Request(ctx context.Context, who admin.Caller, id record.ID) (Vie
 				w.Match = &m
 			}
 		}
+		if w.MayDecide && w.Turn == "custodian" {
+			p, err := f.purpose()
+			if err != nil {
+				return v, err
+			}
+			policies, err := d.policiesOf(ctx, i)
+			if err != nil {
+				return v, err
+			}
+			now := weighed(p, policies)
+			w.Now = &now
+		}
 		if i.At(d.now()) == record.Approved {
 			w.Next = nextOfApproved(v, i, own)
 		}
@@ -338,6 +351,9 @@ func nextOfApproved(v View, i record.Item, own bool) string {
 		}
 		switch e.State {
 		case "active":
+			if own && slices.ContainsFunc(v.Agreements, func(a AgreementView) bool { return a.ID == e.Agreement && a.MayAccept }) {
+				return "Read the agreement below and accept it by name: then you may use the data."
+			}
 			if own {
 				return "You may use the data."
 			}
