@@ -279,8 +279,14 @@ func TestFromRequestToTheLastSecond(t *testing.T) {
 			t.Fatalf("%+v, %v", v.Entitlements, err)
 		}
 		e := v.Entitlements[0]
-		if e.State != "active" || e.Capability != "download" || !e.Expires.Equal(w.at.Add(200*day)) || e.Conditions != "MARKERCONDITIONS name us" || v.Items[0].Next != "You may use the data." {
+		if e.State != "active" || e.Capability != "download" || !e.Expires.Equal(w.at.Add(200*day)) || e.Conditions != "MARKERCONDITIONS name us" || !strings.Contains(v.Items[0].Next, "accept it by name") {
 			t.Errorf("%+v %q", e, v.Items[0].Next)
+		}
+		if _, err := w.Accept(ctx, w.by["applicant"], id(t, e.Agreement)); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := w.Request(ctx, w.by["applicant"], id(t, v.ID)); err != nil || v.Items[0].Next != "You may use the data." {
+			t.Errorf("%+v, %v", v.Items, err)
 		}
 		for at, want := range map[time.Time]int{w.at.Add(-time.Second): 0, w.at: 1, e.Expires.Add(-time.Second): 1, e.Expires: 0, e.Expires.Add(time.Second): 0} {
 			if all := w.effective("breast", at); len(all) != want || want == 1 && all[0].Capability != record.Download {
@@ -597,6 +603,10 @@ func TestOrganisationWideAndRenewed(t *testing.T) {
 		later = w.act("custodian", later, Act{Do: "approve", Terms: w.terms(120)})
 		if len(later.Entitlements) != 1 || !later.Entitlements[0].Expires.Equal(p.Expires) {
 			t.Fatalf("%+v", later.Entitlements)
+		}
+		// Whom it binds under another request reads it, and accepts it, where they use it.
+		if v, err := w.Request(ctx, w.by["other"], id(t, later.ID)); err != nil || len(v.Agreements) != 1 || v.Agreements[0].Request == later.ID || !v.Agreements[0].MayAccept || v.Agreements[0].MayCheck || !strings.Contains(v.Items[0].Next, "accept it by name") {
+			t.Errorf("%+v, %v", v.Agreements, err)
 		}
 		south := form()
 		south.Organisation = Organisation{Name: "University of the South", Kind: "academic"}
