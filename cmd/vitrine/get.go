@@ -25,6 +25,7 @@ type getCmd struct {
 	To          string   `required:"" placeholder:"DIR" help:"Folder to write to; run again, it is completed."`
 	Collection  string   `placeholder:"ID" help:"From this collection alone."`
 	Connections int      `default:"4" placeholder:"N" help:"Connections at a time. Default: ${default}."`
+	SignIn      bool     `name:"sign-in" help:"Of a release: sign in as a person, by a code that works once, in place of a token; the code is asked for, or read from standard input."`
 	Layout      string   `placeholder:"TEMPLATE" help:"Of a release: where each object goes, as {split}/{subject}/{study}/{series}/{instance}.dcm; without it, as the manifest has it. {modality} and {drs} are known too."`
 
 	DeleteWithdrawn bool `name:"delete-withdrawn" help:"Of a release: delete here what an earlier run brought and whose person has withdrawn since."`
@@ -54,6 +55,12 @@ func (c *getCmd) Run(ctx context.Context, cli *CLI, s *streams) error {
 		return err
 	}
 	defer cl.Close()
+	if c.SignIn {
+		if cl, err = c.ticket(ctx, s); err != nil {
+			return err
+		}
+		defer cl.Close()
+	}
 	if len(c.What) == 1 && strings.Contains(c.What[0], "@") && !isFile(c.What[0]) {
 		return c.release(ctx, cli, s, cl)
 	}

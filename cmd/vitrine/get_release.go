@@ -399,3 +399,18 @@ func (g *releaseGetting) summary(withdrawn []string) error {
 	}
 	return nil
 }
+
+// ticket signs a person in, has a ticket made, and gives a way to the node that bears it.
+func (c *getCmd) ticket(ctx context.Context, s *streams) (*client.Client, error) {
+	var made struct {
+		Ticket string `json:"ticket"`
+	}
+	p := personFlags{Server: c.Server}
+	err := p.as(ctx, s, func(cl *client.Client) error {
+		return cl.JSON(ctx, http.MethodPost, nil, map[string]int{"days": 7}, &made, "api", "tickets")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client.New(c.Server, made.Ticket, client.Options{PlainHTTP: c.PlainHTTP, Connections: c.Connections, Agent: "vitrine/" + versionText()})
+}

@@ -28,6 +28,7 @@ const (
 	growIngest  = "growth: C-STORE"
 	growSettle  = "growth: admission behind it"
 	growPublish = "growth: publishing"
+	growFreeze  = "growth: freezing a release"
 	growStart   = "growth: start"
 	growAgain   = "growth: start after SIGKILL"
 	growSize    = "growth: disk"
@@ -142,7 +143,7 @@ func (g *grown) run(ctx context.Context) error {
 	}
 	for _, size := range g.steps {
 		g.report.title(fmt.Sprintf("%s: %d instances in %d studies", g.engine, size, size/sample.PerStudy))
-		for _, f := range []func(context.Context) error{func(ctx context.Context) error { return g.fill(ctx, size) }, g.settle, g.publish, g.ask, g.disk, g.restart} {
+		for _, f := range []func(context.Context) error{func(ctx context.Context) error { return g.fill(ctx, size) }, g.settle, g.publish, g.freeze, g.ask, g.disk, g.restart} {
 			if err := f(ctx); err != nil {
 				return errors.Join(err, g.s.failed("was the server"))
 			}
@@ -292,6 +293,41 @@ func (g *grown) publish(ctx context.Context) error {
 	}
 	r, database := end()
 	return g.add(line(growPublish, g.engine, g.round, &tally{ops: g.total}, r, r.took), database)
+}
+
+// freeze makes a release of everything that is there: every object is read and hashed, and its line is in the tree.
+func (g *grown) freeze(ctx context.Context) error {
+	if g.round == 0 {
+		if _, err := g.command(ctx, "consent", "basis", "add", "anonymised", "--collection", "default"); err != nil {
+			return err
+		}
+	}
+	name := fmt.Sprintf("grown-%d", g.total)
+	if _, err := g.command(ctx, "release", "create", name, "--collection", "default", "--title", "Grown", "--abstract", "Everything that is there.", "--split", "70/15/15"); err != nil {
+		return err
+	}
+	end := g.meters()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.base+"/api/datasets/"+name+"/releases", strings.NewReader(`{"accept_risk": "The people were made up by a program."}`))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+g.token)
+	r.Header.Set("Content-Type", "application/json")
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	var frozen struct {
+		Objects int
+		Bytes   int64
+		Detail  string
+	}
+	if err := json.NewDecoder(a.Body).Decode(&frozen); err != nil || a.StatusCode != http.StatusCreated {
+		return fmt.Errorf("freezing: status %d, %s, %v", a.StatusCode, frozen.Detail, err)
+	}
+	read, database := end()
+	return g.add(line(growFreeze, g.engine, g.round, &tally{ops: frozen.Objects, bytes: frozen.Bytes}, read, read.took), database)
 }
 
 // A known study is one of those that are there, as searches show it.

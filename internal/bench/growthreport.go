@@ -87,6 +87,13 @@ func growthTable(w io.Writer, all []measurement) {
 		m, ok := at(all, growSettle, c.engine, c.size)
 		return present(ok, figure(m.Seconds))
 	})
+	row("freezing a release of everything, s (CPU of the node)", func(c column) string {
+		m, ok := at(all, growFreeze, c.engine, c.size)
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%s (%s)", figure(m.Seconds), figure(m.CPU))
+	})
 	for _, test := range asks {
 		row(test+", p50 / p99 ms (CPU of the node)", func(c column) string {
 			m, ok := at(all, test, c.engine, c.size)

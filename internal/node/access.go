@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/vitrine-imaging/vitrine/internal/fault"
 	accessflow "github.com/vitrine-imaging/vitrine/internal/flow/access"
 	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/judge/access"
@@ -36,4 +37,13 @@ func (n *Node) entitled(ctx context.Context, account string, want access.Capabil
 		ids[i] = int64(id)
 	}
 	return f, ids, err
+}
+
+// person reports somebody with an account that is in force.
+func (n *Node) person(ctx context.Context, account string) (bool, error) {
+	a, err := n.Stores.Identity.Account(ctx, account)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil && a.Disabled.IsZero(), err
 }

@@ -202,7 +202,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.Releases, err = s.Releases(ctx, cfg.Version, sign, n.Consent, n.Directory, n.Delivery, cfg.Log); err != nil {
 		return nil, err
 	}
-	n.Releases.Facts = n.entitled
+	n.Releases.Facts, n.Releases.Person = n.entitled, n.person
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/custody"
+	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
@@ -112,6 +113,10 @@ func (n *Node) Routes() []string { return n.routes }
 
 // identify recognises a bearer token.
 func (n *Node) identify(ctx context.Context, token string) (web.Caller, error) {
+	if strings.HasPrefix(token, releaseflow.TicketPrefix) {
+		who, err := n.Releases.Holder(token)
+		return web.Caller(who), err
+	}
 	t, err := n.Stores.Identity.TokenBySecret(ctx, token)
 	if err != nil {
 		return web.Caller{}, err

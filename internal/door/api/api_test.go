@@ -177,6 +177,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/collections/default/pulls/pull-1", "", in(policy.Steward, policy.Admin), 404, false},
 		{"PATCH", "/api/collections/default/pulls/pull-1", `{"state": "paused"}`, in(policy.Steward, policy.Admin), 404, false},
 		{"GET", "/api/collections/default/pulls/pull-1/fates", "", in(policy.Steward, policy.Admin), 404, false},
+		{"POST", "/api/tickets", `{"days": 1}`, never, 201, false},
 		{"GET", "/api/datasets", "", nil, 200, true},
 		{"POST", "/api/datasets", `{"id": "made-%d", "collection": "default", "about": {"title": "T", "abstract": "A."}}`, in(policy.Steward, policy.Custodian), 201, false},
 		{"GET", "/api/datasets/none", "", nil, 404, true},

@@ -15,6 +15,8 @@ import (
 // datasetRoutes are those about datasets and their releases.
 func (d *Door) datasetRoutes() []route {
 	all := []route{
+		{method: "POST", path: "/api/tickets", name: "makeTicket", text: "Make a ticket by which a program fetches releases in your name for so many days: a bearer token that opens what you are entitled to at that moment, and nothing else. It is in this answer alone.",
+			takes: "NewTicket", gives: "Ticket", do: d.makeTicket},
 		{method: "GET", path: "/api/datasets", public: true, name: "listDatasets", text: "Datasets with their releases: those that were published, and to who makes releases of a collection its drafts.", gives: "Dataset", list: true, query: []string{"of"}, do: d.datasets},
 		{method: "POST", path: "/api/datasets", name: "createDataset", text: "Make a dataset: a collection's objects that its cohort describes, to be released version by version.", takes: "NewDataset", gives: "Dataset", do: d.createDataset},
 		{method: "GET", path: "/api/datasets/{dataset}", public: true, name: "getDataset", text: "One dataset.", gives: "Dataset", do: d.dataset},
@@ -36,6 +38,17 @@ func (d *Door) datasetRoutes() []route {
 		all = append(all, route{method: "GET", path: "/api/datasets/{dataset}/releases/{version}/" + string(f), public: !f.ForEntitled(), name: "describe " + string(f), text: text, media: media, file: d.describe(f, media)})
 	}
 	return all
+}
+
+func (d *Door) makeTicket(r *request) (any, error) {
+	var v struct {
+		Days int `json:"days"`
+	}
+	if err := r.body(&v); err != nil {
+		return nil, err
+	}
+	text, until, err := d.Releases.Ticket(r.Context(), r.who, v.Days)
+	return map[string]any{"ticket": text, "until": until}, err
 }
 
 func (d *Door) datasets(r *request) (any, error) {

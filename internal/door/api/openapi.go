@@ -61,6 +61,8 @@ const schemas = `{
 "OptOutCheck": {"type": "object", "required": ["people"], "properties": {"people": {"type": "integer"}}},
 "NewNumber": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
 "FormAdded": {"type": "object", "required": ["added"], "properties": {"added": {"type": "boolean", "description": "false: it was there already"}}},
+"NewTicket": {"type": "object", "additionalProperties": false, "required": ["days"], "properties": {"days": {"type": "integer", "minimum": 1, "maximum": 30}}},
+"Ticket": {"type": "object", "required": ["ticket", "until"], "properties": {"ticket": {"type": "string"}, "until": {"type": "string", "format": "date-time"}}},
 "AboutDataset": {"type": "object", "additionalProperties": false, "required": ["title", "abstract"], "properties": {"title": {"type": "string", "maxLength": 300}, "abstract": {"type": "string", "maxLength": 2000}, "description": {"type": "string"},
 	"keywords": {"type": "array", "items": {"type": "string"}}, "cohort": {"type": "object", "additionalProperties": false, "description": "what is not said does not narrow it", "properties": {"studies": {"type": "object", "additionalProperties": {"type": "string"}, "description": "conditions on studies as QIDO-RS has them"},
 	"modalities": {"type": "array", "items": {"type": "string"}}, "sop_classes": {"type": "array", "items": {"type": "string"}}, "sexes": {"type": "array", "items": {"type": "string"}}, "age_min": {"type": "integer"}, "age_max": {"type": "integer"},

@@ -61,7 +61,7 @@ func (d *Desk) enter(ctx context.Context, who admin.Caller, x *release.Release, 
 		return nil, release.NoRelease()
 	}
 	now := time.Now()
-	k := passKey{who.Actor, x.ID, want}
+	k := passKey{account(who), x.ID, want}
 	d.passes.mu.Lock()
 	p := d.passes.by[k]
 	d.passes.mu.Unlock()
@@ -76,7 +76,7 @@ func (d *Desk) enter(ctx context.Context, who admin.Caller, x *release.Release, 
 	if f.About.DataUse != nil {
 		of.Policies = []datause.Policy{f.About.DataUse.Policy()}
 	}
-	facts, entitlements, err := d.Facts(ctx, who.Actor, want, of)
+	facts, entitlements, err := d.Facts(ctx, account(who), want, of)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ type ledgerKey struct {
 func (d *Desk) note(ctx context.Context, who admin.Caller, o *Object, by int64, s subject.Subject) error {
 	k := ledgerKey{by, o.Release, s.ID}
 	hour := time.Now().Unix() / 3600
-	g := release.Receipt{Entitlement: by, Release: o.Release, Subject: s.ID, Account: who.Actor, Objects: 1, Bytes: o.Size}
+	g := release.Receipt{Entitlement: by, Release: o.Release, Subject: s.ID, Account: account(who), Objects: 1, Bytes: o.Size}
 	d.ledger.mu.Lock()
 	known := d.ledger.known[k] == hour
 	if known {
@@ -339,8 +339,8 @@ const signedFor = 15 * time.Minute
 // Sign makes what goes behind an object's address so that it opens without a token: for programs that cannot send one. It is for whoever it was made for: what they may have is asked again when it is used.
 func (d *Desk) Sign(who admin.Caller, drs string) string {
 	until := strconv.FormatInt(time.Now().Add(signedFor).Unix(), 10)
-	whose := base64.RawURLEncoding.EncodeToString([]byte(who.Actor))
-	return "for=" + whose + "&until=" + until + "&sig=" + base64.RawURLEncoding.EncodeToString(d.signature(drs, who.Actor, until))
+	whose := base64.RawURLEncoding.EncodeToString([]byte(account(who)))
+	return "for=" + whose + "&until=" + until + "&sig=" + base64.RawURLEncoding.EncodeToString(d.signature(drs, account(who), until))
 }
 
 func (d *Desk) signature(drs, account, until string) []byte {

@@ -65,6 +65,8 @@ type Parts struct {
 	Statement func(ctx context.Context, who admin.Caller, c collection.ID, release string) (*proof.Signed, error)
 	// Facts are what a decision on an account needs to know, and by which entitlement each of its grants is; nil: nobody is entitled to anything.
 	Facts func(ctx context.Context, account string, want access.Capability, of ReleaseFacts) (access.Facts, []int64, error)
+	// Person reports somebody with an account that is in force; nil: there is nobody.
+	Person func(ctx context.Context, account string) (bool, error)
 }
 
 // ReleaseFacts are what a release knows of itself that a decision asks for.
