@@ -252,6 +252,9 @@ func (d *Desk) Describe(ctx context.Context, who admin.Caller, dataset, version 
 	if err != nil {
 		return err
 	}
+	if x.State == release.Draft {
+		return fault.New(fault.Conflict, "describe release", "release "+x.Name(), "it is a draft: it is described once it is published")
+	}
 	if as.ForEntitled() && !keeps {
 		if err := d.listable(ctx, who, &x); err != nil {
 			return err

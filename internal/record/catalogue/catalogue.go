@@ -137,3 +137,6 @@ func visible(s State) bool { return s == received || s == admitted || s == relea
 
 // lock makes the writers of a collection follow one another, so that what is read before writing stays true.
 func lock(tx *db.Tx, c collection.ID) error { return tx.Lock("catalogue " + string(c)) }
+
+// Lock makes a transaction of another record follow the writers of a collection: what it reads of who has withdrawn stays true until it ends.
+func Lock(tx *db.Tx, c collection.ID) error { return lock(tx, c) }

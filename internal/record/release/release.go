@@ -317,8 +317,12 @@ func (f *Freezing) Abandon(ctx context.Context) error {
 // End makes the release a draft, once [Freezing.Flush] has written every entry. It fills in number, root, entries, bytes and moments. That somebody of it has withdrawn meanwhile is a fault.Conflict.
 func (f *Freezing) End(tx *db.Tx, x *Release) error {
 	const attempt = "freeze release"
+	// Behind the lock that a withdrawal takes: it has been seen here, or it will see this release.
+	if err := catalogue.Lock(tx, x.Collection); err != nil {
+		return err
+	}
 	var gone int64
-	if err := tx.QueryRow(`SELECT COUNT(*) FROM release_entry WHERE release_id = ? AND withdrawn <> 0`, f.id).Scan(&gone); err != nil {
+	if err := tx.QueryRow(`SELECT COUNT(*) FROM release_entry e WHERE e.release_id = ? AND (e.withdrawn <> 0 OR EXISTS (SELECT 1 FROM subject s WHERE s.id = e.subject AND s.withdrawn <> 0))`, f.id).Scan(&gone); err != nil {
 		return err
 	}
 	if gone > 0 {
