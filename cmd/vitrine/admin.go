@@ -11,6 +11,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
+	peopleflow "github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -95,6 +96,9 @@ type office interface {
 	Person(ctx context.Context, id string) (signin.PersonView, error)
 	ChangePerson(ctx context.Context, id string, c signin.Change) (signin.PersonView, error)
 	WayIn(ctx context.Context, id, by string) (*signin.WayIn, error)
+	Known(ctx context.Context, id string) (peopleflow.View, error)
+	Confirm(ctx context.Context, id string, s peopleflow.Seen) (peopleflow.View, error)
+	Due(ctx context.Context) ([]peopleflow.View, error)
 	MakeLink(ctx context.Context, key keyFlags, base, collection string, n link.NewLink) (link.View, error)
 	Links(ctx context.Context, key keyFlags, collection string) ([]link.View, error)
 	EndLink(ctx context.Context, key keyFlags, collection, id string) error

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
+	"github.com/vitrine-imaging/vitrine/internal/record/person"
 )
 
 // oidcFlags say who vouches for people by OpenID Connect.
@@ -16,6 +17,10 @@ type oidcFlags struct {
 	Name   string   `name:"oidc-name" placeholder:"TEXT" help:"What people call the provider. Default: its host."`
 	Scope  []string `name:"oidc-scope" placeholder:"SCOPE" help:"Beside openid, what is asked for. Default: profile. May be given more than once."`
 	Claim  string   `name:"oidc-claim" placeholder:"NAME" help:"The claim that --oidc-role looks at. Default: groups."`
+	Works  string   `name:"oidc-organisation" placeholder:"NAME" help:"The organisation whose people the provider signs in, and nobody else: each sign-in confirms that somebody belongs to it."`
+	ROR    string   `name:"oidc-ror" placeholder:"URL" help:"Its ROR identifier."`
+	Kind   string   `name:"oidc-kind" placeholder:"KIND" help:"Its kind: academic, nhs, charity, funder, commercial, cro, government or other."`
+	In     string   `name:"oidc-country" placeholder:"GB" help:"Its country (ISO 3166-1)."`
 	Role   []string `name:"oidc-role" sep:"none" placeholder:"GROUP=ROLE@COLLECTION" help:"Give a role, in one collection or without @COLLECTION in all, to whom the provider counts among a group, and take it from others. May be given more than once."`
 }
 
@@ -28,6 +33,7 @@ func (f *oidcFlags) provider(s *streams) (*signin.Provider, error) {
 		return nil, nil
 	}
 	p := &signin.Provider{Issuer: f.Issuer, ClientID: f.Client, Name: f.Name, Scopes: f.Scope, Claim: f.Claim}
+	p.Organisation = person.Organisation{Name: f.Works, ROR: f.ROR, Kind: f.Kind, Country: f.In}
 	for _, text := range f.Role {
 		r, err := signin.ParseRoleFor(text)
 		if err != nil {

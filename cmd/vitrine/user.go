@@ -12,14 +12,18 @@ import (
 )
 
 type usersCmd struct {
-	Add     userAddCmd     `cmd:"" help:"Invite somebody: prints the link or the code by which they come, once."`
-	List    userListCmd    `cmd:"" help:"List who may sign in, as what."`
-	Role    userRoleCmd    `cmd:"" help:"Give roles, or take them."`
-	Link    userLinkCmd    `cmd:"" help:"Make a link that signs somebody in once, within seven days."`
-	Code    userCodeCmd    `cmd:"" help:"Make a code to be read out, that signs somebody in once, within fifteen minutes."`
-	Unlock  userUnlockCmd  `cmd:"" help:"Take one-time codes of an account again, after too many wrong ones."`
-	Disable userDisableCmd `cmd:"" help:"Keep somebody out, within a second."`
-	Enable  userEnableCmd  `cmd:"" help:"Let somebody in again."`
+	Add      userAddCmd      `cmd:"" help:"Invite somebody: prints the link or the code by which they come, once."`
+	List     userListCmd     `cmd:"" help:"List who may sign in, as what."`
+	Describe userDescribeCmd `cmd:"" help:"Say who you are: ORCID iD and organisation. Another organisation than before has to be confirmed anew."`
+	Show     userShowCmd     `cmd:"" help:"Show where somebody works, how sure it is who they are, and what training they have."`
+	Confirm  userConfirmCmd  `cmd:"" help:"Confirm that somebody belongs to their organisation, or has a training whose certificate you have seen."`
+	Due      userDueCmd      `cmd:"" help:"List of whom it has to be confirmed where they work."`
+	Role     userRoleCmd     `cmd:"" help:"Give roles, or take them."`
+	Link     userLinkCmd     `cmd:"" help:"Make a link that signs somebody in once, within seven days."`
+	Code     userCodeCmd     `cmd:"" help:"Make a code to be read out, that signs somebody in once, within fifteen minutes."`
+	Unlock   userUnlockCmd   `cmd:"" help:"Take one-time codes of an account again, after too many wrong ones."`
+	Disable  userDisableCmd  `cmd:"" help:"Keep somebody out, within a second."`
+	Enable   userEnableCmd   `cmd:"" help:"Let somebody in again."`
 }
 
 // publicFlag says what links begin with. Over --server the node knows it.

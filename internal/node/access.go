@@ -22,7 +22,7 @@ func (n *Node) openAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.Access, err = accessflow.New(accessflow.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Identity: s.Identity, Entries: entries, Access: rows, Mail: n.Mail, Log: n.cfg.Log})
+	n.Access, err = accessflow.New(accessflow.Parts{DB: s.DB, Ring: s.Ring, Audit: s.Audit, Jobs: n.queue, Collections: s.Collections, Identity: s.Identity, Entries: entries, Access: rows, Mail: n.Mail, Log: n.cfg.Log, People: s.Who().Known})
 	if err != nil {
 		return err
 	}

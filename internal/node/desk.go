@@ -7,6 +7,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
+	"github.com/vitrine-imaging/vitrine/internal/flow/people"
 	proofflow "github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/transfer"
@@ -31,6 +32,11 @@ func (r *Records) People() *signin.Flow {
 		_, err := r.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})
+}
+
+// Who says what is known of people beside their accounts.
+func (r *Records) Who() *people.Desk {
+	return people.New(people.Parts{DB: r.DB, Audit: r.Audit, Identity: r.Identity, Persons: r.Persons})
 }
 
 // signer signs checkpoints of the audit log.

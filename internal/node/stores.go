@@ -34,6 +34,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/forwarding"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/record/nodes"
+	"github.com/vitrine-imaging/vitrine/internal/record/person"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -99,6 +100,7 @@ type Records struct {
 	Audit       *audit.Log
 	Collections *collection.Record
 	Identity    *identity.Record
+	Persons     *person.Record
 	Subjects    *subject.Record
 	Gate        *subject.Gate // everybody in this process who reads of a subject goes through it
 	Catalogue   *catalogue.Record
@@ -140,6 +142,9 @@ func OpenRecords(ctx context.Context, cfg Config, opts ...db.Option) (_ *Records
 		return nil, err
 	}
 	if r.Identity, err = identity.OpenRecord(ctx, r.DB); err != nil {
+		return nil, err
+	}
+	if r.Persons, err = person.OpenRecord(ctx, r.DB); err != nil {
 		return nil, err
 	}
 	if r.Subjects, err = subject.OpenRecord(ctx, r.DB); err != nil {

@@ -66,7 +66,7 @@ func (n *Node) website() (*http.Server, error) {
 			n.tracedStore(status, bytes, took)
 		}
 	}
-	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Root: s.Ring.Root(), Mail: n.Mail, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
+	n.SignIn = signin.New(signin.Parts{DB: s.DB, Audit: s.Audit, Identity: s.Identity, Persons: s.Persons, Root: s.Ring.Root(), Mail: n.Mail, Provider: n.cfg.OIDC, Exists: func(ctx context.Context, id string) error {
 		_, err := s.Collections.Get(ctx, collection.ID(id))
 		return err
 	}})
@@ -77,7 +77,7 @@ func (n *Node) website() (*http.Server, error) {
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
 		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent, Releases: n.Releases,
-		Desk: desk, People: n.SignIn, Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
+		Desk: desk, People: n.SignIn, Who: s.Who(), Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			if !n.Status.Up(ctx) {
 				return fault.New(fault.Unavailable, "ask the node", "", "its database or its keys do not answer")

@@ -27,6 +27,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/delivery"
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
+	"github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
@@ -64,6 +65,7 @@ type Parts struct {
 	// Ready says why the node cannot serve now; nil: it can.
 	Ready  func(ctx context.Context) error
 	People *signin.Flow // nil: nobody signs in here
+	Who    *people.Desk // with People
 	// Checkpoint signs the audit log as it is now; nil: this node does not sign.
 	Checkpoint func(ctx context.Context, who admin.Caller) (string, error)
 	// Secret gives a gateway a collection's secret, in base64; nil: the API has no routes for gateways.

@@ -143,6 +143,9 @@ func TestWhoMayAskWhat(t *testing.T) {
 		return func(r policy.Role, at string) bool { return at != "other" && slices.Contains(roles, r) }
 	}
 	known := func(r policy.Role, _ string) bool { return r != policy.Anonymous }
+	confirmers := func(r policy.Role, _ string) bool {
+		return r == policy.Custodian || r == policy.Steward || r == policy.Admin
+	}
 	never := func(policy.Role, string) bool { return false }
 	writers := []policy.Role{policy.Custodian, policy.Steward, policy.Admin}
 	entry := directorytest.Minimal()
@@ -261,6 +264,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"PATCH", "/api/people/person-0000000000000000", `{"disabled":true}`, node(policy.Admin), 404, false},
 		{"POST", "/api/people/person-0000000000000000/links", "", node(policy.Admin), 404, false},
 		{"POST", "/api/people/person-0000000000000000/codes", "", node(policy.Admin), 404, false},
+		{"GET", "/api/person", "", never, 200, false}, // of a token there is none
+		{"PUT", "/api/person", `{"organisation":"x"}`, never, 200, false},
+		{"GET", "/api/people/due", "", confirmers, 200, false},
+		{"GET", "/api/people/person-0000000000000000/affiliation", "", confirmers, 404, false},
+		{"POST", "/api/people/person-0000000000000000/affiliation", `{"organisation":"x"}`, confirmers, 404, false},
 		{"GET", "/api/audit", "", node(policy.Custodian, policy.Steward, policy.Admin), 200, false},
 		{"GET", "/api/search?q=x&sex=female", "", nil, 200, true},
 		{"GET", "/api/directory", "", func(r policy.Role, _ string) bool { return r != policy.Anonymous }, 200, false},

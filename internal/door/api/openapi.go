@@ -316,6 +316,15 @@ const schemas = `{
 	"from": {"type": "string", "format": "date-time"}, "until": {"type": "string", "format": "date-time"}, "current": {"type": "boolean"}}},
 "LeadTime": {"type": "object", "required": ["decided", "enough"], "properties": {"decided": {"type": "integer", "description": "over the last two years"}, "enough": {"type": "boolean", "description": "five at least; of fewer nothing else is told"}, "median_days": {"type": "number"}, "p90_days": {"type": "number"},
 	"custodian_median_days": {"type": "number"}, "applicant_median_days": {"type": "number"}}},
+"StatedPerson": {"type": "object", "additionalProperties": false, "properties": {"orcid": {"type": "string", "description": "0000-0002-1825-0097"}, "organisation": {"type": "string", "maxLength": 200}, "ror": {"type": "string"},
+	"kind": {"type": "string", "enum": ["", "academic", "nhs", "charity", "funder", "commercial", "cro", "government", "other"]}, "country": {"type": "string", "description": "ISO 3166-1 alpha-2"}}},
+"SeenPerson": {"type": "object", "additionalProperties": false, "properties": {"organisation": {"type": "string", "description": "its name, as it was looked at; without it nothing is confirmed of it"}, "training": {"type": "string", "maxLength": 200, "description": "its name; its certificate was seen"},
+	"completed": {"type": "string", "format": "date"}, "expires": {"type": "string", "format": "date", "description": "the last day; without it a year after it was completed"}}},
+"KnownPerson": {"type": "object", "required": ["id", "name", "assurance", "trainings"], "properties": {"id": {"type": "string"}, "name": {"type": "string"}, "orcid": {"type": "string"}, "orcid_by": {"type": "string", "enum": ["stated", "provider"]}, "organisation": {"type": "string"},
+	"ror": {"type": "string"}, "kind": {"type": "string"}, "country": {"type": "string"}, "confirmed": {"type": "string", "format": "date-time", "description": "when it was last confirmed that they belong to their organisation"}, "confirmed_by": {"type": "string"},
+	"confirmed_until": {"type": "string", "format": "date-time"}, "assurance": {"type": "string", "enum": ["low", "med", "high"]}, "trained_until": {"type": "string", "format": "date-time"},
+	"trainings": {"type": "array", "items": {"type": "object", "required": ["name", "completed", "expires", "evidence", "current"], "properties": {"name": {"type": "string"}, "completed": {"type": "string", "format": "date-time"}, "expires": {"type": "string", "format": "date-time"},
+	"evidence": {"type": "string", "enum": ["course", "certificate seen"]}, "seen_by": {"type": "string"}, "current": {"type": "boolean"}}}}, "missing": {"type": "array", "items": {"type": "string"}, "description": "what is lacking before data are given to them"}}},
 "Secret": {"type": "object", "required": ["secret"], "properties": {"secret": {"type": "string", "description": "32 bytes in base64"}}},
 "Checkpoint": {"type": "object", "required": ["note"], "properties": {"note": {"type": "string"}}}
 }`

@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/vitrine-imaging/vitrine/internal/door/web"
+	"github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 )
 
@@ -11,6 +12,11 @@ func (d *Door) peopleRoutes() []route {
 		return nil
 	}
 	return []route{
+		{method: "GET", path: "/api/person", name: "getOwnPerson", text: "What is known of the caller beside their account, and what they lack before data are given to them.", gives: "KnownPerson", do: d.ownPerson},
+		{method: "PUT", path: "/api/person", name: "describeOwnPerson", text: "Say who one is: ORCID iD and organisation. Another organisation than before has to be confirmed anew.", takes: "StatedPerson", gives: "KnownPerson", do: d.describePerson},
+		{method: "GET", path: "/api/people/due", name: "listPeopleDue", text: "People of whom it has to be confirmed that they belong to their organisation: the longest ago first.", gives: "KnownPerson", list: true, do: d.peopleDue},
+		{method: "GET", path: "/api/people/{person}/affiliation", name: "getKnownPerson", text: "What is known of somebody beside their account, for who confirms it.", gives: "KnownPerson", do: d.knownPerson},
+		{method: "POST", path: "/api/people/{person}/affiliation", name: "confirmPerson", text: "Confirm that somebody belongs to their organisation, or has a training whose certificate was seen. Nobody confirms themselves.", takes: "SeenPerson", gives: "KnownPerson", do: d.confirmPerson},
 		{method: "GET", path: "/api/people", name: "listPeople", text: "Who may sign in to the portal, as what, and by which ways.", gives: "Person", list: true, do: d.people},
 		{method: "POST", path: "/api/people", name: "invitePerson", text: "Invite somebody. The link or the code by which they come is in this answer alone.", takes: "NewPerson", gives: "Person", do: d.addPerson},
 		{method: "GET", path: "/api/people/{person}", name: "getPerson", text: "One account.", gives: "Person", do: d.person},
@@ -60,4 +66,28 @@ func (d *Door) newLink(r *request) (any, error) {
 func (d *Door) newCode(r *request) (any, error) {
 	in, err := d.People.NewCode(r.Context(), r.who, r.PathValue("person"))
 	return in, err
+}
+
+func (d *Door) ownPerson(r *request) (any, error) { return d.Who.Own(r.Context(), r.who) }
+
+func (d *Door) describePerson(r *request) (any, error) {
+	var s people.Stated
+	if err := r.body(&s); err != nil {
+		return nil, err
+	}
+	return d.Who.State(r.Context(), r.who, s)
+}
+
+func (d *Door) peopleDue(r *request) (any, error) { return d.Who.Due(r.Context(), r.who) }
+
+func (d *Door) knownPerson(r *request) (any, error) {
+	return d.Who.Person(r.Context(), r.who, r.PathValue("person"))
+}
+
+func (d *Door) confirmPerson(r *request) (any, error) {
+	var s people.Seen
+	if err := r.body(&s); err != nil {
+		return nil, err
+	}
+	return d.Who.Confirm(r.Context(), r.who, r.PathValue("person"), s)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/node"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	personrecord "github.com/vitrine-imaging/vitrine/internal/record/person"
 )
 
 // university is a provider of OpenID Connect, over real HTTP. It checks what a provider has to check, and lies where a test wants it to.
@@ -179,7 +180,7 @@ func (u *university) set(do func()) {
 // enrolled runs a node whose people a university vouches for.
 func enrolled(t *testing.T, database string, u *university, roles ...string) (*node.Node, string) {
 	t.Helper()
-	p := &signin.Provider{Issuer: u.at.URL, ClientID: clientID, Secret: clientSecret, Name: "Example University"}
+	p := &signin.Provider{Issuer: u.at.URL, ClientID: clientID, Secret: clientSecret, Name: "Example University", Organisation: personrecord.Organisation{Name: "Example University", Kind: "academic", Country: "GB"}}
 	for _, text := range roles {
 		r, err := signin.ParseRoleFor(text)
 		if err != nil {
@@ -255,6 +256,30 @@ func providerLetsIn(t *testing.T, database string) {
 	}
 	if all := accounts(t, n); len(all) != 1 || all[0].Name != "Imogen Fairweather" || all[0].Seen.IsZero() {
 		t.Errorf("%+v", all)
+	}
+	// What it says beside the name is kept, and what it says no more is not.
+	known := func() personrecord.Person {
+		t.Helper()
+		p, err := n.Stores.Persons.Get(t.Context(), all[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := known(); p.Organisation.Name != "Example University" || p.ConfirmedBy != personrecord.ByProvider || time.Since(p.Confirmed) > time.Hour || p.Vouched != personrecord.None || p.ORCID != "" {
+		t.Errorf("%+v", p)
+	}
+	for _, c := range []struct {
+		claims map[string]any
+		want   personrecord.Assurance
+	}{{map[string]any{"eduperson_assurance": []string{"https://refeds.org/assurance", "https://refeds.org/assurance/IAP/high", "https://refeds.org/assurance/IAP/medium"}, "orcid": "https://orcid.org/0000-0002-1825-0097"}, personrecord.High},
+		{map[string]any{"eduperson_assurance": "https://refeds.org/assurance/IAP/medium", "orcid": "0000-0002-1825-0098"}, personrecord.Medium}, {map[string]any{"acr": "https://refeds.org/profile/mfa"}, personrecord.Medium},
+		{map[string]any{"eduperson_assurance": []any{"https://refeds.org/assurance/IAP/low", 7}, "acr": "https://refeds.org/profile/sfa"}, personrecord.None}} {
+		u.set(func() { u.claims = c.claims })
+		visit(t, base).do("GET", "/signin/provider", nil)
+		if p := known(); p.Vouched != c.want || p.ORCID != "0000-0002-1825-0097" || p.ORCIDBy != personrecord.Provider {
+			t.Errorf("%v: %+v", c.claims, p)
+		}
 	}
 	// Another person with the same address is another person.
 	u.set(func() { u.subject = "s-2" })

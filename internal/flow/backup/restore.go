@@ -35,6 +35,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
 	"github.com/vitrine-imaging/vitrine/internal/record/nodes"
 	"github.com/vitrine-imaging/vitrine/internal/record/notice"
+	"github.com/vitrine-imaging/vitrine/internal/record/person"
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/pull"
 	"github.com/vitrine-imaging/vitrine/internal/record/question"
@@ -299,6 +300,7 @@ func makeTables(ctx context.Context, d *db.DB) error {
 		func() error { _, err := identity.OpenRecord(ctx, d); return err },
 		func() error { _, err := notice.OpenRecord(ctx, d); return err },
 		func() error { _, err := nodes.OpenRecord(ctx, d); return err },
+		func() error { _, err := person.OpenRecord(ctx, d); return err },
 		func() error { _, err := proof.OpenRecord(ctx, d); return err },
 		func() error { _, err := pull.OpenRecord(ctx, d); return err },
 		func() error { _, err := question.OpenRecord(ctx, d); return err },

@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	vouching "github.com/vitrine-imaging/vitrine/internal/record/person"
 )
 
 // Provider is who vouches for people by OpenID Connect. A node has one at most.
@@ -34,6 +35,8 @@ type Provider struct {
 	Scopes   []string
 	Claim    string // whose values Roles are given for; empty: groups
 	Roles    []RoleFor
+	// Organisation is that whose people the provider signs in, and nobody else: whoever comes by it belongs to that. Empty: it says nothing of it.
+	Organisation vouching.Organisation
 }
 
 // RoleFor gives a role to whom the provider counts among some.
@@ -78,6 +81,9 @@ func (p *Provider) Check() error {
 	}
 	if p.Name == "" {
 		p.Name = u.Hostname()
+	}
+	if err := p.Organisation.Check(); err != nil {
+		return err
 	}
 	if len(p.Scopes) == 0 {
 		p.Scopes = []string{"profile"}
@@ -257,6 +263,7 @@ type Came struct {
 type person struct {
 	subject, name string
 	groups        []string
+	vouch         vouching.Vouch
 }
 
 // FinishProvider takes what the provider sent somebody back with. who is the caller, who matters where an identity is to be linked.
@@ -340,6 +347,11 @@ func (f *Flow) FinishProvider(ctx context.Context, from, base, ceremony string, 
 		}
 		if err := f.mapped(tx, account, p); err != nil {
 			return err
+		}
+		if f.Persons != nil {
+			if err := f.Persons.Vouched(tx, account.ID, p.vouch, time.Now()); err != nil {
+				return err
+			}
 		}
 		c.Session, err = f.begin(tx, account.ID, wayForeign)
 		return err
@@ -442,17 +454,51 @@ func (f *Flow) vouched(ctx context.Context, base string, v via, said url.Values)
 	if p.name = printable(name); p.name == "" {
 		p.name = "Somebody from " + f.provider.Name
 	}
-	switch g := claims[f.provider.Claim].(type) {
+	p.groups = texts(claims[f.provider.Claim])
+	p.vouch = f.provider.vouch(claims)
+	return p, nil
+}
+
+// texts are the strings of a claim, which is one or a list.
+func texts(claim any) (all []string) {
+	switch g := claim.(type) {
 	case string:
-		p.groups = []string{g}
+		return []string{g}
 	case []any:
 		for _, x := range g {
 			if s, ok := x.(string); ok {
-				p.groups = append(p.groups, s)
+				all = append(all, s)
 			}
 		}
 	}
-	return p, nil
+	return all
+}
+
+// The values of eduPersonAssurance by which a provider says how it has found out who somebody is (REFEDS Assurance Framework 2.0, 3), and that of acr by which it has asked for more than a password (REFEDS MFA Profile 1.2).
+const (
+	provenHigh   = "https://refeds.org/assurance/IAP/high"
+	provenMedium = "https://refeds.org/assurance/IAP/medium"
+	moreFactors  = "https://refeds.org/profile/mfa"
+)
+
+// vouch is what a provider's claims say of a person beside their name. What it does not say is not assumed.
+func (p *provider) vouch(claims map[string]any) vouching.Vouch {
+	v := vouching.Vouch{Organisation: p.Organisation}
+	for _, name := range []string{"orcid", "eduperson_orcid"} {
+		for _, s := range texts(claims[name]) {
+			if id, ok := vouching.ParseORCID(s); ok && v.ORCID == "" {
+				v.ORCID = id
+			}
+		}
+	}
+	said := texts(claims["eduperson_assurance"])
+	switch {
+	case slices.Contains(said, provenHigh):
+		v.Assurance = vouching.High
+	case slices.Contains(said, provenMedium), slices.Contains(texts(claims["acr"]), moreFactors):
+		v.Assurance = vouching.Medium
+	}
+	return v
 }
 
 // printable is a name as accounts take it.

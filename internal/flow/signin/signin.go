@@ -29,6 +29,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	"github.com/vitrine-imaging/vitrine/internal/record/identity"
+	vouching "github.com/vitrine-imaging/vitrine/internal/record/person"
 )
 
 // How long what begins here lasts.
@@ -43,6 +44,8 @@ type Parts struct {
 	DB       *db.DB
 	Audit    *audit.Log
 	Identity *identity.Record
+	// Persons keeps what the provider says of people beside their names; nil: nothing is kept.
+	Persons *vouching.Record
 	// Exists reports a collection that grants may be given for; a fault.Invalid if there is none.
 	Exists func(ctx context.Context, collection string) error
 	// Provider vouches for people; nil: nobody does.

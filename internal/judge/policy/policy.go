@@ -181,6 +181,7 @@ const (
 	DecideRequest                  // ask back, approve or reject what somebody asks for
 	CheckAgreement                 // find a signed agreement right, send it back, end it
 	EndEntitlement                 // suspend or revoke what somebody was permitted
+	ConfirmPerson                  // say that somebody belongs to their organisation, or has a training
 	StoreAsPeer                    // C-STORE
 	FindAsPeer                     // C-FIND
 	MoveAsPeer                     // C-MOVE
@@ -197,7 +198,7 @@ const (
 
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage pulls", "manage tokens",
-	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "ask for access to data", "see requests for access", "decide on requests for access", "check agreements", "suspend or revoke an entitlement", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward",
+	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "ask for access to data", "see requests for access", "decide on requests for access", "check agreements", "suspend or revoke an entitlement", "confirm who people are", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward",
 	"record consent", "record a withdrawal", "see consent", "manage legal bases", "make releases", "erase before the hold is over"}
 
 func (a Action) String() string {

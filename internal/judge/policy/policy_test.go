@@ -92,6 +92,7 @@ see requests for access        custodian steward admin           collection
 decide on requests for access  custodian                         collection
 check agreements               custodian                         collection
 suspend or revoke an entitlement  custodian steward admin        collection
+confirm who people are         custodian steward admin operator  collection
 C-STORE               store                                      collection
 `
 
@@ -257,6 +258,7 @@ func TestNobodyDecidesOnTheirOwn(t *testing.T) {
 					DecideRequest:  role == Custodian && person && !own,
 					CheckAgreement: role == Custodian && person && !own,
 					EndEntitlement: role == Custodian || role == Steward || role == Admin,
+					ConfirmPerson:  (role == Custodian || role == Steward || role == Admin || role == Operator) && !own,
 				} {
 					if d := Decide(Facts{Grants: []Grant{{role, "breast"}}, Action: a, Collection: "breast", Person: person, Own: own}); d.Allow != want {
 						t.Errorf("%v, %v, in person %v, own %v: allowed %v: %v", role, a, person, own, d.Allow, d.Reasons)

@@ -166,6 +166,7 @@ var rules = []rule{
 	{action: CheckAgreement, roles: []Role{Custodian}, person: true, another: true, terms: actTerms, because: "says whether an agreement was signed by whom it names, for the dates that it has"},
 	// Taking away needs no more than seeing it: who finds that something is wrong does not look for a custodian first.
 	{action: EndEntitlement, roles: []Role{Custodian, Steward, Admin}, terms: actTerms, because: "ends what was permitted, for a while or for good"},
+	{action: ConfirmPerson, roles: []Role{Custodian, Steward, Admin, Operator}, another: true, terms: actTerms, because: "says whether somebody works where they say they do"},
 
 	{action: StoreAsPeer, roles: []Role{PeerStore}, link: linkKnown, terms: actTerms, because: "may give objects to this collection"},
 	{action: StoreAsPeer, roles: []Role{Anonymous}, link: linkDemo, terms: actTerms, because: "a demonstration takes what this machine sends"},
