@@ -53,6 +53,7 @@ const help = [
   { name: "describe", at: () => "/directory/lantern/edit", cut: ["main .wrap"] },
   { name: "collections", at: () => "/collections", cut: ["main .wrap"] },
   { name: "clinical", at: (page) => linked(page, "/collections/lantern", ".card p a"), cut: ["main .cols"], high: 520 },
+  { name: "consent", at: () => "/collections/lantern/consent", cut: ["main .wrap"], high: 700 },
   { name: "look", at: study, across: 1280, cut: [".cols.study"], wide: 926, high: 624 },
   { name: "publish", at: (page) => linked(page, "/collections/lantern?state=admitted", ".card h3 a"), cut: [".crumb", ".cols.study"], high: 440 },
   { name: "signin", at: () => "/signin", anybody: true, cut: ["main .wrap"] },

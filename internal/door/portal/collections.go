@@ -130,6 +130,7 @@ type collectionPage struct {
 	MayPick     bool
 	Faces       *risk.Faces // nil: not for this caller
 	MayDecide   bool        // on what is held
+	MayConsent  bool
 }
 
 const pageOfStudies = 48
@@ -153,6 +154,7 @@ func (d *Door) collection(r *request) (*page, error) {
 	p.MayPublish, p.MayDeposit = may(policy.Publish, policy.Admitted), may(policy.Deposit, policy.NoState)
 	p.MayDescribe = may(policy.EditEntry, policy.NoState)
 	p.MayManage = admin.MayManage(r.admin(), id)
+	p.MayConsent = d.Consent != nil && r.mayConsent(id).any()
 	p.MayInvite = d.Links != nil && r.mayInvite(id)
 	p.MayPull = d.Pulls != nil && may(policy.ManagePulls, policy.NoState)
 	switch counts, err := d.Desk.Intake(r.Context(), r.admin(), id); {

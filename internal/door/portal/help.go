@@ -156,6 +156,19 @@ var topics = []topic{
 		Command: "vitrine collection create ID --title TITLE --profile research --aet AET",
 	},
 	{
+		Key: "consent", Title: "Record consent, and withdraw somebody", For: "coordinators, stewards and custodians",
+		Alt:     "The page of a collection's consent: what may be done with its images, who has withdrawn, and its legal bases.",
+		Caption: "What a collection's people permit, and who has withdrawn.",
+		Steps: []template.HTML{
+			`Open <b>Consent</b> on the collection's page. It says what may be done with the images, in numbers that tell of nobody; a subject's own page says it of that person.`,
+			`Custodians and stewards say on what <b>legal basis</b> the images are kept, and add the <b>forms</b> that people sign, each clause with the uses that it grants. Without a basis a person decides on every use.`,
+			`<b>Record what a person said</b>: choose the form that was signed and answer its clauses. Name the person by the pseudonym, or by the identifier that your site knows them by, which becomes a keyed hash at once and is not kept. Of many people, import a table in CSV.`,
+			`<b>Withdraw somebody</b> as soon as you hear of it; nobody needs a reason. The page says what will happen before it does. From any use: they are out of sight at once, and what is kept becomes unreadable after 30 days.`,
+			`Give the person the <b>certificate</b> of what was done, and <a href="/withdraw">this page</a> to read.`,
+		},
+		Command: "vitrine subject withdraw --collection ID --patient --scope use",
+	},
+	{
 		Key: "clinical", Title: "Import clinical data", For: "depositors and stewards",
 		Alt:     "A subject's page: diagnosis, visits and studies in one list by day, and the clinical data beside it.",
 		Caption: "What the table said, beside the images it belongs to.",

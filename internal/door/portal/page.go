@@ -54,6 +54,7 @@ type view struct {
 	Node        string
 	CountsDate  string
 	Register    bool // there is a register of uses
+	Withdraw    bool // there is a page of how to withdraw
 	Page        any
 }
 
@@ -192,7 +193,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Bare: p.bare, Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: d.withIdentity(r, d.withQuestions(r, d.withRequests(r, navigation(r.caller, p.section), p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted, Register: d.Access != nil,
+		Nav: d.withIdentity(r, d.withQuestions(r, d.withRequests(r, navigation(r.caller, p.section), p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted, Register: d.Access != nil, Withdraw: d.Consent != nil,
 	}
 	if d.Ask != nil {
 		v.Ask = askAddress(r.Request)

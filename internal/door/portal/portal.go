@@ -137,6 +137,9 @@ func (d *Door) Register(mux web.Routes) {
 	if d.Reidentify != nil {
 		d.registerIdentity(mux)
 	}
+	if d.Consent != nil {
+		d.registerConsent(mux)
+	}
 }
 
 // request is a request for a page, with its caller.

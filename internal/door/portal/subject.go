@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/internal/fault"
+	"github.com/vitrine-imaging/vitrine/internal/flow/consent"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/clinical"
@@ -41,7 +42,10 @@ type subjectPage struct {
 	Timeline   *timeline // nil: nothing has a date
 	Clinical   []fact
 	Diagnosis  string
-	Identity   string // the address at which it is asked who the subject is; empty: not by this caller
+	Consent    *consent.PersonView // nil: not for this caller
+	Said       []consent.EventView // the latest of what they said
+	Withdraw   string              // the address at which they are withdrawn; empty: not by this caller
+	Identity   string              // the address at which it is asked who the subject is; empty: not by this caller
 }
 
 // subject shows a person's course: what was imaged and what happened, on one axis of days since the first study or the baseline visit.
@@ -76,6 +80,20 @@ func (d *Door) subject(r *request) (*page, error) {
 		}
 	}
 	p.compose(found, facts)
+	if d.Consent != nil && r.may(policy.SeeConsent, c) {
+		switch p.Consent, err = d.Consent.Person(r.Context(), r.admin(), c, consent.Whom{Pseudonym: p.Pseudonym}); {
+		case err == nil:
+			p.Said = slices.Clone(p.Consent.Events)
+			slices.Reverse(p.Said)
+		case !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Conflict): // images kept as they came may be several people's
+			return nil, err
+		default:
+			p.Consent = nil
+		}
+	}
+	if d.Consent != nil && r.may(policy.Withdraw, c) {
+		p.Withdraw = "/collections/" + string(c) + "/consent/withdraw?subject=" + url.QueryEscape(p.Pseudonym)
+	}
 	if d.Reidentify != nil {
 		may, err := d.Reidentify.MayAsk(r.Context(), r.admin(), c)
 		if err != nil {
