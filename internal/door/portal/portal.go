@@ -26,6 +26,7 @@ import (
 	directoryflow "github.com/vitrine-imaging/vitrine/internal/flow/directory"
 	"github.com/vitrine-imaging/vitrine/internal/flow/link"
 	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
+	peopleflow "github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
@@ -47,6 +48,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
 	SignIn     *signin.Flow
+	// Who says who people are beside their accounts, and has the course.
+	Who *peopleflow.Desk
 	// Consent is where people's wishes are handed in; nil: there are no pages for it.
 	Consent *consent.Desk
 	// Links are those of people outside; nil: nobody has one.
@@ -123,6 +126,9 @@ func (d *Door) Register(mux web.Routes) {
 	}
 	d.registerRecords(mux)
 	d.registerSignIn(mux)
+	if d.Who != nil {
+		d.registerWho(mux)
+	}
 	d.registerViewer(mux)
 	d.registerHelp(mux)
 	if d.Ask != nil {
