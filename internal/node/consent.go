@@ -46,6 +46,10 @@ func (s *Stores) ConsentDesk(ctx context.Context, log *slog.Logger) (*consentflo
 	if err != nil {
 		return nil, err
 	}
-	d.Withdrawn = (&releaseflow.Desk{Parts: releaseflow.Parts{Releases: r, Audit: s.Audit, Jobs: s.Queue}}).Withdrawn
+	calls, err := s.hooks(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	withdrawing(d, &releaseflow.Desk{Parts: releaseflow.Parts{Releases: r, Audit: s.Audit, Jobs: s.Queue}}, calls)
 	return d, nil
 }

@@ -40,6 +40,7 @@ func (n *Node) jobs() map[string]jobs.Handler {
 	maps.Copy(all, n.Access.Handlers())
 	maps.Copy(all, n.Consent.Handlers())
 	maps.Copy(all, n.Releases.Handlers())
+	maps.Copy(all, n.Recalls.Handlers())
 	if n.Mail != nil {
 		maps.Copy(all, n.Mail.Handlers())
 		maps.Copy(all, n.Notices.Handlers())

@@ -38,6 +38,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/mailing"
 	noticeflow "github.com/vitrine-imaging/vitrine/internal/flow/notice"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
+	recallflow "github.com/vitrine-imaging/vitrine/internal/flow/recall"
 	releaseflow "github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
@@ -71,6 +72,7 @@ type Node struct {
 	Mail      *mailing.Queue   // nil: no mail is sent
 	Notices   *noticeflow.Desk // nil: nobody is told by mail
 	Access    *accessflow.Desk // where data are asked for
+	Recalls   *recallflow.Desk // where copies are called back
 	Pulls     *pullflow.Desk
 	Questions *askflow.Desk
 	Status    *status.Desk
@@ -203,6 +205,9 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.Releases.Facts, n.Releases.Person = n.entitled, n.person
+	if err := n.openRecalls(ctx, sign); err != nil {
+		return nil, err
+	}
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err
 	}

@@ -429,3 +429,77 @@ func (d *Desk) ActOnEntitlement(ctx context.Context, who admin.Caller, id record
 	}
 	return d.Entitlement(ctx, who, id)
 }
+
+// SuspendProject suspends every use that a request is permitted, for the node, with a reason: in one transaction with whatever else has to be noted. It gives how many there were.
+func (d *Desk) SuspendProject(ctx context.Context, request record.ID, why string, also func(tx *db.Tx) error) (int, error) {
+	all, err := d.Access.EntitlementsBy(ctx, request)
+	if err != nil {
+		return 0, err
+	}
+	var entries []audit.Entry
+	todo := []func(tx *db.Tx) error{also}
+	for _, e := range all {
+		if e.Standing != record.Active || !d.now().Before(e.Expires) {
+			continue
+		}
+		do, entry, err := d.alter(ctx, "node", e, record.Suspend, why)
+		if err != nil {
+			return 0, err
+		}
+		todo, entries = append(todo, do), append(entries, entry)
+	}
+	return len(entries), d.change(ctx, entries, func(tx *db.Tx) error {
+		for _, do := range todo {
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ResumeProject permits again what the node has suspended of a request in a collection: for its custodian, who is not the one that is permitted it. What a person has suspended stays so.
+func (d *Desk) ResumeProject(ctx context.Context, who admin.Caller, request record.ID, c collection.ID, why string, also func(tx *db.Tx) error) error {
+	all, err := d.Access.EntitlementsBy(ctx, request)
+	if err != nil {
+		return err
+	}
+	if why, err = whyOf(why); err != nil {
+		return err
+	}
+	var entries []audit.Entry
+	todo := []func(tx *db.Tx) error{also}
+	for _, e := range all {
+		if e.Collection != c || e.Standing != record.Suspended {
+			continue
+		}
+		history, err := d.Access.History(ctx, e.ID)
+		if err != nil {
+			return err
+		}
+		if n := len(history); n == 0 || history[n-1].Kind != record.Suspend || history[n-1].Actor != "node" {
+			continue
+		}
+		if err := d.allowed(ctx, who, policy.DecideRequest, e.Collection, e.Account == who.Actor, entitlementObject(e.ID)); err != nil {
+			return err
+		}
+		do, entry, err := d.alter(ctx, who.Actor, e, record.Resume, why)
+		if err != nil {
+			return err
+		}
+		todo, entries = append(todo, do), append(entries, entry)
+	}
+	return d.change(ctx, entries, func(tx *db.Tx) error {
+		for _, do := range todo {
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func whyOf(s string) (string, error) {
+	s = text(s)
+	return s, written("the reason", s, MaxText)
+}

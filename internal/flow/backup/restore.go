@@ -39,6 +39,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/proof"
 	"github.com/vitrine-imaging/vitrine/internal/record/pull"
 	"github.com/vitrine-imaging/vitrine/internal/record/question"
+	"github.com/vitrine-imaging/vitrine/internal/record/recall"
 	"github.com/vitrine-imaging/vitrine/internal/record/reidentification"
 	"github.com/vitrine-imaging/vitrine/internal/record/release"
 	"github.com/vitrine-imaging/vitrine/internal/record/ruling"
@@ -307,6 +308,7 @@ func makeTables(ctx context.Context, d *db.DB) error {
 		func() error { _, err := reidentification.OpenVault(ctx, d, nil); return err },
 		func() error { _, err := reidentification.OpenRequests(ctx, d); return err },
 		func() error { _, err := release.OpenRecord(ctx, d); return err },
+		func() error { _, err := recall.OpenRecord(ctx, d); return err },
 		func() error { _, err := ruling.OpenRecord(ctx, d); return err },
 		func() error { _, err := subject.OpenRecord(ctx, d); return err },
 		func() error { _, err := upload.OpenRecord(ctx, d); return err },

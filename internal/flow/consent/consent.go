@@ -29,6 +29,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/recall"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -53,6 +54,8 @@ type Parts struct {
 	Now         func() time.Time // nil: the clock
 	// Withdrawn is told of each subject that has withdrawn from use, in the transaction; may be nil.
 	Withdrawn func(tx *db.Tx, s subject.Subject) error
+	// Copies counts the recipients of what was given of a subject; nil: nobody knows.
+	Copies func(ctx context.Context, id subject.ID) (recall.Copies, error)
 }
 
 // Desk is where people's wishes are handed in. It is safe for use by many goroutines.

@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
+	"github.com/vitrine-imaging/vitrine/internal/record/recall"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
@@ -185,18 +186,19 @@ const CertificateFormat = "vitrine-withdrawal 1"
 
 // Certificate says what was done when somebody withdrew. docs/formats/consent.md.
 type Certificate struct {
-	Format     string      `json:"format"`
-	Collection string      `json:"collection"`
-	Pseudonym  string      `json:"pseudonym"`
-	Scope      judge.Scope `json:"scope"`
-	Moment     time.Time   `json:"moment"` // of the certificate
-	Withdrawn  time.Time   `json:"withdrawn"`
-	Studies    int64       `json:"studies"` // taken out of sight then
-	Instances  int64       `json:"instances"`
-	EraseAfter time.Time   `json:"erase_after"`
-	Erased     *time.Time  `json:"erased"`       // when the key was destroyed; null: it is not yet
-	Key        bool        `json:"key_is_there"` // as the key ring says at the moment of the certificate
-	Says       []string    `json:"says"`
+	Format     string         `json:"format"`
+	Collection string         `json:"collection"`
+	Pseudonym  string         `json:"pseudonym"`
+	Scope      judge.Scope    `json:"scope"`
+	Moment     time.Time      `json:"moment"` // of the certificate
+	Withdrawn  time.Time      `json:"withdrawn"`
+	Studies    int64          `json:"studies"` // taken out of sight then
+	Instances  int64          `json:"instances"`
+	EraseAfter time.Time      `json:"erase_after"`
+	Erased     *time.Time     `json:"erased"`       // when the key was destroyed; null: it is not yet
+	Key        bool           `json:"key_is_there"` // as the key ring says at the moment of the certificate
+	Copies     *recall.Copies `json:"copies"`       // projects that were given copies before, and what became of these; null: this node cannot tell
+	Says       []string       `json:"says"`
 }
 
 // Signed is a document as it is given away: canonical JSON (RFC 8785), and the note that the node signed for it.
@@ -204,6 +206,15 @@ type Signed struct {
 	Document  string `json:"document"`
 	Signature string `json:"signature"`
 	PublicKey string `json:"public_key"`
+}
+
+// saysOf tells of recipients in words.
+func saysOf(n recall.Copies) string {
+	if n.Recipients == 0 {
+		return "No project was given copies of this person's images in a release of this node."
+	}
+	return fmt.Sprintf("Projects that were given copies in releases before: %d. Of these %d have attested that the copies are deleted, excluded or used no more, %d that this is not feasible, %d owe their answer in time, %d are overdue, %d are told when the week is over, and of %d no answer is asked. Copies outside this node are beyond its reach: it says what their recipients attested, and not that it is so.",
+		n.Recipients, n.Attested, n.NotFeasible, n.Told, n.Overdue, n.Waiting, n.Waived)
 }
 
 // Certify says what was done when somebody withdrew from use, signed. Whoever may record a withdrawal may have it.
@@ -238,8 +249,17 @@ func (d *Desk) Certify(ctx context.Context, who admin.Caller, id collection.ID, 
 	} else {
 		c.Says = append(c.Says, "What is kept of this person is still encrypted under a key that exists and that this node gives to nobody; it is destroyed when the hold is over.")
 	}
-	c.Says = append(c.Says, "That this person has withdrawn is kept, as a keyed hash, so that nothing of theirs is taken again.",
-		"Who was given copies before is not part of this certificate.")
+	c.Says = append(c.Says, "That this person has withdrawn is kept, as a keyed hash, so that nothing of theirs is taken again.")
+	if d.Copies == nil {
+		c.Says = append(c.Says, "Who was given copies before is not part of this certificate.")
+	} else {
+		n, err := d.Copies(ctx, s.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Copies = &n
+		c.Says = append(c.Says, saysOf(n))
+	}
 	if d.Signer == nil {
 		return c, nil, fault.New(fault.Unavailable, attempt, "", "the key that signs is not at hand")
 	}

@@ -86,7 +86,12 @@ func (d *Desk) Bury(ctx context.Context, who admin.Caller, dataset, version, cod
 	if err != nil {
 		return ReleaseView{}, fault.Wrap(fault.Internal, attempt, "", err)
 	}
-	if err := d.change(ctx, who, attempt, "release "+x.Name(), x.Collection, code, func(tx *db.Tx) error { return d.Releases.Bury(tx, x, text) }); err != nil {
+	if err := d.change(ctx, who, attempt, "release "+x.Name(), x.Collection, code, func(tx *db.Tx) error {
+		if err := d.Releases.Bury(tx, x, text); err != nil || d.Buried == nil {
+			return err
+		}
+		return d.Buried(tx, x, code)
+	}); err != nil {
 		return ReleaseView{}, err
 	}
 	d.passes.clear()

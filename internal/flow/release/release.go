@@ -67,6 +67,8 @@ type Parts struct {
 	Facts func(ctx context.Context, account string, want access.Capability, of ReleaseFacts) (access.Facts, []int64, error)
 	// Person reports somebody with an account that is in force; nil: there is nobody.
 	Person func(ctx context.Context, account string) (bool, error)
+	// Buried is told, in the transaction, that a release is taken back as a whole, and the code of why; nil: nobody is.
+	Buried func(tx *db.Tx, x release.Release, code string) error
 }
 
 // ReleaseFacts are what a release knows of itself that a decision asks for.

@@ -192,6 +192,9 @@ const (
 	SeeConsent                     // see what people have agreed to, refused and withdrawn
 	ManageBases                    // forms of consent, legal bases, checks of the national data opt-out
 	MakeRelease                    // make datasets and their releases, publish them and take them back
+	SeeRecalls                     // see which copies were called back from whom, and what they answered
+	AnswerRecall                   // say what was done with copies that are called back
+	WaiveRecall                    // let an answer to a recall go, and permit use again after one
 	EraseNow                       // have the key of somebody who has withdrawn destroyed before the hold is over
 	actionCount
 )
@@ -199,7 +202,7 @@ const (
 var actionNames = [actionCount]string{"echo", "see the directory", "deposit", "deposit by a link", "search", "read metadata", "read pixels and bulk data", "see intake counts",
 	"see the fate of own deposits", "see what is held and why", "decide on what is held", "publish a release", "pick a picture for the public", "see a picked picture", "create a collection", "manage a collection", "manage links for people outside", "see whom a link is for", "manage pulls", "manage tokens",
 	"manage peers", "manage users", "read the audit log", "verify", "back up", "import clinical rows", "see clinical facts", "edit a directory entry", "publish a directory entry", "publish counts", "ask a question", "answer questions", "answer questions on the node", "see the status", "change the master key", "ask who a subject is", "decide on who asks", "see who a subject is", "hand in what was cleaned elsewhere", "see what a gateway cleans by", "take a collection's secret", "take back what was cleaned elsewhere", "ask for access to data", "see requests for access", "decide on requests for access", "check agreements", "suspend or revoke an entitlement", "confirm who people are", "C-STORE", "C-FIND", "C-MOVE", "C-GET", "forward",
-	"record consent", "record a withdrawal", "see consent", "manage legal bases", "make releases", "erase before the hold is over"}
+	"record consent", "record a withdrawal", "see consent", "manage legal bases", "make releases", "see recalls", "answer a recall", "waive a recall", "erase before the hold is over"}
 
 func (a Action) String() string {
 	if a >= actionCount {
@@ -328,6 +331,8 @@ func (r *rule) missing(role Role, f *Facts) string {
 		return role.String() + ": nobody decides on their own request"
 	case r.own && !f.Own && f.Action == SeeIdentity:
 		return role.String() + ": only on one's own request"
+	case r.own && !f.Own && f.Action == AnswerRecall:
+		return role.String() + ": only who was given the data says what was done with them"
 	case r.own && !f.Own:
 		return role.String() + ": only for one's own deposits"
 	case r.consented && !f.Consented:

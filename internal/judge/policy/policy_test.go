@@ -71,6 +71,9 @@ record a withdrawal   depositor steward operator                 collection
 see consent           custodian steward operator                 collection
 manage legal bases    custodian steward operator                 collection
 make releases         custodian steward operator                 collection
+see recalls            custodian steward admin                    collection
+answer a recall        anonymous depositor researcher physicist custodian committee funder steward admin gateway site-gateway operator peers  collection node
+waive a recall         custodian steward                          collection
 erase before the hold is over  steward operator                  collection
 edit a directory entry    custodian steward admin operator       collection node
 publish a directory entry custodian steward admin operator       collection node
@@ -211,7 +214,7 @@ func TestActionsThatConcernNoObject(t *testing.T) {
 				{AllCollections, "", may && slices.Contains(row, "node")},
 				{"", "", may && slices.Contains(row, "anonymous")},
 			} {
-				d := Decide(Facts{Grants: []Grant{{role, c.grant}}, Action: a, Collection: c.concerns, Link: proven, Person: true, Own: a == SeeIdentity, Consented: true})
+				d := Decide(Facts{Grants: []Grant{{role, c.grant}}, Action: a, Collection: c.concerns, Link: proven, Person: true, Own: a == SeeIdentity || a == AnswerRecall, Consented: true})
 				if d.Allow != c.want {
 					t.Errorf("%v for %q, %v on %q: allowed %v, want %v: %v", role, c.grant, a, c.concerns, d.Allow, c.want, d.Reasons)
 				}
@@ -259,6 +262,9 @@ func TestNobodyDecidesOnTheirOwn(t *testing.T) {
 					CheckAgreement: role == Custodian && person && !own,
 					EndEntitlement: role == Custodian || role == Steward || role == Admin,
 					ConfirmPerson:  (role == Custodian || role == Steward || role == Admin || role == Operator) && !own,
+					SeeRecalls:     role == Custodian || role == Steward || role == Admin,
+					AnswerRecall:   person && own,
+					WaiveRecall:    (role == Custodian || role == Steward) && person && !own,
 				} {
 					if d := Decide(Facts{Grants: []Grant{{role, "breast"}}, Action: a, Collection: "breast", Person: person, Own: own}); d.Allow != want {
 						t.Errorf("%v, %v, in person %v, own %v: allowed %v: %v", role, a, person, own, d.Allow, d.Reasons)

@@ -136,6 +136,9 @@ var rules = []rule{
 	{action: SeeConsent, roles: []Role{Custodian, Steward, Operator}, terms: reviewTerms, because: "sees what people of the collection have agreed to, by their pseudonyms"},
 	{action: ManageBases, roles: []Role{Custodian, Steward, Operator}, terms: actTerms, because: "answers for the basis on which the collection's images are used"},
 	{action: MakeRelease, roles: []Role{Custodian, Steward, Operator}, terms: actTerms, because: "makes releases of the collection's objects, and answers for them"},
+	{action: SeeRecalls, roles: []Role{Custodian, Steward, Admin}, terms: viewTerms, because: "sees which copies of the collection's data were called back, and what became of them"},
+	{action: AnswerRecall, roles: []Role{Anonymous}, person: true, own: true, node: true, terms: actTerms, because: "says what was done with the copies that were given to them"},
+	{action: WaiveRecall, roles: []Role{Custodian, Steward}, person: true, another: true, terms: actTerms, because: "answers for the collection, and for letting an answer go"},
 	{action: EraseNow, roles: []Role{Steward, Operator}, terms: actTerms, because: "may destroy at once what is to be destroyed"},
 
 	{action: ImportClinical, roles: []Role{Depositor, Steward, Operator}, terms: actTerms, because: "may give clinical data to this collection"},

@@ -540,13 +540,44 @@ func (r *Record) Give(tx *db.Tx, g Receipt) error {
 	return err
 }
 
+const receiptColumns = `SELECT entitlement, release_id, subject, account, objects, bytes, first, latest FROM receipt`
+
+func scanReceipt(row interface{ Scan(...any) error }) (g Receipt, err error) {
+	var first, latest int64
+	err = row.Scan(&g.Entitlement, &g.Release, &g.Subject, &g.Account, &g.Objects, &g.Bytes, &first, &latest)
+	g.First, g.Latest = db.Time(first), db.Time(latest)
+	return g, err
+}
+
 // Given are the receipts of a subject.
 func (r *Record) Given(ctx context.Context, id subject.ID) ([]Receipt, error) {
-	rows, err := r.d.Query(ctx, `SELECT entitlement, release_id, subject, account, objects, bytes, first, latest FROM receipt WHERE subject = ? ORDER BY entitlement, release_id`, int64(id))
-	return list(rows, err, func(row interface{ Scan(...any) error }) (g Receipt, err error) {
-		var first, latest int64
-		err = row.Scan(&g.Entitlement, &g.Release, &g.Subject, &g.Account, &g.Objects, &g.Bytes, &first, &latest)
-		g.First, g.Latest = db.Time(first), db.Time(latest)
-		return g, err
+	rows, err := r.d.Query(ctx, receiptColumns+` WHERE subject = ? ORDER BY entitlement, release_id`, int64(id))
+	return list(rows, err, scanReceipt)
+}
+
+// GivenIn are the receipts of a subject as a transaction sees them, or, where there is none, those of a release.
+func (r *Record) GivenIn(tx *db.Tx, id subject.ID, release int64) ([]Receipt, error) {
+	where, of := ` WHERE subject = ?`, int64(id)
+	if of == 0 {
+		where, of = ` WHERE release_id = ?`, release
+	}
+	rows, err := tx.Query(receiptColumns+where+` ORDER BY entitlement, release_id, subject`, of)
+	return list(rows, err, scanReceipt)
+}
+
+// Mark is by what a recipient finds an object whose entry was erased.
+type Mark struct {
+	DRS  string
+	Leaf string // hash of its line of the manifest, hexadecimal
+}
+
+// Marks are those of a subject's entries in a release.
+func (r *Record) Marks(ctx context.Context, release int64, id subject.ID) ([]Mark, error) {
+	rows, err := r.d.Query(ctx, `SELECT drs, leaf FROM release_entry WHERE release_id = ? AND subject = ? ORDER BY drs, n`, release, int64(id))
+	return list(rows, err, func(row interface{ Scan(...any) error }) (m Mark, err error) {
+		var leaf []byte
+		err = row.Scan(&m.DRS, &leaf)
+		m.Leaf = hex.EncodeToString(leaf)
+		return m, err
 	})
 }
