@@ -95,7 +95,7 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Access: n.Access, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Who: s.Who(), Links: n.Links, Pulls: n.Pulls, Consent: n.Consent, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Access: n.Access, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Who: s.Who(), Links: n.Links, Pulls: n.Pulls, Consent: n.Consent, Releases: n.Releases, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -131,6 +131,8 @@ type collectionPage struct {
 	Faces       *risk.Faces // nil: not for this caller
 	MayDecide   bool        // on what is held
 	MayConsent  bool
+	Datasets    []datasetLine
+	MayRelease  bool
 }
 
 const pageOfStudies = 48
@@ -183,6 +185,10 @@ func (d *Door) collection(r *request) (*page, error) {
 	case err == nil:
 		p.Entry = "/directory/" + string(v.ID)
 	case !fault.Is(err, fault.NotFound):
+		return nil, err
+	}
+	p.MayRelease = d.Releases != nil && r.makesReleases(string(id))
+	if p.Datasets, err = d.datasetsOf(r, string(id)); err != nil {
 		return nil, err
 	}
 	title := c.Title

@@ -120,6 +120,7 @@ type entryPage struct {
 	Later       bool // for who may write it: there is a draft that is not published
 	Shortlisted bool
 	MayAsk      bool
+	Datasets    []datasetLine
 	Data        []template.JS // data blocks for machines
 }
 
@@ -186,6 +187,11 @@ func (d *Door) entry(r *request) (*page, error) {
 	p.Samples = samplesOf(e)
 	for _, x := range exports {
 		p.Exports = append(p.Exports, exportLink{p.Address + "/" + x.File, x.Name, x.For})
+	}
+	if e.Holding == directory.Here {
+		if p.Datasets, err = d.datasetsOf(r, e.Collection); err != nil {
+			return nil, err
+		}
 	}
 	if e.Holding == directory.Here && r.caller.Knows(e.Collection) {
 		p.Inside = "/collections/" + e.Collection

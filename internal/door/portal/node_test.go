@@ -201,7 +201,7 @@ func TestEveryPageAndLink(t *testing.T) {
 		}
 		stranger := visit(t, base)
 		for path := range seen {
-			public := path == "/" || strings.HasPrefix(path, "/?") || strings.HasPrefix(path, "/directory") || strings.HasPrefix(path, "/compare") || strings.HasPrefix(path, "/help") || strings.HasPrefix(path, "/ask") || strings.HasPrefix(path, "/register") || strings.HasPrefix(path, "/api/register") || path == "/status" || strings.HasPrefix(path, "/static/") || strings.HasPrefix(path, "/api/openapi") || strings.HasPrefix(path, "/signin")
+			public := path == "/" || strings.HasPrefix(path, "/?") || strings.HasPrefix(path, "/directory") || strings.HasPrefix(path, "/compare") || strings.HasPrefix(path, "/help") || strings.HasPrefix(path, "/ask") || strings.HasPrefix(path, "/register") || strings.HasPrefix(path, "/datasets") || strings.HasPrefix(path, "/api/register") || path == "/status" || strings.HasPrefix(path, "/static/") || strings.HasPrefix(path, "/api/openapi") || strings.HasPrefix(path, "/signin")
 			code, body, at := stranger.do("GET", path, nil)
 			if !public && code == 200 && at != "/signin" {
 				t.Errorf("%s is shown to strangers: %.200s", path, body)

@@ -55,6 +55,7 @@ type view struct {
 	CountsDate  string
 	Register    bool // there is a register of uses
 	Withdraw    bool // there is a page of how to withdraw
+	Datasets    bool // there are datasets
 	Page        any
 }
 
@@ -193,7 +194,7 @@ func (d *Door) draw(b *bytes.Buffer, r *request, p *page) error {
 	}
 	v := view{
 		Title: p.title, Description: p.about, Public: p.about != "", Bare: p.bare, Theme: themeOf(r.Request), Path: r.back(), Help: path.Join("/help", p.help),
-		Nav: d.withIdentity(r, d.withQuestions(r, d.withRequests(r, navigation(r.caller, p.section), p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted, Register: d.Access != nil, Withdraw: d.Consent != nil,
+		Nav: d.withIdentity(r, d.withQuestions(r, d.withRequests(r, navigation(r.caller, p.section), p.section), p.section), p.section), Who: d.whoIs(r), Node: d.Name, Page: p.data, Notice: takeNotice(r), CountsDate: p.counted, Register: d.Access != nil, Datasets: d.Releases != nil, Withdraw: d.Consent != nil,
 	}
 	if d.Ask != nil {
 		v.Ask = askAddress(r.Request)
@@ -409,6 +410,9 @@ var notices = []notice{
 	noticeAgreement:   {"ok", "The document is kept, encrypted. The custodian checks it."},
 	noticeExecuted:    {"ok", "Executed. What was approved may be used now, for its time, by who accepts the agreement by name."},
 	noticeAccepted:    {"ok", "Accepted. You may use the data now, as it was approved."},
+	noticeFrozen:      {"ok", "Frozen, as a draft. Look at it, and publish or discard it."},
+	noticeReleased:    {"ok", "Published. Those who are entitled to it may have it now."},
+	noticeTakenBack:   {"ok", "Taken back. Nothing of it is given any more; its page stays."},
 	noticeRetired:     {"ok", "Taken out of the directory. Its revisions stay, and it can be published again."},
 }
 
@@ -436,4 +440,7 @@ const (
 	noticeAgreement
 	noticeExecuted
 	noticeAccepted
+	noticeFrozen
+	noticeReleased
+	noticeTakenBack
 )

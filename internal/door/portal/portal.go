@@ -30,6 +30,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
+	"github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
 	"github.com/vitrine-imaging/vitrine/internal/flow/signin"
 	"github.com/vitrine-imaging/vitrine/internal/flow/status"
@@ -60,6 +61,8 @@ type Parts struct {
 	Pulls *pullflow.Desk
 	// Proof says what was done to what came; nil: nobody is told.
 	Proof *proof.Desk
+	// Releases is where versions of datasets are made; nil: there are none.
+	Releases *release.Desk
 	// Directory is what is found and published.
 	Directory *directoryflow.Desk
 	// DICOM is the address that DICOM is reached at; empty: it is not.
@@ -76,10 +79,11 @@ type Door struct {
 	files  *files
 	viewer *viewer
 
-	drawn    drawn
-	streams  streams
-	draining context.Context // ends when the node does
-	drain    context.CancelFunc
+	drawn     drawn
+	freezings freezings
+	streams   streams
+	draining  context.Context // ends when the node does
+	drain     context.CancelFunc
 }
 
 // New makes the door. An error is in what is part of the program.
@@ -136,6 +140,9 @@ func (d *Door) Register(mux web.Routes) {
 	}
 	if d.Access != nil {
 		d.registerAccess(mux)
+	}
+	if d.Releases != nil {
+		d.registerDatasets(mux)
 	}
 	if d.Status != nil {
 		d.registerStatus(mux)

@@ -209,7 +209,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	crawl := func(v *visitor) (shown, asked map[string]int) {
 		shown, asked = map[string]int{}, map[string]int{}
 		seen := map[string]bool{}
-		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/account/work", "/training", "/training/exam", "/people/due", "/collections", "/entries", "/questions", "/requests", "/register", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
+		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/account/work", "/training", "/training/exam", "/people/due", "/collections", "/entries", "/questions", "/requests", "/register", "/datasets", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
 			"/send", "/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
 			"/directory/template.csv", "/audit/entries.csv", "/audit/checkpoint.txt", "/directory/north/picture", "/metrics", "/nothing/here", "/help/nosuch", "/directory/nowhere", "/held/1"}
 		for len(todo) > 0 {
@@ -326,6 +326,9 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		{"/account/work", url.Values{"organisation": {"University of the North"}, "kind": {"academic"}, "country": {"GB"}}, 200},
 		{"/account/work", url.Values{"organisation": {"University of the North"}, "kind": {"academic"}, "country": {"GB"}, "orcid": {"0000-0002-1825-0098"}}, 422},
 		{"/training/exam", url.Values{"do": {"begin"}}, 200},
+		{home + "/dataset", with(aboutSet(), "title", ""), 422},
+		{home + "/dataset", aboutSet(), 200},
+		{"/datasets/north-set", accepted(), 409},
 		{"/directory/asked/request", with(asking(), "do", "save"), 200},
 		{"/directory/asked/request", with(asking(), "do", "check", "for", ""), 200},
 		{"/directory/asked/request", with(asking(), "do", "submit", "aims", ""), 422},
@@ -333,6 +336,11 @@ func furnish(t *testing.T, n *node.Node, steward, stranger *visitor) string {
 		if code, body, _ := steward.do("POST", a.path, a.form); a.want != 0 && code != a.want {
 			t.Errorf("POST %s: %d %.300s", a.path, code, body)
 		}
+	}
+	permitAll(t, n)
+	for _, then := range []string{"publish", "none"} {
+		steward.frozen("/datasets/north-set")
+		steward.do("POST", "/datasets/north-set/1.0.0", url.Values{"do": {then}})
 	}
 	_, body, at := steward.do("POST", "/directory/asked/request", with(asking(), "do", "submit"))
 	if !strings.HasPrefix(at, "/requests/") {

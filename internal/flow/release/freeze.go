@@ -703,7 +703,7 @@ func view(x *release.Release, keeps bool) (ReleaseView, error) {
 	}
 	v := ReleaseView{Name: x.Name(), Dataset: x.Dataset, Version: x.Version, Collection: string(x.Collection), State: x.State.String(), Title: f.About.Title, Abstract: f.About.Abstract, Root: x.Root,
 		Objects: x.Entries - x.Withdrawn, Bytes: x.Bytes, People: headcount.Tell(f.People), DOI: x.DOI, Previous: x.Previous, Next: x.Next, Cutoff: x.Cutoff, Frozen: x.Frozen, Published: admin.When(x.Published),
-		Embargo: admin.When(x.Embargo), Modalities: slices.Sorted(maps.Keys(f.Modalities))}
+		Embargo: admin.When(x.Embargo), Modalities: slices.Sorted(maps.Keys(f.Modalities)), Registered: x.Registered, License: f.About.License, Profile: strings.TrimSpace(f.Profile + " " + f.ProfileVersion), Stated: f.Statement != nil, Policy: f.Policy}
 	for _, p := range f.Parts {
 		if !keeps {
 			p.People, p.Objects = headcount.Tell(p.People), headcount.Tell(p.Objects)

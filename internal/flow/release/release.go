@@ -319,6 +319,11 @@ type ReleaseView struct {
 	Splits     []Part     `json:"splits,omitempty"`
 	Modalities []string   `json:"modalities,omitempty"`
 	DOI        string     `json:"doi,omitempty"`
+	Registered bool       `json:"doi_resolves,omitempty"`
+	License    License    `json:"license,omitzero"`
+	Profile    string     `json:"profile"` // by which it was de-identified, with its version
+	Stated     bool       `json:"stated"`  // the node has signed a statement of that
+	Policy     string     `json:"policy"`  // SHA-256 of what it may be used for
 	Previous   string     `json:"previous,omitempty"`
 	Next       string     `json:"next,omitempty"`
 	Cutoff     time.Time  `json:"consent_cutoff"`
