@@ -409,13 +409,19 @@ func (r *Record) Publish(tx *db.Tx, x *Release) error {
 	return err
 }
 
-// Bury takes a release back as a whole: what its entries say is erased, their hashes stay.
+// Bury takes a release back as a whole: what its entries say is erased, their hashes stay. A fault.Conflict for a draft, and for what was taken back already.
 func (r *Record) Bury(tx *db.Tx, x Release, tombstone []byte) error {
 	now := db.Micros(time.Now())
-	if _, err := tx.Exec(`UPDATE dataset_release SET state = 5, tombstone = ?, changed = ?, withdrawn = entries WHERE id = ? AND state IN (2, 3, 4)`, string(tombstone), now, x.ID); err != nil {
+	res, err := tx.Exec(`UPDATE dataset_release SET state = 5, tombstone = ?, changed = ?, withdrawn = entries WHERE id = ? AND state IN (2, 3, 4)`, string(tombstone), now, x.ID)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(`UPDATE release_entry SET withdrawn = ?, body = '' WHERE release_id = ? AND withdrawn = 0`, now, x.ID)
+	if n, err := res.RowsAffected(); err != nil {
+		return err
+	} else if n != 1 {
+		return fault.New(fault.Conflict, "take back release", "release "+x.Name(), "it is a draft, or was taken back already")
+	}
+	_, err = tx.Exec(`UPDATE release_entry SET withdrawn = ?, body = '' WHERE release_id = ? AND withdrawn = 0`, now, x.ID)
 	return err
 }
 
