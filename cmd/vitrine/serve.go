@@ -18,6 +18,7 @@ type serveFlags struct {
 	storeFlags
 	oidcFlags
 	mailFlags
+	doiFlags
 	HTTP    string   `name:"http" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where HTTP and DICOMweb listen; port 0 picks a free one, off listens nowhere. Default: ${default}."`
 	DICOM   string   `name:"dicom" default:"127.0.0.1:11112" placeholder:"HOST:PORT" help:"Where DICOM listens, likewise. Default: ${default}."`
 	SFTP    string   `name:"sftp" default:"127.0.0.1:2022" placeholder:"HOST:PORT" help:"Where SFTP listens, likewise; its usual address may be taken, then it is off. Default: ${default}."`
@@ -83,6 +84,12 @@ func (c *serveFlags) node(s *streams) (cfg node.Config, err error) {
 	}
 	if cfg.Mail != nil && c.Public == "" {
 		return cfg, usage("--smtp-host needs --public-url: mails lead to the node")
+	}
+	if cfg.DataCite, err = c.registrar(s); err != nil {
+		return cfg, err
+	}
+	if cfg.DataCite != nil && c.Public == "" {
+		return cfg, usage("--datacite needs --public-url: DOIs lead to the node")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return cfg, usage("--tls-cert and --tls-key belong together")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom/network"
 	"github.com/vitrine-imaging/vitrine/internal/base/codec"
+	"github.com/vitrine-imaging/vitrine/internal/base/datacite"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/pack"
@@ -204,9 +206,19 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.Releases, err = s.Releases(ctx, cfg.Version, sign, n.Consent, n.Directory, n.Delivery, cfg.Log); err != nil {
 		return nil, err
 	}
+<<<<<<< HEAD
 	n.Releases.Facts, n.Releases.Person = n.entitled, n.person
 	if err := n.openRecalls(ctx, sign); err != nil {
 		return nil, err
+=======
+	n.Releases.Facts = n.entitled
+	if cfg.DataCite != nil && !cfg.still {
+		c, err := datacite.New(*cfg.DataCite)
+		if err != nil {
+			return nil, err
+		}
+		n.Releases.DOIs = &releaseflow.Registrar{Client: c, Base: strings.TrimRight(cfg.PublicURL, "/")}
+>>>>>>> 9508626 (Reserve and register DOIs of releases at DataCite, and test the door of DRS)
 	}
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	_ "gocloud.dev/blob/s3blob"   // s3://bucket?endpoint=...
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
+	"github.com/vitrine-imaging/vitrine/internal/base/datacite"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/jobs"
 	"github.com/vitrine-imaging/vitrine/internal/base/keys"
@@ -68,6 +69,8 @@ type Config struct {
 	Proxies   []string         // addresses, or ranges of them, whose X-Forwarded-For is believed
 	OIDC      *signin.Provider // who vouches for people; nil: nobody
 	Mail      *mail.Config     // the server that takes mails; nil: none is sent. It wants a PublicURL
+
+	DataCite *datacite.Config // where DOIs of releases are made; nil: they have none. It wants a PublicURL
 
 	Traces  string // where spans are sent, by OTLP over HTTP: http://HOST:4318/v1/traces; empty: nowhere
 	Version string // of the program

@@ -20,6 +20,7 @@ type releasePage struct {
 	Of               collectionOf
 	Makes            bool
 	Given            bool // objects are given of it
+	Mints            bool // this node makes DOIs
 	May              []mayUseView
 	MayAll           bool
 	Citation         string
@@ -52,7 +53,7 @@ func (d *Door) releaseWith(r *request, failure error) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &releasePage{ReleaseView: v, Address: "/datasets/" + v.Dataset + "/" + v.Version, Makes: r.makesReleases(v.Collection), Given: v.State == "published" || v.State == "amended", Codes: tombstoneCodes, Written: url.Values{}}
+	p := &releasePage{ReleaseView: v, Address: "/datasets/" + v.Dataset + "/" + v.Version, Makes: r.makesReleases(v.Collection), Given: v.State == "published" || v.State == "amended", Mints: d.Releases.Mints(), Codes: tombstoneCodes, Written: url.Values{}}
 	if p.Of, err = d.collectionOf(r, v.Collection); err != nil {
 		return nil, err
 	}

@@ -364,7 +364,10 @@ func (d *Desk) Freeze(ctx context.Context, who admin.Caller, id string, how Free
 				return err
 			}
 		}
-		return w.End(tx, &x)
+		if err := w.End(tx, &x); err != nil {
+			return err
+		}
+		return d.tellDOI(tx, x.ID)
 	})
 	if err != nil {
 		return v, err

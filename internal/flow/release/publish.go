@@ -29,7 +29,7 @@ const jobPatch = "patch a release"
 
 // Handlers are the jobs that are done here.
 func (d *Desk) Handlers() map[string]jobs.Handler {
-	return map[string]jobs.Handler{jobPatch: d.patch}
+	return map[string]jobs.Handler{jobPatch: d.patch, jobDOI: d.doi, jobForgetDOI: d.forgetDOI}
 }
 
 // Publish makes a draft the version in force. Those who are entitled may have it from then on; the version before it is superseded.
@@ -41,7 +41,12 @@ func (d *Desk) Publish(ctx context.Context, who admin.Caller, dataset, version s
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.MakeRelease, Collection: string(x.Collection)}, "release "+x.Name()); err != nil {
 		return ReleaseView{}, err
 	}
-	err = d.change(ctx, who, "publish release", "release "+x.Name(), x.Collection, fmt.Sprintf("%d objects", x.Entries), func(tx *db.Tx) error { return d.Releases.Publish(tx, &x) })
+	err = d.change(ctx, who, "publish release", "release "+x.Name(), x.Collection, fmt.Sprintf("%d objects", x.Entries), func(tx *db.Tx) error {
+		if err := d.Releases.Publish(tx, &x); err != nil {
+			return err
+		}
+		return d.tellDOIs(tx, &x)
+	})
 	if err != nil {
 		return ReleaseView{}, err
 	}
@@ -57,7 +62,12 @@ func (d *Desk) Discard(ctx context.Context, who admin.Caller, dataset, version s
 	if err := d.allowed(ctx, who, policy.Facts{Action: policy.MakeRelease, Collection: string(x.Collection)}, "release "+x.Name()); err != nil {
 		return err
 	}
-	return d.change(ctx, who, "discard draft", "release "+x.Name(), x.Collection, "done", func(tx *db.Tx) error { return d.Releases.Discard(tx, x) })
+	return d.change(ctx, who, "discard draft", "release "+x.Name(), x.Collection, "done", func(tx *db.Tx) error {
+		if err := d.Releases.Discard(tx, x); err != nil {
+			return err
+		}
+		return d.Jobs.Add(tx, jobForgetDOI, strconv.FormatInt(x.ID, 10), []byte(x.DOI), time.Now())
+	})
 }
 
 // codes are why a release is taken back as a whole.
@@ -87,7 +97,10 @@ func (d *Desk) Bury(ctx context.Context, who admin.Caller, dataset, version, cod
 		return ReleaseView{}, fault.Wrap(fault.Internal, attempt, "", err)
 	}
 	if err := d.change(ctx, who, attempt, "release "+x.Name(), x.Collection, code, func(tx *db.Tx) error {
-		if err := d.Releases.Bury(tx, x, text); err != nil || d.Buried == nil {
+		if err := d.Releases.Bury(tx, x, text); err != nil {
+			return err
+		}
+		if err := d.tellDOI(tx, x.ID); err != nil || d.Buried == nil {
 			return err
 		}
 		return d.Buried(tx, x, code)
@@ -113,6 +126,9 @@ func (d *Desk) Withdrawn(tx *db.Tx, s subject.Subject) error {
 			continue
 		}
 		if err := d.Audit.Append(tx, audit.Entry{Actor: "node", Action: "amend release", Object: "release " + x.Name(), Collection: string(x.Collection), Outcome: "a subject was taken out"}); err != nil {
+			return err
+		}
+		if err := d.tellDOI(tx, x.ID); err != nil {
 			return err
 		}
 		if err := d.Jobs.Add(tx, jobPatch, strconv.FormatInt(x.ID, 10), nil, time.Now()); err != nil {
@@ -205,6 +221,9 @@ func (d *Desk) patch(ctx context.Context, key string, _ []byte) error {
 			return err
 		}
 		if err := d.Releases.Publish(tx, &x); err != nil {
+			return err
+		}
+		if err := d.tellDOIs(tx, &x); err != nil {
 			return err
 		}
 		return d.Audit.Append(tx, audit.Entry{Actor: "node", Action: "publish release", Object: "release " + x.Name(), Collection: string(x.Collection), Outcome: fmt.Sprintf("%d objects, in the place of %s", x.Entries, was.Version)})
@@ -322,6 +341,9 @@ func (d *Desk) describe(ctx context.Context, x *release.Release, base string) (*
 		Deidentification: describe.Deidentification{Profile: f.Profile, Version: f.ProfileVersion, At: x.Frozen,
 			Statement: "Identity was taken out by the profile " + f.Profile + " of Vitrine (DICOM PS3.15 E). The node has signed a statement of what was done to the collection."},
 		Access: describe.Access{Level: describe.Controlled, Terms: base + "/directory/" + string(x.Collection)}}
+	if x.State == release.Draft { // whoever makes it looks at what it will be
+		r.State = describe.Published
+	}
 	r.Publisher.Name = "Vitrine"
 	if a.DataUse != nil {
 		r.DataUse = *a.DataUse

@@ -55,6 +55,7 @@ type Parts struct {
 	Delivery    *delivery.Delivery
 	Log         *slog.Logger
 	Software    string
+	DOIs        *Registrar // nil: releases have none
 
 	// Standings are what consent and legal bases permit of each subject of a collection at a moment.
 	Standings func(ctx context.Context, c collection.ID, now time.Time) (map[subject.ID]*consent.Standing, error)

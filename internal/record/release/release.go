@@ -236,6 +236,15 @@ func (r *Record) Releases(ctx context.Context, dataset string) ([]Release, error
 	return list(rows, err, scanRelease)
 }
 
+// Before is the number of the version that a release takes the place of; fault.NotFound if there is none.
+func (r *Record) Before(tx *db.Tx, x *Release) (id int64, err error) {
+	err = tx.QueryRow(`SELECT id FROM dataset_release WHERE dataset = ? AND version = ?`, x.Dataset, x.Previous).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, NoRelease()
+	}
+	return id, err
+}
+
 // Latest is the last version of a dataset that is served; fault.NotFound if there is none.
 func (r *Record) Latest(ctx context.Context, dataset string) (Release, error) {
 	return scanRelease(r.d.QueryRow(ctx, releaseColumns+` WHERE dataset = ? AND state IN (2, 3) ORDER BY published DESC, id DESC LIMIT 1`, dataset))

@@ -148,7 +148,9 @@ func TestFreezeAndPublish(t *testing.T) {
 		}
 		// A version is frozen once, and what was written for another of its name goes.
 		f := freezing(t, r, 1, 1)
-		refusal(t, d, fault.Conflict, func(tx *db.Tx) error { return f.End(tx, &Release{Dataset: "set", Version: "1.0.0", Collection: "north"}) })
+		refusal(t, d, fault.Conflict, func(tx *db.Tx) error {
+			return f.End(tx, &Release{Dataset: "set", Version: "1.0.0", Collection: "north"})
+		})
 		if err := f.Abandon(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +263,9 @@ func TestWithdraw(t *testing.T) {
 			t.Errorf("of who has withdrawn, %d entries still say something: %v", left, err)
 		}
 		// Whoever withdraws while a version is frozen, or waits, keeps it from becoming one.
-		refusal(t, d, fault.Conflict, func(tx *db.Tx) error { return running.End(tx, &Release{Dataset: "set", Version: "1.4.0", Collection: "north"}) })
+		refusal(t, d, fault.Conflict, func(tx *db.Tx) error {
+			return running.End(tx, &Release{Dataset: "set", Version: "1.4.0", Collection: "north"})
+		})
 		refusal(t, d, fault.Conflict, func(tx *db.Tx) error { x := waiting; return r.Publish(tx, &x) })
 		published(t, d, r, without)
 		write(t, d, func(tx *db.Tx) (err error) { touched, err = r.Withdraw(tx, 2); return err })
