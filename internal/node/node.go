@@ -206,19 +206,16 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.Releases, err = s.Releases(ctx, cfg.Version, sign, n.Consent, n.Directory, n.Delivery, cfg.Log); err != nil {
 		return nil, err
 	}
-<<<<<<< HEAD
 	n.Releases.Facts, n.Releases.Person = n.entitled, n.person
-	if err := n.openRecalls(ctx, sign); err != nil {
-		return nil, err
-=======
-	n.Releases.Facts = n.entitled
 	if cfg.DataCite != nil && !cfg.still {
 		c, err := datacite.New(*cfg.DataCite)
 		if err != nil {
 			return nil, err
 		}
 		n.Releases.DOIs = &releaseflow.Registrar{Client: c, Base: strings.TrimRight(cfg.PublicURL, "/")}
->>>>>>> 9508626 (Reserve and register DOIs of releases at DataCite, and test the door of DRS)
+	}
+	if err := n.openRecalls(ctx, sign); err != nil {
+		return nil, err
 	}
 	if err := n.openPulls(ctx); err != nil {
 		return nil, err

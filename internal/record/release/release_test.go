@@ -20,6 +20,9 @@ import (
 
 func each(t *testing.T, test func(t *testing.T, d *db.DB, r *Record)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		if _, err := subject.OpenRecord(t.Context(), d); err != nil { // who has withdrawn is asked there
+			t.Fatal(err)
+		}
 		r, err := OpenRecord(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
@@ -267,6 +270,14 @@ func TestWithdraw(t *testing.T) {
 			return running.End(tx, &Release{Dataset: "set", Version: "1.4.0", Collection: "north"})
 		})
 		refusal(t, d, fault.Conflict, func(tx *db.Tx) error { x := waiting; return r.Publish(tx, &x) })
+		late := freezing(t, r, 3, 1) // its entries were written after the withdrawal, which could not see them
+		write(t, d, func(tx *db.Tx) error {
+			_, err := tx.Exec(`INSERT INTO subject (id, collection, link, pseudonym, key_id, lexicon_version, withdrawn, created) VALUES (2, 'north', ?, 'P002', ?, 0, 1, 1)`, []byte{1}, []byte{1})
+			return err
+		})
+		refusal(t, d, fault.Conflict, func(tx *db.Tx) error {
+			return late.End(tx, &Release{Dataset: "set", Version: "1.5.0", Collection: "north"})
+		})
 		published(t, d, r, without)
 		write(t, d, func(tx *db.Tx) (err error) { touched, err = r.Withdraw(tx, 2); return err })
 		if len(touched) != 0 {
