@@ -272,7 +272,7 @@ func (n *served) withdraw(t *testing.T, patient string) (time.Time, string) {
 func TestWithdrawalReachesTheLastByte(t *testing.T) {
 	n := serve(t, setup{})
 	n.admin("peer", "add", "ASKER", "--host", "127.0.0.1", "--port", "105", "--may", "find,get", "--collection", kept)
-	i, patient := n.bigImage(t, 71, 96<<20)
+	i, patient := n.bigImage(t, 71, 48<<20)
 	other, err := sample.SmallSet(72).Instance(0)
 	if err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestWithdrawalReachesTheLastByte(t *testing.T) {
 	n.admin("release", "publish", "--collection", kept)
 	l := n.drive(t, patient, i)
 	object := `multipart/related; type="application/dicom"; transfer-syntax=*`
-	streams := []*stream{l.slowly(i.place(), object, 4<<20), l.slowly("/collections/"+kept+"/dicomweb/studies/"+i.study+"?accept=application/zip", "application/zip", 4<<20)}
+	streams := []*stream{l.slowly(i.place(), object, 2<<20), l.slowly("/collections/"+kept+"/dicomweb/studies/"+i.study+"?accept=application/zip", "application/zip", 2<<20)}
 	l.warm(t, streams...)
 	moment, number := n.withdraw(t, patient)
 	t.Logf("the last byte came %v after the withdrawal had been answered", l.gone(t, moment, time.Second, streams...).Round(time.Millisecond))
@@ -294,7 +294,7 @@ func TestWithdrawalReachesTheLastByte(t *testing.T) {
 	}
 
 	// Nothing of theirs is taken again: not the same, and not another.
-	whole := io.MultiReader(bytes.NewReader([]byte("--edge\r\nContent-Type: application/dicom\r\n\r\n")), largeFile(71, 96<<20), bytes.NewReader([]byte("\r\n--edge--\r\n")))
+	whole := io.MultiReader(bytes.NewReader([]byte("--edge\r\nContent-Type: application/dicom\r\n\r\n")), largeFile(71, 48<<20), bytes.NewReader([]byte("\r\n--edge--\r\n")))
 	if a := readStow(t, n.do("POST", "/collections/"+kept+"/dicomweb/studies", "depositor", map[string]string{"Content-Type": stowType, "Accept": "application/dicom+json"}, whole)); len(a.kept) != 0 {
 		t.Errorf("it was taken again: %v", a.kept)
 	}

@@ -84,6 +84,9 @@ func (d *Desk) enter(ctx context.Context, who admin.Caller, x *release.Release, 
 	if u := p.Pass.Until(); !u.IsZero() && u.Before(p.until) {
 		p.until = u
 	}
+	if p.Answer().Verdict != datause.Permit {
+		return p, nil // a no is never kept: what was allowed a moment ago is had at once
+	}
 	d.passes.mu.Lock()
 	defer d.passes.mu.Unlock()
 	if d.passes.by == nil || len(d.passes.by) > 10_000 {
