@@ -324,7 +324,7 @@ func (g *grown) freeze(ctx context.Context) error {
 		Detail  string
 	}
 	if err := json.NewDecoder(a.Body).Decode(&frozen); err != nil || a.StatusCode != http.StatusCreated {
-		return fmt.Errorf("freezing: status %d, %s, %v", a.StatusCode, frozen.Detail, err)
+		return errors.Join(fmt.Errorf("freezing: status %d, %s", a.StatusCode, frozen.Detail), err)
 	}
 	read, database := end()
 	return g.add(line(growFreeze, g.engine, g.round, &tally{ops: frozen.Objects, bytes: frozen.Bytes}, read, read.took), database)

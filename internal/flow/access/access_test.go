@@ -782,7 +782,7 @@ func TestRegisterAndLeadTime(t *testing.T) {
 		if none, err := w.Register(ctx, nobody, "lung", 10, 0); err != nil || len(none) != 0 {
 			t.Errorf("%+v, %v", none, err)
 		}
-		v = w.act("applicant", v, Act{Do: "close"})
+		w.act("applicant", v, Act{Do: "close"})
 		if all, err = w.Register(ctx, nobody, "", 10, 0); err != nil || len(all) != 2 || all[1].Current || !all[1].Until.Equal(w.at) {
 			t.Errorf("what has ended: %+v, %v", all, err)
 		}

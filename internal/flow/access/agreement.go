@@ -264,7 +264,7 @@ func (d *Desk) agreement(ctx context.Context, who admin.Caller, id record.ID) (a
 	if q, err = d.Access.Get(ctx, a.Request); err != nil {
 		return a, q, s, err
 	}
-	sees := false
+	var sees bool
 	if q.Applicant == who.Actor && who.Actor != "" {
 		sees, err = d.may(ctx, who, policy.ApplyForAccess, "", true)
 	} else {

@@ -255,9 +255,8 @@ func (d *Desk) objects(ctx context.Context, id recall.ID) (all []Object, release
 	for _, i := range items {
 		if k := [2]int64{i.Release, int64(i.Subject)}; seen[k] {
 			continue // by another entitlement of the project
-		} else {
-			seen[k] = true
 		}
+		seen[[2]int64{i.Release, int64(i.Subject)}] = true
 		if names[i.Release] == "" {
 			x, err := d.Releases.ByID(ctx, i.Release)
 			if err != nil {

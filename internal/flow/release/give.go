@@ -163,18 +163,22 @@ func (d *Desk) Find(ctx context.Context, who admin.Caller, drs string, want acce
 	return o, err
 }
 
+func notThere(attempt string) error {
+	return fault.New(fault.NotFound, attempt, "", "there is no such object that you may see")
+}
+
 // find is an object, the entitlement by which it may be had, and its row.
 func (d *Desk) find(ctx context.Context, who admin.Caller, drs string, want access.Capability) (*Object, int64, subject.Subject, error) {
 	const attempt = "retrieve an object of a release"
 	var nobody subject.Subject
 	if who.Actor == "" {
-		return nil, 0, nobody, fault.New(fault.NotFound, attempt, "", "there is no such object that you may see")
+		return nil, 0, nobody, notThere(attempt)
 	}
 	all, err := d.Releases.ByDRS(ctx, drs)
 	if err != nil {
 		return nil, 0, nobody, err
 	}
-	failed := error(fault.New(fault.NotFound, attempt, "", "there is no such object that you may see"))
+	failed := notThere(attempt)
 	for _, e := range all {
 		x, err := d.Releases.ByID(ctx, e.Release)
 		if err != nil {

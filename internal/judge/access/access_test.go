@@ -178,10 +178,10 @@ func parseBases(t *testing.T, s string, f *consent.Facts) {
 	f.Bases = nil
 	for one := range strings.SplitSeq(s, ",") {
 		w := strings.Fields(one)
-		switch {
-		case w[0] == "none":
+		switch w[0] {
+		case "none":
 			continue
-		case w[0] == "opted":
+		case "opted":
 			f.OptedOut = true
 			continue
 		}

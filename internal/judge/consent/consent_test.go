@@ -286,7 +286,8 @@ func TestRestrictionsNeverPermitMore(t *testing.T) {
 	changed := map[string]int{}
 	for range 60_000 {
 		f, p := d.facts(), d.purpose()
-		narrow, what := clone(f), ""
+		narrow := clone(f)
+		var what string
 		e := d.IntN(len(f.Events) + 1)
 		insert := func(x consent.Event) { narrow.Events = slices.Insert(narrow.Events, e, x) }
 		switch n := d.IntN(9); {

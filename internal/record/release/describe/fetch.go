@@ -53,11 +53,7 @@ func WriteS5cmd(w io.Writer, r *Release, address func(Entry) (string, error), en
 		if u, err := url.Parse(from); err != nil || u.Scheme != "s3" || u.Host == "" || u.Path == "" || !printable(from) || strings.ContainsAny(from, "*?[") {
 			return fault.New(fault.Invalid, attempt, "address of an object", "it is no s3://BUCKET/KEY, or has a pattern in it")
 		}
-		b.WriteString("cp ")
-		b.WriteString(quoted(from))
-		b.WriteByte(' ')
-		b.WriteString(quoted(e.Path))
-		if err := b.WriteByte('\n'); err != nil {
+		if _, err := b.WriteString("cp " + quoted(from) + " " + quoted(e.Path) + "\n"); err != nil {
 			return err
 		}
 	}
