@@ -165,7 +165,7 @@ func (d *Door) datasetWith(r *request, failure error) (*page, error) {
 		return nil, err
 	}
 	if p.Latest != nil {
-		p.Command = "vitrine get " + v.ID + "@latest --to DIR --server " + web.Base(r.Request)
+		p.Command = "vitrine get " + v.ID + "@latest --to DIR --server " + web.Base(r.Request) + " --sign-in"
 		p.Citation = d.described(r, p.Latest, release.CitationCFF)
 		p.Formats = formatsOf(p.Latest, p.Makes)
 	}

@@ -58,7 +58,7 @@ func (d *Door) releaseWith(r *request, failure error) (*page, error) {
 		return nil, err
 	}
 	if p.Given {
-		p.Command = "vitrine get " + v.Name + " --to DIR --server " + web.Base(r.Request)
+		p.Command = "vitrine get " + v.Name + " --to DIR --server " + web.Base(r.Request) + " --sign-in"
 	}
 	lists := p.Makes
 	if !r.caller.Anonymous() && v.State != "draft" {
