@@ -204,7 +204,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/datasets/none/releases/1.0.0/series.parquet", "", known, 404, false},
 		{"GET", "/api/datasets/none/releases/1.0.0/tcia", "", known, 404, false},
 		{"GET", "/api/datasets/none/releases/1.0.0/s5cmd", "", known, 404, false},
-		{"GET", "/api/collections/default/consent", "", nil, 200, true},
+		{"GET", "/api/collections/default/consent", "", in(policy.Depositor, policy.Steward, policy.Custodian), 200, false},
 		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE"}, "grants": ["research"]}`, in(policy.Depositor, policy.Steward), 201, false},
 		{"POST", "/api/collections/default/consent", `{"whom": {"patient": "N0NE-2"}, "withdrawal": "collection"}`, in(policy.Depositor, policy.Steward), 201, false},
 		{"POST", "/api/collections/default/consent/person", `{"patient": "N0NE"}`, in(policy.Depositor, policy.Steward, policy.Custodian), 201, false},

@@ -16,7 +16,7 @@ import (
 // consentRoutes are those about what people agree to, refuse and withdraw.
 func (d *Door) consentRoutes() []route {
 	return []route{
-		{method: "GET", path: "/api/collections/{collection}/consent", public: true, name: "getConsent", text: "What may be done with the images of a collection: how many people permit what, in numbers that tell of nobody, and its legal bases.",
+		{method: "GET", path: "/api/collections/{collection}/consent", name: "getConsent", text: "What may be done with the images of a collection: how many people permit what, in rounded numbers, and its legal bases.",
 			gives: "ConsentSummary", do: d.consentOf},
 		{method: "POST", path: "/api/collections/{collection}/consent", name: "recordConsent",
 			text:  "Write down what a person said: answers to a form's clauses, uses by name, a withdrawal. A withdrawal from use takes everything of theirs out of sight before this answers, and destroys their key after 30 days.",

@@ -101,6 +101,10 @@ func (d *Desk) Person(ctx context.Context, who admin.Caller, id collection.ID, w
 
 // Standings are what holds of every subject of a collection who is not withdrawn, by their number: for releases. It decides nothing.
 func (d *Desk) Standings(ctx context.Context, id collection.ID, now time.Time) (map[subject.ID]*judge.Standing, error) {
+	return d.standings(ctx, id, now, false)
+}
+
+func (d *Desk) standings(ctx context.Context, id collection.ID, now time.Time, withdrawn bool) (map[subject.ID]*judge.Standing, error) {
 	c, err := d.common(ctx, id)
 	if err != nil {
 		return nil, err
@@ -111,7 +115,7 @@ func (d *Desk) Standings(ctx context.Context, id collection.ID, now time.Time) (
 	}
 	out := map[subject.ID]*judge.Standing{}
 	err = d.Subjects.Each(ctx, func(s subject.Subject) error {
-		if s.Collection != id || s.IsWithdrawn() {
+		if s.Collection != id || s.IsWithdrawn() && !withdrawn {
 			return nil
 		}
 		st := c.stand(said[s.Link], s.Created, s.Link, now)
@@ -128,13 +132,17 @@ type SummaryView struct {
 	Bases []BasisView `json:"bases"`
 }
 
-// Summary answers "what may I do with these?" for a collection, in numbers of people that tell of nobody: to anybody who may see the directory.
+// Summary answers "what may I do with these?" for a collection, in rounded numbers of people: to who may see consent there, or record it. It is of this moment: whoever watched a rounded number change would
+// learn of one person (docs/decisions/0003-small-numbers.md), so it is not for everybody.
 func (d *Desk) Summary(ctx context.Context, who admin.Caller, id collection.ID) (*SummaryView, error) {
-	if err := d.allowed(ctx, who, policy.SeeDirectory, id); err != nil {
+	a := policy.SeeConsent
+	if !policy.Decide(policy.Facts{Grants: who.Grants, Action: a, Collection: string(id)}).Allow {
+		a = policy.RecordConsent
+	}
+	if err := d.allowed(ctx, who, a, id); err != nil {
 		return nil, err
 	}
-	now := d.Now()
-	all, err := d.Standings(ctx, id, now)
+	all, err := d.standings(ctx, id, d.Now(), true)
 	if err != nil {
 		return nil, err
 	}
