@@ -83,6 +83,8 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 		check()
 		p.Releases, err = release.OpenRecord(ctx, d)
 		check()
+		_, err = subject.OpenRecord(ctx, d) // who withdrew is asked of it
+		check()
 		p.Recalls, err = recall.OpenRecord(ctx, d)
 		check()
 		master, err2 := keys.CreateMaster(filepath.Join(t.TempDir(), "master.key"))
