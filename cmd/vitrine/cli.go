@@ -45,6 +45,7 @@ type CLI struct {
 	Requests    requestsCmd     `cmd:"" name:"request" group:"node" help:"Ask to use data, decide on what others ask for, and see what data are used for."`
 	Agreements  agreementsCmd   `cmd:"" name:"agreement" group:"node" help:"Give, check and end the signed agreements of requests."`
 	Entitlement entitlementsCmd `cmd:"" name:"entitlement" group:"node" help:"List who may use what until when; suspend, resume or revoke it."`
+	Recalls     recallsCmd      `cmd:"" name:"recall" group:"node" help:"See what is called back, say what was done with the copies, let an answer go."`
 	Audit       auditCmd        `cmd:"" group:"node" help:"Read and prove the audit log."`
 	Reidentify  reidentifyCmd   `cmd:"" group:"node" help:"Be told who a subject is: two people, a reason, once."`
 	Key         keyCmd          `cmd:"" group:"node" help:"Show where the master key is, and change it."`

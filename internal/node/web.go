@@ -76,7 +76,7 @@ func (n *Node) website() (*http.Server, error) {
 	}
 	proofs := s.Proofs(n.cfg.Version, sign, n.Directory.Risk)
 	api.New(api.Parts{
-		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent, Releases: n.Releases,
+		Reidentify: who, Proof: proofs, Links: n.Links, Pulls: n.Pulls, Access: n.Access, Consent: n.Consent, Releases: n.Releases, Recalls: n.Recalls,
 		Desk: desk, People: n.SignIn, Who: s.Who(), Delivery: give, Review: held, Directory: n.Directory, Metrics: metrics, Status: n.Status, Version: n.cfg.Version, Name: nodeName,
 		Ready: func(ctx context.Context) error {
 			if !n.Status.Up(ctx) {
@@ -95,7 +95,7 @@ func (n *Node) website() (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Access: n.Access, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Who: s.Who(), Links: n.Links, Pulls: n.Pulls, Consent: n.Consent, Releases: n.Releases, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
+	pages, err := portal.New(portal.Parts{Desk: desk, Reidentify: who, Proof: proofs, Review: held, Clinical: facts, Ask: n.Questions, Access: n.Access, Recalls: n.Recalls, Status: n.Status, DICOM: n.DICOMAddr(), Delivery: give, SignIn: n.SignIn, Who: s.Who(), Links: n.Links, Pulls: n.Pulls, Consent: n.Consent, Releases: n.Releases, Notices: n.Notices, Directory: n.Directory, Name: nodeName, Log: n.cfg.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
+	"github.com/vitrine-imaging/vitrine/internal/flow/recall"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -52,6 +53,8 @@ type Parts struct {
 	Reidentify *reidentify.Desk
 	// Access is where data are asked for; nil: the API has no routes of it.
 	Access *access.Desk
+	// Recalls is where copies are called back; nil: the API has no routes of it.
+	Recalls *recall.Desk
 	// Releases is where releases are made; nil: the API has no routes of them.
 	Releases *release.Desk
 	// Consent is where people's wishes are handed in; nil: the API has no routes for it.

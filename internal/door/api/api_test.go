@@ -301,6 +301,12 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"GET", "/api/entitlements", "", known, 200, false},
 		{"GET", "/api/entitlements/1", "", known, 404, false},
 		{"POST", "/api/entitlements/1/acts", `{"do":"revoke","text":"x"}`, known, 404, false},
+		{"GET", "/api/recalls", "", known, 200, false},
+		{"GET", "/api/recalls/mine", "", known, 200, false}, // of a token there is none
+		{"GET", "/api/recalls/1", "", known, 404, false},
+		{"GET", "/api/recalls/1/objects", "", known, 404, false},
+		{"GET", "/api/recalls/1/attestation", "", known, 404, false},
+		{"POST", "/api/recalls/1/acts", `{"do":"waive","text":"x"}`, known, 404, false},
 		{"GET", "/api/register", "", nil, 200, true},
 		{"GET", "/api/collections/default/lead-time", "", nil, 200, true},
 		{"POST", "/api/audit/checkpoints", "", node(policy.Custodian, policy.Steward, policy.Admin), 201, false},

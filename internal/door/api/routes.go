@@ -102,6 +102,9 @@ func (d *Door) routes() []route {
 	if d.Access != nil {
 		all = append(all, d.accessRoutes()...)
 	}
+	if d.Recalls != nil {
+		all = append(all, d.recallRoutes()...)
+	}
 	if d.Checkpoint != nil {
 		all = append(all, route{method: "POST", path: "/api/audit/checkpoints", name: "createCheckpoint",
 			text: "Sign the audit log as it is now. Kept elsewhere, the note proves later what the log said today.", gives: "Checkpoint", do: d.checkpoint})

@@ -29,6 +29,7 @@ import (
 	peopleflow "github.com/vitrine-imaging/vitrine/internal/flow/people"
 	"github.com/vitrine-imaging/vitrine/internal/flow/proof"
 	pullflow "github.com/vitrine-imaging/vitrine/internal/flow/pull"
+	"github.com/vitrine-imaging/vitrine/internal/flow/recall"
 	"github.com/vitrine-imaging/vitrine/internal/flow/reidentify"
 	"github.com/vitrine-imaging/vitrine/internal/flow/release"
 	"github.com/vitrine-imaging/vitrine/internal/flow/review"
@@ -45,6 +46,8 @@ type Parts struct {
 	Ask      *ask.Desk // nil: nobody can be asked
 	// Access is where data are asked for and permitted; nil: they are not.
 	Access *access.Desk
+	// Recalls is where copies are called back; nil: they are not.
+	Recalls *recall.Desk
 	// Reidentify tells two people together who a subject is; nil: nobody is told.
 	Reidentify *reidentify.Desk
 	Status     *status.Desk // nil: nobody is told
@@ -143,6 +146,9 @@ func (d *Door) Register(mux web.Routes) {
 	}
 	if d.Releases != nil {
 		d.registerDatasets(mux)
+	}
+	if d.Recalls != nil {
+		d.registerRecalls(mux)
 	}
 	if d.Status != nil {
 		d.registerStatus(mux)

@@ -209,7 +209,7 @@ func TestPagesKeepTheirPolicy(t *testing.T) {
 	crawl := func(v *visitor) (shown, asked map[string]int) {
 		shown, asked = map[string]int{}, map[string]int{}
 		seen := map[string]bool{}
-		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/account/work", "/training", "/training/exam", "/people/due", "/collections", "/entries", "/questions", "/requests", "/register", "/datasets", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
+		todo := []string{"/", "/held", "/deposits", "/people", "/audit", "/account", "/account/app", "/account/work", "/training", "/training/exam", "/people/due", "/collections", "/entries", "/questions", "/requests", "/recalls", "/register", "/datasets", "/identity", "/searches", "/status", "/compare", "/compare?id=north&id=away",
 			"/send", "/signin", "/signin/link?t=none", "/signedout", letter, "/viewer/viewer", "/viewer/app-config.js", "/robots.txt", "/sitemap.xml", "/directory.csv", "/directory.jsonld", "/directory/words?q=breast",
 			"/directory/template.csv", "/audit/entries.csv", "/audit/checkpoint.txt", "/directory/north/picture", "/metrics", "/nothing/here", "/help/nosuch", "/directory/nowhere", "/held/1"}
 		for len(todo) > 0 {

@@ -53,6 +53,13 @@ func (d *Door) withRequests(r *request, nav []entry, here string) []entry {
 	if e.Waiting, err = d.Access.Waiting(r.Context(), r.admin()); err != nil {
 		d.Log.Error("waiting requests could not be counted", "error", err)
 	}
+	if d.Recalls != nil {
+		owed, err := d.Recalls.Owed(r.Context(), r.admin())
+		if err != nil {
+			d.Log.Error("recalls could not be counted", "error", err)
+		}
+		e.Waiting += int64(owed)
+	}
 	return append(nav, e)
 }
 

@@ -23,6 +23,7 @@ type requestsPage struct {
 	Reminds  bool
 	Mail     string // the reader's address for reminders; empty: none are wanted
 	MailSays string
+	Owed     int // answers to recalls that the reader owes
 	Error    string
 }
 
@@ -46,6 +47,11 @@ func (d *Door) requestsWith(r *request, failure error) (*page, error) {
 	}
 	p := requestsPage{Reminds: d.Access.Reminds()}
 	var err error
+	if d.Recalls != nil {
+		if p.Owed, err = d.Recalls.Owed(r.Context(), r.admin()); err != nil {
+			return nil, err
+		}
+	}
 	if p.Sees, err = d.Access.Sees(r.Context(), r.admin()); err != nil {
 		return nil, err
 	}
