@@ -165,6 +165,9 @@ func improper(n *html.Node, at *url.URL) (wrong []string) {
 
 // unlisted are what no page links to, or what is no page.
 var unlisted = map[string]string{
+	"GET /recalls/{recall}":                 "in TestRecallsInThePortal, as its recipient sees it, watched too",
+	"GET /recalls/{recall}/objects":         "in TestRecallsInThePortal",
+	"GET /recalls/{recall}/attestation":     "in TestRecallsInThePortal",
 	"GET /deposits/events":                  "a stream",
 	"GET /deposits/{deposit}/events":        "a stream",
 	"GET /signin/app":                       "TestCodeThenApp watches it: between the two halves of signing in",
