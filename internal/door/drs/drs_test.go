@@ -3,7 +3,9 @@ package drs_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -445,6 +447,26 @@ func TestObjects(t *testing.T) {
 			if a := w.ask("GET", path, ""); a.code != 403 && a.code != 401 || bytes.Contains(a.body, whole[:200]) {
 				t.Errorf("%s: %d", what, a.code)
 			}
+		}
+		// An address that the node did sign, and whose time is over.
+		mac := func(until string) string {
+			k := w.n.Stores.Ring.Root().Derive("signed addresses 1")
+			h := hmac.New(sha256.New, k[:])
+			who, err := base64.RawURLEncoding.DecodeString(u.Query().Get("for"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []string{e.DRS, string(who), until} {
+				h.Write(append([]byte(s), 0))
+			}
+			return object + "/file?" + url.Values{"for": {u.Query().Get("for")}, "until": {until}, "sig": {base64.RawURLEncoding.EncodeToString(h.Sum(nil))}}.Encode()
+		}
+		now := time.Now().Unix()
+		if a := w.ask("GET", mac(num(int(now)+60)), ""); a.code != 200 {
+			t.Errorf("the test signs otherwise than the node: %d", a.code)
+		}
+		if a := w.ask("GET", mac(num(int(now)-1)), ""); a.code != 403 {
+			t.Errorf("an address whose time is over: %d", a.code)
 		}
 		over := w.n.Releases.Sign(admin.Caller{Actor: "token-0000000000000000"}, e.DRS) // of who may not have it
 		if a := w.ask("GET", object+"/file?"+over, ""); a.code != 403 {
