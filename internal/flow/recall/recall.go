@@ -223,7 +223,7 @@ type EventView struct {
 }
 
 var whys = map[string]string{
-	recall.Withdrawal: "People whose images are in it have withdrawn from the use of their data.",
+	recall.Withdrawal: "People whose images are in these releases have withdrawn from the use of their data.",
 	recall.Defect:     "The release was taken back: its images were not de-identified as they should have been.",
 	recall.Legal:      "The release was taken back for a legal reason.",
 	recall.Policy:     "The release was taken back: what its data may be used for was found to be otherwise.",
