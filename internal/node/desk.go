@@ -95,3 +95,15 @@ func (r *Records) Checkpoint(ctx context.Context, cfg Config, who admin.Caller) 
 	signed, err = r.Desk().Checkpoint(ctx, who, sign)
 	return signed, sign.Public(), err
 }
+
+// Evidence shows that an entry stood in the audit log, with the master key at hand.
+func (r *Records) Evidence(ctx context.Context, cfg Config, who admin.Caller, seq int64) (e *audit.Evidence, err error) {
+	err = r.withKeys(ctx, cfg, func(ring *keys.Ring, _ *db.DB) error {
+		sign, err := signer(ring.Root())
+		if err == nil {
+			e, err = r.Desk().Evidence(ctx, who, seq, sign)
+		}
+		return err
+	})
+	return e, err
+}

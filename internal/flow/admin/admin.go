@@ -9,6 +9,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -502,4 +503,30 @@ func (d *Desk) Checkpoint(ctx context.Context, who Caller, s *audit.Signer) (str
 		return "", errors.New("signing a checkpoint takes the master key")
 	}
 	return d.Audit.Checkpoint(ctx, s)
+}
+
+// Evidence shows, to who does not trust this node, that an entry stood in the audit log: it is checked without the node.
+func (d *Desk) Evidence(ctx context.Context, who Caller, seq int64, s *audit.Signer) (*audit.Evidence, error) {
+	if err := d.allowed(ctx, who, policy.Facts{Action: policy.ReadAudit}, "the audit log"); err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, errors.New("signing a checkpoint takes the master key")
+	}
+	return d.Audit.Evidence(ctx, seq, s)
+}
+
+// Proven is an entry that evidence shows.
+type Proven = audit.Proven
+
+// CheckEvidence reads evidence, and gives the entry that it shows if it is what the node of the public key has signed; an empty key is the one that the evidence names.
+func CheckEvidence(text []byte, public string) (*Proven, error) {
+	var e audit.Evidence
+	if err := json.Unmarshal(text, &e); err != nil {
+		return nil, fault.New(fault.Invalid, "check evidence", "", "it is not the JSON that vitrine audit prove writes")
+	}
+	if public == "" {
+		public = e.PublicKey
+	}
+	return e.Check(public)
 }
