@@ -321,8 +321,14 @@ func (d *Desk) writeDown(ctx context.Context) error {
 	})
 }
 
-// Run writes the ledger until ctx ends, and once more then.
+// brokenOff is how old what was written of a freezing has to be to be forgotten, where no release came of it: longer than any takes.
+const brokenOff = 48 * time.Hour
+
+// Run writes the ledger until ctx ends, and once more then. It begins by forgetting what freezings left that broke off.
 func (d *Desk) Run(ctx context.Context) error {
+	if err := d.DB.Write(ctx, func(tx *db.Tx) error { return d.Releases.Sweep(tx, time.Now().Add(-brokenOff)) }); err != nil && ctx.Err() == nil {
+		d.Log.Error("what freezings left that broke off could not be forgotten", "error", err)
+	}
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for done := false; ; {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vitrine-imaging/vitrine/dicom"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/base/db/dbtest"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
@@ -27,6 +28,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
 	"github.com/vitrine-imaging/vitrine/internal/record/consent"
 	"github.com/vitrine-imaging/vitrine/internal/record/directory"
+	"github.com/vitrine-imaging/vitrine/internal/record/release"
 	"github.com/vitrine-imaging/vitrine/internal/record/release/describe"
 	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
@@ -587,6 +589,41 @@ func TestTakenBack(t *testing.T) {
 			t.Errorf("it is forgotten: %v", err)
 		}
 	})
+}
+
+// What a freezing left that broke off is forgotten, and nothing else is.
+func TestBrokenOffFreezingIsForgotten(t *testing.T) {
+	each(t, func(a *archive) {
+		t := a.T
+		a.basis(judge.Anonymised)
+		a.deposit("N1", 2)
+		a.dataset(flow.Splits{})
+		a.publish(a.freeze())
+		_, all := a.manifest(custodian, "1.0.0")
+		w, err := a.d.Releases.Freeze()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Add(t.Context(), release.Entry{Subject: a.who["N1"], Entry: all[0]}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.sweep(-time.Hour, 3)
+		a.sweep(time.Hour, 2)
+	})
+}
+
+func (a *archive) sweep(at time.Duration, want int) {
+	a.Helper()
+	if err := a.n.Stores.DB.Write(a.Context(), func(tx *db.Tx) error { return a.d.Releases.Sweep(tx, time.Now().Add(at)) }); err != nil {
+		a.Fatal(err)
+	}
+	var n int
+	if err := a.n.Stores.DB.QueryRow(a.Context(), `SELECT COUNT(*) FROM release_entry`).Scan(&n); err != nil || n != want {
+		a.Errorf("%d entries are left, not %d, %v", n, want, err)
+	}
 }
 
 // A version that is there is never made again, and two who make the next at once make one.

@@ -351,9 +351,9 @@ func (f *Freezing) End(tx *db.Tx, x *Release) error {
 	return fault.New(fault.Conflict, attempt, "release "+x.Name(), "there is this version already, and a version is never changed")
 }
 
-// Sweep forgets entries of releases that were never ended, for which nobody is working any more: those numbered before a moment.
-func (r *Record) Sweep(tx *db.Tx) error {
-	_, err := tx.Exec(`DELETE FROM release_entry WHERE NOT EXISTS (SELECT 1 FROM dataset_release x WHERE x.id = release_entry.release_id)`)
+// Sweep forgets what freezings wrote that began before a moment and were never ended: nobody is at work on them any more.
+func (r *Record) Sweep(tx *db.Tx, before time.Time) error {
+	_, err := tx.Exec(`DELETE FROM release_entry WHERE release_id < ? AND NOT EXISTS (SELECT 1 FROM dataset_release x WHERE x.id = release_entry.release_id)`, ident.At(before))
 	return err
 }
 
