@@ -104,9 +104,10 @@ type Store struct {
 	committed []Committed
 	abandoned []*active
 
-	durable sync.Map // ID -> *atomic.Int64: how far open packs of this store may be read
-	stop    context.CancelFunc
-	wait    sync.WaitGroup
+	durable  sync.Map  // ID -> *atomic.Int64: how far open packs of this store may be read
+	pendings sync.Pool // *pending, none of another store: their channels belong to who opened it
+	stop     context.CancelFunc
+	wait     sync.WaitGroup
 }
 
 // pending is an Append that waits for its group, or a task that the leader does between groups.
@@ -123,11 +124,16 @@ type pending struct {
 	wake chan struct{}
 }
 
-var pendings = sync.Pool{New: func() any { return &pending{wake: make(chan struct{}, 1)} }}
+func (s *Store) pending() *pending {
+	if p, ok := s.pendings.Get().(*pending); ok {
+		return p
+	}
+	return &pending{wake: make(chan struct{}, 1)}
+}
 
-func (p *pending) free() {
+func (s *Store) free(p *pending) {
 	*p = pending{wake: p.wake}
-	pendings.Put(p)
+	s.pendings.Put(p)
 }
 
 // active is a pack that takes records.
@@ -256,7 +262,7 @@ func (s *Store) appendSome(ctx context.Context, records []*Record, refs *[]Ref) 
 	defer func() {
 		for _, p := range batch {
 			p.buf.free()
-			p.free()
+			s.free(p)
 		}
 	}()
 	for i, r := range records[:n] {
@@ -264,7 +270,7 @@ func (s *Store) appendSome(ctx context.Context, records []*Record, refs *[]Ref) 
 		if err != nil {
 			return 0, err
 		}
-		p := pendings.Get().(*pending)
+		p := s.pending()
 		p.buf, p.size, p.header, p.mac, p.tag = buf, headers[i].Size(), headers[i], c.mac, r.Tag
 		batch = append(batch, p)
 	}
@@ -302,8 +308,8 @@ var errClosed = fault.New(fault.Unavailable, "append record", "", "the store is 
 
 // do runs a task between groups, with nothing being written.
 func (s *Store) do(task func() error) error {
-	p := pendings.Get().(*pending)
-	defer p.free()
+	p := s.pending()
+	defer s.free(p)
 	p.task = task
 	if err := s.submit([]*pending{p}); err != nil {
 		return err
@@ -611,8 +617,8 @@ func (s *Store) Seal(ctx context.Context) error {
 // Close writes what waits, seals the active pack, and ends what runs in the background. Streams are committed or aborted before it. A copy that is
 // under way is given up; it starts anew when the store is opened again.
 func (s *Store) Close() error {
-	p := pendings.Get().(*pending)
-	defer p.free()
+	p := s.pending()
+	defer s.free(p)
 	p.task = s.sealActive
 	batch := []*pending{p}
 	s.mu.Lock()

@@ -550,17 +550,13 @@ func TestReleasesAreCalledBackAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.give("north", 1, 2)
 		w.give("south", 3)
-		bury := func(code string) {
-			w.must(w.DB.Write(t.Context(), func(tx *db.Tx) error {
-				if err := w.Releases.Bury(tx, w.x, []byte(`{}`)); err != nil {
-					return err
-				}
-				return w.Buried(tx, w.x, code)
-			}))
+		buried := func(code string) {
+			w.must(w.DB.Write(t.Context(), func(tx *db.Tx) error { return w.Buried(tx, w.x, code) }))
 		}
-		bury("error")
+		w.must(w.DB.Write(t.Context(), func(tx *db.Tx) error { return w.Releases.Bury(tx, w.x, []byte(`{}`)) }))
+		buried("error")
 		w.look(w.at)
-		bury(recall.Defect)
+		buried(recall.Defect)
 		w.look(w.at, "north", "south")
 		for name, objects := range map[string]int{"north": 4, "south": 2} {
 			if all := w.mine(name); len(all) != 1 || all[0].Objects != objects || all[0].Code != recall.Defect {

@@ -548,7 +548,7 @@ func TestWhoGetsObjects(t *testing.T) {
 		if who, err := a.d.Signed(drs, q["for"], q["until"], q["sig"]); err != nil || who.Actor != researcher.Actor {
 			t.Errorf("%+v, %v", who, err)
 		}
-		for name, x := range map[string][4]string{"another object": {"0" + drs[1:], q["for"], q["until"], q["sig"]}, "a longer time": {drs, q["for"], q["until"] + "0", q["sig"]}, "nobody": {drs, "", q["until"], q["sig"]}, "no signature": {drs, q["for"], q["until"], ""}} {
+		for name, x := range map[string][4]string{"another object": {string("01"[b2i(drs[0] == '0')]) + drs[1:], q["for"], q["until"], q["sig"]}, "a longer time": {drs, q["for"], q["until"] + "0", q["sig"]}, "nobody": {drs, "", q["until"], q["sig"]}, "no signature": {drs, q["for"], q["until"], ""}} {
 			if _, err := a.d.Signed(x[0], x[1], x[2], x[3]); !fault.Is(err, fault.Denied) {
 				t.Errorf("%s: %v", name, err)
 			}
