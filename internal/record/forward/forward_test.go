@@ -10,6 +10,7 @@ import (
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
 	"github.com/vitrine-imaging/vitrine/internal/record/catalogue"
 	"github.com/vitrine-imaging/vitrine/internal/record/collection"
+	"github.com/vitrine-imaging/vitrine/internal/record/subject"
 )
 
 func each(t *testing.T, test func(t *testing.T, d *db.DB, r *Record, write func(func(tx *db.Tx) error))) {
@@ -102,6 +103,9 @@ func TestSent(t *testing.T) {
 	each(t, func(t *testing.T, d *db.DB, r *Record, write func(func(tx *db.Tx) error)) {
 		cat, err := catalogue.OpenRecord(t.Context(), d)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := subject.OpenRecord(t.Context(), d); err != nil { // who has withdrawn is asked there
 			t.Fatal(err)
 		}
 		cols, err := collection.OpenRecord(t.Context(), d)

@@ -209,7 +209,12 @@ func TestSweep(t *testing.T) {
 		if left, _ := entries(t, r, broken.id); len(left) != 4 {
 			t.Errorf("abandoning one takes another's: %d left", len(left))
 		}
-		write(t, d, r.Sweep)
+		began := time.Now()
+		write(t, d, func(tx *db.Tx) error { return r.Sweep(tx, began.Add(-time.Hour)) })
+		if left, _ := entries(t, r, broken.id); len(left) != 4 {
+			t.Errorf("what may be at work yet is swept: %d left", len(left))
+		}
+		write(t, d, func(tx *db.Tx) error { return r.Sweep(tx, began.Add(time.Second)) })
 		if left, _ := entries(t, r, broken.id); len(left) != 0 {
 			t.Errorf("%d left", len(left))
 		}
