@@ -307,7 +307,7 @@ type freezing struct {
 }
 
 // outcome is how it ended, if it has.
-func (f *freezing) outcome() (err error, over bool) { //nolint:revive,staticcheck // the failure is what it is about
+func (f *freezing) outcome() (err error, over bool) { //nolint:revive // the failure is what it is about
 	select {
 	case <-f.done:
 		return f.err, true

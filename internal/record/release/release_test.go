@@ -252,9 +252,9 @@ func TestWithdraw(t *testing.T) {
 			t.Errorf("%v", states)
 		}
 		for _, x := range []Release{first, second} {
-			got, now := get(t, r, "set", x.Version), []Entry(nil)
-			var root string
-			if now, root = entries(t, r, x.ID); root != x.Root || got.Root != x.Root || got.Withdrawn != 2 || got.Entries != 6 {
+			got := get(t, r, "set", x.Version)
+			now, root := entries(t, r, x.ID)
+			if root != x.Root || got.Root != x.Root || got.Withdrawn != 2 || got.Entries != 6 {
 				t.Errorf("%s: the root is %s, it was %s; %d withdrawn", x.Version, root, x.Root, got.Withdrawn)
 			}
 			for _, e := range now {

@@ -350,7 +350,7 @@ func WriteBIDSParticipants(w io.Writer, r *Release, entries Entries) error {
 		return err
 	}
 	b := bufio.NewWriter(w)
-	b.WriteString("participant_id\tage\tsex\tsplit\n")
+	fmt.Fprint(b, "participant_id\tage\tsex\tsplit\n")
 	var p *Entry
 	put := func() {
 		if p != nil {
