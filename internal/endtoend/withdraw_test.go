@@ -3,8 +3,10 @@ package endtoend
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/dicom"
 	"github.com/vitrine-imaging/vitrine/dicom/network"
+	"github.com/vitrine-imaging/vitrine/internal/base/db"
 	"github.com/vitrine-imaging/vitrine/internal/sample"
 )
 
@@ -270,7 +273,12 @@ func (n *served) withdraw(t *testing.T, patient string) (time.Time, string) {
 // From the second in which somebody withdraws nothing of theirs leaves by any door, though every door has just given it and a download is under way; what is another's is served on. Once the key is
 // destroyed, nothing that is kept of them can be read, and nothing of theirs is taken again.
 func TestWithdrawalReachesTheLastByte(t *testing.T) {
-	n := serve(t, setup{})
+	mirror := filepath.Join(t.TempDir(), "mirror")
+	if err := os.Mkdir(mirror, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	copied := "file://" + mirror + "?no_tmp_dir=true"
+	n := serve(t, setup{args: []string{"--mirror", copied}})
 	n.admin("peer", "add", "ASKER", "--host", "127.0.0.1", "--port", "105", "--may", "find,get", "--collection", kept)
 	i, patient := n.bigImage(t, 71, 48<<20)
 	other, err := sample.SmallSet(72).Instance(0)
@@ -299,8 +307,59 @@ func TestWithdrawalReachesTheLastByte(t *testing.T) {
 		t.Errorf("it was taken again: %v", a.kept)
 	}
 
-	// The bytes are there still, and nobody can read them once the key is gone: the same sixteen bytes of pixels are nowhere before and after, and the key is in no file.
+	// The bytes are there still, in packs, mirror and backup, and nobody can read them once the key is gone, which is in no file any more.
+	to, apart := filepath.Join(t.TempDir(), "backups"), filepath.Join(t.TempDir(), "keys")
+	n.admin("backup", "--to", to, "--keys", apart)
+	wrapped := n.wrappedKeys(t)
+	if len(wrapped) < 2 {
+		t.Fatalf("%d keys", len(wrapped))
+	}
 	n.admin("subject", "erase", number, "--collection", kept)
+	left := n.wrappedKeys(t)
+	var gone []byte
+	for id, key := range wrapped {
+		if left[id] == nil {
+			if gone != nil {
+				t.Error("more than one key is gone")
+			}
+			gone = key
+		}
+	}
+	if gone == nil {
+		t.Fatal("no key is gone")
+	}
+	if where := holding(t, gone, apart); len(where) == 0 {
+		t.Error("the key is not where it is known to be: the search finds nothing")
+	}
+	if where := holding(t, gone, n.setup.data); len(where) > 0 {
+		t.Errorf("the key is in %s while the node runs", where)
+	}
+	n.stop() // what is open is sealed then, and copied to the mirror when it has started
+	n.start()
+	eventually(t, time.Minute, func() error {
+		if r := n.run("verify", "--mirror", copied); r.code != 0 {
+			return errors.New(string(r.out) + string(r.err))
+		}
+		return nil
+	})
+	n.admin("backup", "--to", to, "--keys", apart, "--erase-within", "1ns") // keys of backups that are older go
+	n.stop()
+	for _, dir := range []string{n.setup.data, mirror, to, apart} {
+		if where := holding(t, gone, dir); len(where) > 0 {
+			t.Errorf("the key is in %s", where)
+		}
+		for _, piece := range pieces(t, largeFile(71, 48<<20)) {
+			if where := holding(t, piece, dir); len(where) > 0 {
+				t.Errorf("pixels are in clear in %s", where)
+			}
+		}
+	}
+	for _, dir := range []string{filepath.Join(n.setup.data, "packs"), mirror, to} {
+		if size := weight(t, dir); size < 48<<20 {
+			t.Errorf("%s holds %d bytes only: nothing is shown by what it does not hold", filepath.Base(dir), size)
+		}
+	}
+	n.start()
 	report := n.run("verify", "--output", "json")
 	var v struct{ Objects, Erased int }
 	if err := json.Unmarshal(report.out, &v); err != nil || report.code != 0 || v.Objects != 1 || v.Erased != 1 {
@@ -340,4 +399,100 @@ func TestWithdrawalReachesNodesBeside(t *testing.T) {
 	for k, l := range driven {
 		t.Logf("node %d: the last byte came %v after the withdrawal", k+1, l.gone(t, moment, 60*time.Second, streams[k]).Round(time.Millisecond))
 	}
+}
+
+// wrappedKeys are the keys of subjects as the node keeps them, by their identifiers.
+func (n *served) wrappedKeys(t *testing.T) map[string][]byte {
+	t.Helper()
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(n.setup.data, "keys.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	rows, err := d.Query(t.Context(), `SELECT id, wrapped FROM subject_key`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	all := map[string][]byte{}
+	for rows.Next() {
+		var id string
+		var key []byte
+		if err := rows.Scan(&id, &key); err != nil {
+			t.Fatal(err)
+		}
+		all[id] = key
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// pieces are some of a file, each of 16 bytes.
+func pieces(t *testing.T, r io.ReadCloser) [][]byte {
+	t.Helper()
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for i := 1; i < 5; i++ {
+		for at := len(b) / 5 * i; at+16 < len(b); at++ {
+			piece := b[at : at+16]
+			different := map[byte]bool{}
+			for _, x := range piece {
+				different[x] = true
+			}
+			if len(different) >= 8 { // no flat area, which may be anywhere
+				all = append(all, bytes.Clone(piece))
+				break
+			}
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("the file is flat")
+	}
+	return all
+}
+
+// holding are the files below dir in which something is.
+func holding(t *testing.T, what []byte, dir string) []string {
+	t.Helper()
+	var where []string
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		if bytes.Contains(b, what) {
+			where = append(where, filepath.Base(p))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return where
+}
+
+// weight is how many bytes the files below dir have.
+func weight(t *testing.T, dir string) int64 {
+	t.Helper()
+	var size int64
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return size
 }
