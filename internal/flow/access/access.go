@@ -11,10 +11,6 @@ package access
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"encoding/json"
 	"log/slog"
 	"strings"
 	"time"
@@ -202,78 +198,14 @@ func (d *Desk) titleOf(ctx context.Context, c collection.ID) (string, error) {
 	return string(c), nil
 }
 
-const sealVersion = 1
+// sealing is how the parts of a request are encrypted (docs/formats/access.md).
+func sealing(own keys.Key, id record.ID) keys.Parts { return keys.NewParts(own, "access", id.String()) }
 
-// sealer encrypts the parts of a request, each to its place (docs/formats/access.md).
-type sealer struct {
-	aead cipher.AEAD
-	id   record.ID
-}
-
-func newSealer(own keys.Key, id record.ID) sealer {
-	key := own.Derive("access")
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // 32 bytes are a key
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // AES has blocks of 16 bytes
-	}
-	return sealer{aead, id}
-}
-
-// sealerOf is the sealer of a request.
-func (d *Desk) sealerOf(ctx context.Context, q record.Request) (sealer, error) {
+// sealingOf is that of a request that is there.
+func (d *Desk) sealingOf(ctx context.Context, q record.Request) (keys.Parts, error) {
 	key, err := d.Ring.Get(ctx, keys.ID(q.Key))
 	if err != nil {
-		return sealer{}, err
+		return keys.Parts{}, err
 	}
-	return newSealer(key, q.ID), nil
-}
-
-func (s sealer) about(part string) []byte { return []byte("access " + s.id.String() + " " + part) }
-
-func (s sealer) seal(part string, text []byte) []byte {
-	n := s.aead.NonceSize()
-	out := make([]byte, 1+n, 1+n+len(text)+s.aead.Overhead())
-	out[0] = sealVersion
-	rand.Read(out[1:])
-	return s.aead.Seal(out, out[1:], text, s.about(part))
-}
-
-func (s sealer) open(part string, sealed []byte) ([]byte, error) {
-	n := s.aead.NonceSize()
-	if len(sealed) < 1+n || sealed[0] != sealVersion {
-		return nil, fault.New(fault.Corrupt, "read request", "request "+s.id.String(), "a part has another form than a sealed one")
-	}
-	b, err := s.aead.Open(nil, sealed[1:1+n], sealed[1+n:], s.about(part))
-	if err != nil {
-		return nil, fault.New(fault.Corrupt, "read request", "request "+s.id.String(), "a part was changed, or is of another request")
-	}
-	return b, nil
-}
-
-// sealJSON seals a value.
-func (s sealer) sealJSON(part string, v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, "seal request", "", err)
-	}
-	return s.seal(part, b), nil
-}
-
-// openJSON opens one; nothing sealed is nothing read.
-func (s sealer) openJSON(part string, sealed []byte, v any) error {
-	if sealed == nil {
-		return nil
-	}
-	b, err := s.open(part, sealed)
-	if err != nil {
-		return err
-	}
-	if json.Unmarshal(b, v) != nil {
-		return fault.New(fault.Corrupt, "read request", "request "+s.id.String(), "a part has another form")
-	}
-	return nil
+	return sealing(key, q.ID), nil
 }

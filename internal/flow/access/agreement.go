@@ -12,6 +12,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -172,15 +173,15 @@ func (d *Desk) AddAgreement(ctx context.Context, who admin.Caller, request recor
 	if a.ID, err = record.NewID(); err != nil {
 		return AgreementView{}, err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return AgreementView{}, err
 	}
-	if a.Terms, err = s.sealJSON("agreement "+a.ID.String(), t); err != nil {
+	if a.Terms, err = s.SealJSON("agreement "+a.ID.String(), t); err != nil {
 		return AgreementView{}, err
 	}
 	err = d.change(ctx, []audit.Entry{{Actor: who.Actor, Action: "add an agreement", Object: agreementObject(a.ID) + " of " + object(request, 0), Collection: string(c)}}, func(tx *db.Tx) error {
-		return d.Access.AddAgreement(tx, a, s.seal("document "+a.ID.String(), document))
+		return d.Access.AddAgreement(tx, a, s.Seal("document "+a.ID.String(), document))
 	})
 	if err != nil {
 		return AgreementView{}, err
@@ -257,7 +258,7 @@ func checks(a record.Agreement, t paperTerms, f Form, now time.Time) []Check {
 func covers(all []Check) bool { return !slices.ContainsFunc(all, func(c Check) bool { return !c.OK }) }
 
 // opened agreement with the request that it came under, for who may see it.
-func (d *Desk) agreement(ctx context.Context, who admin.Caller, id record.ID) (a record.Agreement, q record.Request, s sealer, err error) {
+func (d *Desk) agreement(ctx context.Context, who admin.Caller, id record.ID) (a record.Agreement, q record.Request, s keys.Parts, err error) {
 	if a, err = d.Access.Agreement(ctx, id); err != nil {
 		return a, q, s, err
 	}
@@ -281,15 +282,15 @@ func (d *Desk) agreement(ctx context.Context, who admin.Caller, id record.ID) (a
 	if err != nil {
 		return a, q, s, err
 	}
-	s, err = d.sealerOf(ctx, q)
+	s, err = d.sealingOf(ctx, q)
 	return a, q, s, err
 }
 
-func (d *Desk) agreementView(ctx context.Context, who admin.Caller, a record.Agreement, q record.Request, s sealer, f Form) (v AgreementView, err error) {
+func (d *Desk) agreementView(ctx context.Context, who admin.Caller, a record.Agreement, q record.Request, s keys.Parts, f Form) (v AgreementView, err error) {
 	now := d.now()
 	v = AgreementView{ID: a.ID.String(), Request: a.Request.String(), Collection: string(a.Collection), Scope: a.Scope.String(), Template: a.Template, Commercial: a.Commercial, Effective: a.Effective, Expires: a.Expires, State: a.At(now).String(),
 		SHA256: hex.EncodeToString(a.Digest[:]), Size: a.Size, Uploaded: a.Uploaded, Checked: when(a.Checked)}
-	if err := s.openJSON("agreement "+a.ID.String(), a.Terms, &v.paperTerms); err != nil {
+	if err := s.OpenJSON("agreement "+a.ID.String(), a.Terms, &v.paperTerms); err != nil {
 		return v, err
 	}
 	if v.Title, err = d.titleOf(ctx, a.Collection); err != nil {
@@ -335,7 +336,7 @@ func (d *Desk) Document(ctx context.Context, who admin.Caller, id record.ID) ([]
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.open("document "+id.String(), sealed)
+	b, err := s.Open("document "+id.String(), sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -402,7 +403,7 @@ func (d *Desk) ActOnAgreement(ctx context.Context, who admin.Caller, id record.I
 		return AgreementView{}, err
 	}
 	var t paperTerms
-	if err := s.openJSON("agreement "+id.String(), a.Terms, &t); err != nil {
+	if err := s.OpenJSON("agreement "+id.String(), a.Terms, &t); err != nil {
 		return AgreementView{}, err
 	}
 	said, now := text(act.Text), d.now()
@@ -437,7 +438,7 @@ func (d *Desk) ActOnAgreement(ctx context.Context, who admin.Caller, id record.I
 	if to != record.Executed && said == "" {
 		return AgreementView{}, fault.New(fault.Invalid, attempt, agreementObject(id), "say why")
 	}
-	terms, err := s.sealJSON("agreement "+id.String(), t)
+	terms, err := s.SealJSON("agreement "+id.String(), t)
 	if err != nil {
 		return AgreementView{}, err
 	}

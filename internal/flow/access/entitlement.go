@@ -8,6 +8,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/policy"
@@ -79,7 +80,7 @@ func (d *Desk) grant(ctx context.Context, by string, i record.Item) error {
 	if err != nil {
 		return err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (d *Desk) grant(ctx context.Context, by string, i record.Item) error {
 		return err
 	}
 	if terms.Conditions != "" {
-		e.Conditions = s.seal("conditions "+e.ID.String(), []byte(terms.Conditions))
+		e.Conditions = s.Seal("conditions "+e.ID.String(), []byte(terms.Conditions))
 	}
 	return d.change(ctx, []audit.Entry{{Actor: by, Action: "grant an entitlement", Object: entitlementObject(e.ID) + " of " + object(i.Request, i.N), Collection: string(i.Collection)}}, func(tx *db.Tx) error {
 		return d.Access.Grant(tx, e, by, now)
@@ -169,12 +170,12 @@ func (d *Desk) covering(ctx context.Context, i record.Item, f Form, from time.Ti
 		if err != nil {
 			return best, false, err
 		}
-		s, err := d.sealerOf(ctx, q)
+		s, err := d.sealingOf(ctx, q)
 		if err != nil {
 			return best, false, err
 		}
 		var t paperTerms
-		if err := s.openJSON("agreement "+a.ID.String(), a.Terms, &t); err != nil {
+		if err := s.OpenJSON("agreement "+a.ID.String(), a.Terms, &t); err != nil {
 			return best, false, err
 		}
 		if covers(checks(a, t, f, now)) {
@@ -190,7 +191,7 @@ func (d *Desk) alter(ctx context.Context, by string, e record.Entitlement, k rec
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return nil, audit.Entry{}, err
 	}
@@ -199,7 +200,7 @@ func (d *Desk) alter(ctx context.Context, by string, e record.Entitlement, k rec
 		return nil, audit.Entry{}, err
 	}
 	if why != "" {
-		h.Body = s.seal(fmt.Sprintf("entitlement %v %d", e.ID, h.Seq), []byte(why))
+		h.Body = s.Seal(fmt.Sprintf("entitlement %v %d", e.ID, h.Seq), []byte(why))
 	}
 	said := map[record.Change]string{record.Suspend: "suspend an entitlement", record.Resume: "resume an entitlement", record.Revoke: "revoke an entitlement"}[k]
 	return func(tx *db.Tx) error { return d.Access.Alter(tx, e.ID, h) }, audit.Entry{Actor: by, Action: said, Object: entitlementObject(e.ID), Collection: string(e.Collection)}, nil
@@ -240,7 +241,7 @@ func (d *Desk) entitlement(ctx context.Context, who admin.Caller, id record.ID) 
 	return e, err
 }
 
-func (d *Desk) entitlementView(ctx context.Context, who admin.Caller, e record.Entitlement, s sealer) (v EntitlementView, err error) {
+func (d *Desk) entitlementView(ctx context.Context, who admin.Caller, e record.Entitlement, s keys.Parts) (v EntitlementView, err error) {
 	v = EntitlementView{ID: e.ID.String(), Request: e.Request.String(), Item: e.Item, Agreement: e.Agreement.String(), Own: e.Account == who.Actor, Collection: string(e.Collection), Dataset: e.Dataset, Versions: e.Versions, Capability: e.Capability.String(),
 		NotBefore: e.NotBefore, Expires: e.Expires, State: e.At(d.now())}
 	if v.Grantee, err = d.nameOf(ctx, e.Account); err != nil {
@@ -250,7 +251,7 @@ func (d *Desk) entitlementView(ctx context.Context, who admin.Caller, e record.E
 		return v, err
 	}
 	if e.Conditions != nil {
-		b, err := s.open("conditions "+e.ID.String(), e.Conditions)
+		b, err := s.Open("conditions "+e.ID.String(), e.Conditions)
 		if err != nil {
 			return v, err
 		}
@@ -266,7 +267,7 @@ func (d *Desk) entitlementView(ctx context.Context, who admin.Caller, e record.E
 			return v, err
 		}
 		if h.Body != nil {
-			b, err := s.open(fmt.Sprintf("entitlement %v %d", e.ID, h.Seq), h.Body)
+			b, err := s.Open(fmt.Sprintf("entitlement %v %d", e.ID, h.Seq), h.Body)
 			if err != nil {
 				return v, err
 			}
@@ -286,7 +287,7 @@ func (d *Desk) entitlementView(ctx context.Context, who admin.Caller, e record.E
 }
 
 // papers adds the agreements and the entitlements of a request to its view.
-func (d *Desk) papers(ctx context.Context, v *View, who admin.Caller, q record.Request, s sealer, f Form, wards map[string]bool) error {
+func (d *Desk) papers(ctx context.Context, v *View, who admin.Caller, q record.Request, s keys.Parts, f Form, wards map[string]bool) error {
 	all, err := d.Access.AgreementsOf(ctx, q.ID)
 	if err != nil {
 		return err
@@ -340,7 +341,7 @@ func (d *Desk) Entitlement(ctx context.Context, who admin.Caller, id record.ID) 
 	if err != nil {
 		return EntitlementView{}, err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return EntitlementView{}, err
 	}

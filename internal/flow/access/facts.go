@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	judge "github.com/vitrine-imaging/vitrine/internal/judge/access"
 	"github.com/vitrine-imaging/vitrine/internal/judge/datause"
@@ -140,7 +141,7 @@ func (d *Desk) ofEntry(ctx context.Context, r *judge.Release, at ReleaseFacts) e
 // opening is a request that was opened.
 type opening struct {
 	events []opened
-	s      sealer
+	s      keys.Parts
 }
 
 func (d *Desk) opening(ctx context.Context, read map[record.ID]opening, id record.ID) (opening, error) {
@@ -151,7 +152,7 @@ func (d *Desk) opening(ctx context.Context, read map[record.ID]opening, id recor
 	if err != nil {
 		return opening{}, err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return opening{}, err
 	}
@@ -178,7 +179,7 @@ func (d *Desk) grantFacts(ctx context.Context, read map[record.ID]opening, e rec
 	}
 	g.Settled = judge.Settled{Rules: terms.Settled, Policies: terms.Policies}
 	if e.Conditions != nil {
-		b, err := o.s.open("conditions "+e.ID.String(), e.Conditions)
+		b, err := o.s.Open("conditions "+e.ID.String(), e.Conditions)
 		if err != nil {
 			return g, err
 		}
@@ -193,7 +194,7 @@ func (d *Desk) grantFacts(ctx context.Context, read map[record.ID]opening, e rec
 		return g, err
 	}
 	var t paperTerms
-	if err := under.s.openJSON("agreement "+a.ID.String(), a.Terms, &t); err != nil {
+	if err := under.s.OpenJSON("agreement "+a.ID.String(), a.Terms, &t); err != nil {
 		return g, err
 	}
 	accepted, err := d.Access.Accepted(ctx, a.ID, account)

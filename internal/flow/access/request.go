@@ -121,7 +121,7 @@ func (d *Desk) Draft(ctx context.Context, who admin.Caller, n NewRequest) (View,
 		return View{}, err
 	}
 	q.Key = kid
-	if q.Draft, err = newSealer(key, q.ID).sealJSON("draft", f); err != nil {
+	if q.Draft, err = sealing(key, q.ID).SealJSON("draft", f); err != nil {
 		return View{}, err
 	}
 	err = d.change(ctx, []audit.Entry{{Actor: who.Actor, Action: "begin a request", Object: object(q.ID, 0), Collection: string(items[0].Collection)}}, func(tx *db.Tx) error { return d.Access.Add(tx, q, items) })
@@ -172,18 +172,18 @@ func (d *Desk) wanted(ctx context.Context, all []Wanted) ([]record.Item, error) 
 }
 
 // own is a request of the caller's; to others it is not there.
-func (d *Desk) own(ctx context.Context, who admin.Caller, id record.ID) (record.Request, sealer, error) {
+func (d *Desk) own(ctx context.Context, who admin.Caller, id record.ID) (record.Request, keys.Parts, error) {
 	q, err := d.Access.Get(ctx, id)
 	if err != nil {
-		return q, sealer{}, err
+		return q, keys.Parts{}, err
 	}
 	if q.Applicant != who.Actor || who.Actor == "" {
-		return q, sealer{}, hidden()
+		return q, keys.Parts{}, hidden()
 	}
 	if err := d.allowed(ctx, who, policy.ApplyForAccess, "", true, object(id, 0)); err != nil {
-		return q, sealer{}, err
+		return q, keys.Parts{}, err
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	return q, s, err
 }
 
@@ -208,7 +208,7 @@ func (d *Desk) Write(ctx context.Context, who admin.Caller, id record.ID, f Form
 	if !slices.ContainsFunc(items, func(i record.Item) bool { return i.At(now).Turn() == record.Applicant }) {
 		return View{}, fault.New(fault.Conflict, "write request", object(id, 0), "it was handed in: it can be changed when you are asked something, or withdrawn")
 	}
-	sealed, err := s.sealJSON("draft", f)
+	sealed, err := s.SealJSON("draft", f)
 	if err != nil {
 		return View{}, err
 	}
@@ -305,7 +305,7 @@ func (d *Desk) Act(ctx context.Context, who admin.Caller, id record.ID, a Act) (
 			return View{}, err
 		}
 	}
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return View{}, err
 	}
@@ -368,7 +368,7 @@ type act1 struct {
 	Act
 	kind    record.Kind
 	q       record.Request
-	s       sealer
+	s       keys.Parts
 	now     time.Time
 	by      string
 	next    int64
@@ -383,7 +383,7 @@ func (w *act1) add(item int64, kind record.Kind, verdict datause.Verdict, v any)
 	e := record.Event{Seq: seq, Item: item, Kind: kind, Actor: w.by, At: w.now, Verdict: verdict}
 	if v != nil {
 		var err error
-		if e.Body, err = w.s.sealJSON(fmt.Sprintf("event %d", seq), v); err != nil {
+		if e.Body, err = w.s.SealJSON(fmt.Sprintf("event %d", seq), v); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vitrine-imaging/vitrine/internal/base/audit"
 	"github.com/vitrine-imaging/vitrine/internal/base/db"
+	"github.com/vitrine-imaging/vitrine/internal/base/keys"
 	"github.com/vitrine-imaging/vitrine/internal/fault"
 	"github.com/vitrine-imaging/vitrine/internal/flow/admin"
 	"github.com/vitrine-imaging/vitrine/internal/judge/datause"
@@ -102,7 +103,7 @@ func (d *Desk) sees(ctx context.Context, who admin.Caller, q record.Request, ite
 }
 
 // form is the form of a request: what is being written, else as it was handed in last. The events come along.
-func (d *Desk) form(ctx context.Context, q record.Request, s sealer) (f Form, events []opened, err error) {
+func (d *Desk) form(ctx context.Context, q record.Request, s keys.Parts) (f Form, events []opened, err error) {
 	all, err := d.Access.Events(ctx, q.ID)
 	if err != nil {
 		return f, nil, err
@@ -111,7 +112,7 @@ func (d *Desk) form(ctx context.Context, q record.Request, s sealer) (f Form, ev
 	for _, e := range all {
 		o := opened{Event: e}
 		if e.Body != nil {
-			b, err := s.open(fmt.Sprintf("event %d", e.Seq), e.Body)
+			b, err := s.Open(fmt.Sprintf("event %d", e.Seq), e.Body)
 			if err != nil {
 				return f, nil, err
 			}
@@ -135,13 +136,13 @@ func (d *Desk) form(ctx context.Context, q record.Request, s sealer) (f Form, ev
 	}
 	if q.Draft != nil {
 		f = Form{}
-		err = s.openJSON("draft", q.Draft, &f)
+		err = s.OpenJSON("draft", q.Draft, &f)
 	}
 	return f, events, err
 }
 
 // handedIn is the form as it was handed in last; to others than the applicant no other is shown.
-func (d *Desk) handedIn(ctx context.Context, q record.Request, s sealer) (Form, []opened, error) {
+func (d *Desk) handedIn(ctx context.Context, q record.Request, s keys.Parts) (Form, []opened, error) {
 	q.Draft = nil
 	return d.form(ctx, q, s)
 }
@@ -188,7 +189,7 @@ func (d *Desk) Request(ctx context.Context, who admin.Caller, id record.ID) (Vie
 		return View{}, first(err, hidden())
 	}
 	own := q.Applicant == who.Actor
-	s, err := d.sealerOf(ctx, q)
+	s, err := d.sealingOf(ctx, q)
 	if err != nil {
 		return View{}, err
 	}
@@ -449,7 +450,7 @@ func (d *Desk) ToDecide(ctx context.Context, who admin.Caller, limit, offset int
 		}
 		v, ok := views[i.Request]
 		if !ok {
-			s, err := d.sealerOf(ctx, q)
+			s, err := d.sealingOf(ctx, q)
 			if err != nil {
 				return nil, err
 			}

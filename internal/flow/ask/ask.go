@@ -263,14 +263,14 @@ func (d *Desk) Ask(ctx context.Context, who admin.Caller, from string, n Draft) 
 		return out, err
 	}
 	q.Key = kid
-	s := newSealer(key, q.ID)
+	s := sealing(key, q.ID)
 	head, err := json.Marshal(headOf{About: about, Subject: n.Subject})
 	if err != nil {
 		return out, err
 	}
-	q.Head = s.seal("head", head)
+	q.Head = s.Seal("head", head)
 	if n.Contact != "" {
-		q.Contact = s.seal("contact", []byte(n.Contact))
+		q.Contact = s.Seal("contact", []byte(n.Contact))
 	}
 	var link *question.Link
 	if who.Actor == "" {
@@ -278,7 +278,7 @@ func (d *Desk) Ask(ctx context.Context, who admin.Caller, from string, n Draft) 
 		link, out.Link = &l, l.Reveal()
 	}
 	err = d.change(ctx, who, policy.Ask.String(), q, func(tx *db.Tx) error {
-		return d.Questions.Add(tx, q, question.Message{Seq: 1, Actor: who.Actor, Text: s.seal(message(1), []byte(n.Text))}, link)
+		return d.Questions.Add(tx, q, question.Message{Seq: 1, Actor: who.Actor, Text: s.Seal(message(1), []byte(n.Text))}, link)
 	})
 	out.ID = q.ID
 	return out, err

@@ -51,14 +51,14 @@ type Thread struct {
 const Longest = 200
 
 // heading opens the head of a thread.
-func (d *Desk) heading(ctx context.Context, q question.Question) (Heading, sealer, error) {
+func (d *Desk) heading(ctx context.Context, q question.Question) (Heading, keys.Parts, error) {
 	h := Heading{ID: q.ID, Turn: q.Turn, Changed: q.Changed, Unseen: q.Turn == question.Answered && q.Changed.After(q.Seen)}
 	key, err := d.Ring.Get(ctx, keys.ID(q.Key))
 	if err != nil {
-		return h, sealer{}, err
+		return h, keys.Parts{}, err
 	}
-	s := newSealer(key, q.ID)
-	b, err := s.open("head", q.Head)
+	s := sealing(key, q.ID)
+	b, err := s.Open("head", q.Head)
 	if err != nil {
 		return h, s, err
 	}
@@ -181,7 +181,7 @@ func (d *Desk) thread(ctx context.Context, r reader, q question.Question) (Threa
 		return t, err
 	}
 	for _, m := range all {
-		b, err := s.open(message(m.Seq), m.Text)
+		b, err := s.Open(message(m.Seq), m.Text)
 		if err != nil {
 			return t, err
 		}
@@ -195,7 +195,7 @@ func (d *Desk) thread(ctx context.Context, r reader, q question.Question) (Threa
 		t.Messages = append(t.Messages, said)
 	}
 	if answer && q.Contact != nil {
-		b, err := s.open("contact", q.Contact)
+		b, err := s.Open("contact", q.Contact)
 		if err != nil {
 			return t, err
 		}
@@ -254,7 +254,7 @@ func (d *Desk) reply(ctx context.Context, r reader, from string, q question.Ques
 	if err != nil {
 		return err
 	}
-	s, action := newSealer(key, q.ID), "reply to an answer"
+	s, action := sealing(key, q.ID), "reply to an answer"
 	if !own {
 		action = "answer a question"
 	}
@@ -267,7 +267,7 @@ func (d *Desk) reply(ctx context.Context, r reader, from string, q question.Ques
 			return fault.New(fault.TooLarge, attempt, "", "this thread is full; ask a new question")
 		}
 		err = d.change(ctx, r.Caller, action, q, func(tx *db.Tx) error {
-			return d.Questions.Reply(tx, q.ID, question.Message{Seq: next, Answer: !own, Actor: r.Actor, Text: s.seal(message(next), []byte(text))})
+			return d.Questions.Reply(tx, q.ID, question.Message{Seq: next, Answer: !own, Actor: r.Actor, Text: s.Seal(message(next), []byte(text))})
 		})
 		if !fault.Is(err, fault.Conflict) {
 			return err
